@@ -1,0 +1,1 @@
+Console.WriteLine("capsule 0.1.0");

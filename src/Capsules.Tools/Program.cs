@@ -1,0 +1,1 @@
+Console.WriteLine("capsule-tools 0.1.0");
