@@ -1,0 +1,59 @@
+using System.Collections.Immutable;
+using Capsules.Core.Json;
+using Capsules.Core.Model;
+
+namespace Capsules.Engine.Store;
+
+/// <summary>A capsule on this host (capsules/NAME/capsule.json): its image, its stack and what its user set over the image's manifest.</summary>
+public sealed record CapsuleRecord
+{
+    /// <summary>The version of this format that is written.</summary>
+    public const int CurrentSchemaVersion = 1;
+
+    /// <summary>Its name on this host.</summary>
+    public required CapsuleName Name { get; init; }
+    /// <summary>The digest of its manifest.</summary>
+    public required Digest Image { get; init; }
+    /// <summary>The stack that holds its identity; a stack of its own name unless told otherwise.</summary>
+    public required CapsuleName Stack { get; init; }
+    /// <summary>When it was made.</summary>
+    public required DateTimeOffset Created { get; init; }
+    /// <summary>Where it was made from, such as "root:/" or "root:/mnt/disk"; for `misses`.</summary>
+    public string? Source { get; init; }
+    /// <summary>NAME=value over the manifest's environment.</summary>
+    public ImmutableArray<string> Environment { get; init; } = [];
+    /// <summary>Taken away when it stops (--rm).</summary>
+    public bool RemoveWhenStopped { get; init; }
+
+    /// <summary>The file's bytes.</summary>
+    public byte[] ToJson() => JsonWriting.Document(w =>
+    {
+        w.WriteNumber("schemaVersion", CurrentSchemaVersion);
+        w.Text("name", Name.ToString());
+        w.Text("image", Image.ToString());
+        w.Text("stack", Stack.ToString());
+        w.Text("created", Created.ToUniversalTime().ToString("yyyy-MM-dd'T'HH:mm:ss.fff'Z'"));
+        w.Text("source", Source);
+        w.Texts("environment", Environment);
+        if (RemoveWhenStopped) w.WriteBoolean("removeWhenStopped", true);
+    });
+
+    /// <summary>Reads the file's bytes.</summary>
+    /// <exception cref="FormatException">They are not such a record.</exception>
+    public static CapsuleRecord FromJson(ReadOnlyMemory<byte> bytes)
+    {
+        using var document = ManifestJson.Parse(bytes);
+        var e = document.RootElement;
+        ManifestJson.CheckVersion(e, CurrentSchemaVersion);
+        return new()
+        {
+            Name = CapsuleName.Parse(e.RequiredText("name")),
+            Image = Digest.Parse(e.RequiredText("image")),
+            Stack = CapsuleName.Parse(e.RequiredText("stack")),
+            Created = DateTimeOffset.Parse(e.RequiredText("created")),
+            Source = e.Text("source"),
+            Environment = e.Texts("environment"),
+            RemoveWhenStopped = e.Flag("removeWhenStopped") ?? false,
+        };
+    }
+}

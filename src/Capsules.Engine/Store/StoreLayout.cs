@@ -1,0 +1,59 @@
+using Capsules.Core.Model;
+
+namespace Capsules.Engine.Store;
+
+/// <summary>
+/// Where things are on disk (docs/formats/store.md). Every directory below becomes present by one rename, so that what has its final name is whole;
+/// what is being made lives in <see cref="Temporary"/>. Ids on disk are the capsule's own everywhere.
+/// </summary>
+/// <param name="State">Kept over reboots: /var/lib/capsule, $CAPSULE_STATE, or ~/.local/share/capsule without root.</param>
+/// <param name="Run">Gone at reboot: /run/capsule, $CAPSULE_RUN, or $XDG_RUNTIME_DIR/capsule without root.</param>
+public sealed record StoreLayout(string State, string Run)
+{
+    /// <summary>The layout that the environment and the user's rights give.</summary>
+    public static StoreLayout Default()
+    {
+        bool root = Environment.UserName == "root" || Environment.GetEnvironmentVariable("HOME") is null;
+        string home = Environment.GetEnvironmentVariable("HOME") ?? "/";
+        string state = Environment.GetEnvironmentVariable("CAPSULE_STATE")
+            ?? (root ? "/var/lib/capsule" : (Environment.GetEnvironmentVariable("XDG_DATA_HOME") ?? home + "/.local/share") + "/capsule");
+        string run = Environment.GetEnvironmentVariable("CAPSULE_RUN")
+            ?? (root ? "/run/capsule" : (Environment.GetEnvironmentVariable("XDG_RUNTIME_DIR") ?? home + "/.cache") + "/capsule");
+        return new(state, run);
+    }
+
+    /// <summary>What is being made; anything in here that no process holds a lock on is left over from a crash.</summary>
+    public string Temporary => State + "/tmp";
+    /// <summary>The unpacked tree of a layer, named by its diff id.</summary>
+    public string Layer(Digest diffId) => $"{State}/layers/{diffId.Hex}";
+    /// <summary>All layers.</summary>
+    public string Layers => State + "/layers";
+    /// <summary>An image: a directory with manifest.json (whose SHA-256 is the image's digest), plan.json and left-out.jsonl.</summary>
+    public string Image(Digest digest) => $"{State}/images/{digest.Hex}";
+    /// <summary>All images.</summary>
+    public string Images => State + "/images";
+    /// <summary>A capsule: capsule.json, writable/{upper,work}, volumes/NAME, secrets/, logs/, lock.</summary>
+    public string Capsule(CapsuleName name) => $"{State}/capsules/{name}";
+    /// <summary>All capsules.</summary>
+    public string Capsules => State + "/capsules";
+    /// <summary>The data of a directory volume.</summary>
+    public string Volume(CapsuleName capsule, CapsuleName volume) => $"{Capsule(capsule)}/volumes/{volume}";
+    /// <summary>A tree with the secret files at their paths; the topmost lower layer of the capsule's root, never part of an image.</summary>
+    public string Secrets(CapsuleName capsule) => Capsule(capsule) + "/secrets";
+    /// <summary>The capsule's own changes over its layers, with "upper" and "work".</summary>
+    public string Writable(CapsuleName capsule) => Capsule(capsule) + "/writable";
+    /// <summary>Logs of the services.</summary>
+    public string Logs(CapsuleName capsule) => Capsule(capsule) + "/logs";
+    /// <summary>A stack: stack.json.</summary>
+    public string Stack(CapsuleName name) => $"{State}/stacks/{name}";
+    /// <summary>All stacks.</summary>
+    public string Stacks => State + "/stacks";
+    /// <summary>A running capsule.</summary>
+    public string RunOf(CapsuleName name) => $"{Run}/capsules/{name}";
+    /// <summary>All running capsules.</summary>
+    public string RunningCapsules => Run + "/capsules";
+    /// <summary>A stack that is up: its pinned namespaces.</summary>
+    public string RunOfStack(CapsuleName name) => $"{Run}/stacks/{name}";
+    /// <summary>All stacks that are up.</summary>
+    public string RunningStacks => Run + "/stacks";
+}
