@@ -211,7 +211,8 @@ public static class TailCalls
         Slot memory = plan.NewSlot();
         plan.Call("name PID 1", SyscallNumber.Prctl, setName, "capsule-init");
         plan.Call("map the board", 9 /* mmap */, 0, BoardLayout.SizeOf(entries), readWrite, shared, plan.Pass(board), 0).SaveIn(memory);
-        plan.DropCapabilities(0, 0, 0, 0, "(PID 1) ");
+        for (int number = 0; number < Capabilities.Count; number++) plan.DropFromBounding(number);
+        plan.SetCapabilities(0, 0, 0);
         plan.NoNewPrivileges();
         plan.Undumpable();
         foreach (Descriptor descriptor in kept) plan.Pass(descriptor);
@@ -231,26 +232,16 @@ public static class TailCalls
     public static void Limit(this TailPlan plan, string label, int resource, ulong soft, ulong hard) =>
         plan.Call(label, SyscallNumber.Prlimit64, 0, resource, plan.Values<ulong>([soft, hard]), 0);
 
-    /// <summary>
-    /// Reduces capabilities(7) to the sets given. The bounding set comes first, while the right to change it is still there.
-    /// </summary>
-    public static void DropCapabilities(this TailPlan plan, ulong bounding, ulong permitted, ulong effective, ulong inheritable, string prefix = "")
-    {
-        const int dropBounding = 24;
-        for (int number = 0; number < 64; number++)
-        {
-            if ((bounding >> number & 1) != 0) continue;
-            if (number < Capabilities.Count) plan.Call($"{prefix}drop {Capabilities.Name(number)}", SyscallNumber.Prctl, dropBounding, number, 0, 0, 0).Tolerate(Errno.EINVAL);
-        }
-        plan.SetCapabilities(permitted, effective, inheritable, prefix);
-    }
+    /// <summary>prctl(2) PR_CAPBSET_DROP: nobody below can ever have it. What the kernel does not know is none.</summary>
+    public static void DropFromBounding(this TailPlan plan, int number) =>
+        plan.Call($"drop {Capabilities.Name(number)}", SyscallNumber.Prctl, 24, number, 0, 0, 0).Tolerate(Errno.EINVAL);
 
     /// <summary>capset(2).</summary>
-    public static void SetCapabilities(this TailPlan plan, ulong permitted, ulong effective, ulong inheritable, string prefix = "")
+    public static void SetCapabilities(this TailPlan plan, ulong permitted, ulong effective, ulong inheritable)
     {
         const uint version3 = 0x20080522;
         Block header = plan.Values<uint>([version3, 0]);
-        plan.Call($"{prefix}capset", SyscallNumber.Capset, header, plan.Values<uint>(
+        plan.Call("capset", SyscallNumber.Capset, header, plan.Values<uint>(
             [(uint)effective, (uint)permitted, (uint)inheritable, (uint)(effective >> 32), (uint)(permitted >> 32), (uint)(inheritable >> 32)]));
     }
 

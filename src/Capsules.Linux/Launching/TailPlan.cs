@@ -137,7 +137,7 @@ public sealed class TailPlan
         _data.WrittenSpan.CopyTo(bytes.AsSpan(dataAt));
 
         Span<uint> relocations = MemoryMarshal.Cast<byte, uint>(bytes.AsSpan(relocationsAt, 4 * relocationCount));
-        const int firstArgument = 32; // offset of A0 in Step; tested
+        const int firstArgument = 24; // offset of A0 in Step; tested
         int next = 0;
         foreach (var (step, argument) in _addresses)
         {
