@@ -1,0 +1,57 @@
+using System.Collections.Immutable;
+using Capsules.Core.Identities;
+using Capsules.Core.Model;
+using Capsules.Core.Problems;
+using Capsules.Engine.Store;
+using Capsules.Linux;
+using Capsules.Linux.Files;
+
+namespace Capsules.Engine.Networking;
+
+/// <summary>
+/// What was made for each stack that is up: stacks/NAME/network.json under the run directory, written before the first effect, gone after
+/// the last undo. Changes to what stacks share happen under one lock.
+/// </summary>
+internal sealed class NetworkRecords(StoreLayout layout)
+{
+    /// <summary>flock(2) on one file; ends with the descriptor, and so with its process.</summary>
+    public Descriptor Lock()
+    {
+        Directory.CreateDirectory(layout.Run);
+        Descriptor file = FileCalls.Open(layout.Run + "/network.lock", OpenFlags.ReadWrite | OpenFlags.Create, 0x180);
+        FileCalls.Lock(file, exclusive: true, wait: true);
+        return file;
+    }
+
+    /// <summary>The record of a stack; null when it has none.</summary>
+    public NetworkPlan? Read(CapsuleName stack)
+    {
+        if (FileCalls.TryStat(null, PathOf(stack)) is null) return null;
+        try { return NetworkPlanJson.Read(FileCalls.ReadAll(PathOf(stack))); }
+        catch (SyscallException e) when (e.Errno == Errno.ENOENT) { return null; } // it stopped meanwhile
+        catch (FormatException e) { throw new CapsuleException(Problems.BadFile(PathOf(stack), e.Message), e); }
+    }
+
+    /// <summary>Stacks that have a record.</summary>
+    public ImmutableArray<CapsuleName> Stacks()
+    {
+        if (!Directory.Exists(layout.RunningStacks)) return [];
+        return [.. Directory.EnumerateDirectories(layout.RunningStacks).Select(Path.GetFileName).Where(n => CapsuleName.TryParse(n!, out _)).Select(n => CapsuleName.Parse(n!))
+            .Where(n => FileCalls.TryStat(null, PathOf(n)) is not null).Order()];
+    }
+
+    /// <summary>The records of all other stacks.</summary>
+    public IEnumerable<NetworkPlan> Others(CapsuleName stack) => Stacks().Where(s => s != stack).Select(Read).OfType<NetworkPlan>();
+
+    /// <summary>Writes the record; it is whole or not there.</summary>
+    public void Write(NetworkPlan plan)
+    {
+        Directory.CreateDirectory(layout.RunOfStack(plan.Stack));
+        WholeFile.Write(PathOf(plan.Stack), NetworkPlanJson.Write(plan));
+    }
+
+    /// <summary>Removes the record.</summary>
+    public void Remove(CapsuleName stack) => FileCalls.Remove(null, PathOf(stack));
+
+    private string PathOf(CapsuleName stack) => layout.RunOfStack(stack) + "/network.json";
+}
