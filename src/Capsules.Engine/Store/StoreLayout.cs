@@ -13,7 +13,7 @@ public sealed record StoreLayout(string State, string Run)
     /// <summary>The layout that the environment and the user's rights give.</summary>
     public static StoreLayout Default()
     {
-        bool root = Environment.UserName == "root" || Environment.GetEnvironmentVariable("HOME") is null;
+        bool root = Linux.Processes.ProcessCalls.IsRoot;
         string home = Environment.GetEnvironmentVariable("HOME") ?? "/";
         string state = Environment.GetEnvironmentVariable("CAPSULE_STATE")
             ?? (root ? "/var/lib/capsule" : (Environment.GetEnvironmentVariable("XDG_DATA_HOME") ?? home + "/.local/share") + "/capsule");

@@ -1,7 +1,6 @@
 using System.Collections.Immutable;
 using System.Diagnostics;
 using System.Globalization;
-using System.Security.Cryptography;
 using System.Text;
 using Capsules.Core.CommandLine;
 using Capsules.Core.Identities;
@@ -10,6 +9,7 @@ using Capsules.Core.Problems;
 using Capsules.Engine.Running;
 using Capsules.Engine.Stacks;
 using Capsules.Engine.Store;
+using Capsules.Linux.Processes;
 using Capsules.Linux.Terminals;
 
 namespace Capsules.Runtime.HotVerbs;
@@ -117,7 +117,7 @@ internal static class RunVerb
     /// <summary>A second capsule of the same image has a name, changes, state and identity of its own.</summary>
     private static CapsuleRecord Further(Home home, CapsuleRecord image, ParsedCommand command)
     {
-        string name = command.Value("--name") ?? $"{image.Name}-{Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(3))}";
+        string name = command.Value("--name") ?? $"{image.Name}-{Convert.ToHexStringLower(Randomness.Bytes(3))}";
         CapsuleName own = Home.Parse("name of a capsule", name, CapsuleName.Parse);
         if (home.Store.Find(own) is not null) throw new CapsuleException(Problems.NameTaken(name));
         NetworkMode mode = Mode(command);
