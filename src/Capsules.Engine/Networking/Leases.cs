@@ -26,6 +26,9 @@ internal sealed class Leases(StoreLayout layout, Func<CapsuleName, bool> isUp)
         return [.. Entries(_kept).Select(e => new IdentityLease(e.Subject, e.Stack, false)), .. Entries(_live).Select(e => new IdentityLease(e.Subject, e.Stack, IsUp(e.Stack)))];
     }
 
+    /// <summary>What is written down as held now, whether or not its stack runs.</summary>
+    public ImmutableArray<(string Subject, CapsuleName Stack)> Held() => [.. Entries(_live)];
+
     /// <summary>The stack holds these now.</summary>
     /// <exception cref="CapsuleException">Another stack that is up holds one of them.</exception>
     public void Take(CapsuleName stack, IEnumerable<string> subjects)
