@@ -158,7 +158,7 @@ public sealed class IdentityPlannerTests
     public void Firewalls_of_others_are_met_where_they_allow_it()
     {
         IdentityPlan plan = Plan(Request, Host with { ForwardChains = [new("ip", "filter", "FORWARD", true), new("ip", "filter", "DOCKER-USER", false), new("ip6", "filter", "FORWARD", true), new("inet", "firewalld", "filter_FORWARD", false), new("inet", "mine", "fwd", false)] });
-        plan.Network.Steps.OfType<NetworkStep.Admission>().Select(a => $"{a.Family} {a.Table} {a.Chain}").ShouldBe(["ip filter DOCKER-USER", "ip6 filter FORWARD"]);
+        plan.Network.Steps.OfType<NetworkStep.Admission>().Select(a => $"{a.Family} {a.Table} {a.Chain}").ShouldBe(["inet firewalld filter_FORWARD", "ip filter DOCKER-USER", "ip6 filter FORWARD"]);
         plan.Warnings.ShouldContain(w => w.Code == "CAP3205" && w.Fix!.Contains("--zone=trusted", StringComparison.Ordinal));
     }
 
