@@ -1,7 +1,7 @@
 namespace Capsules.Linux.Launching;
 
-// The one file that the engine (managed) and the tail (no runtime) both compile: the layout of a plan and of what the tail says back.
-// A plan is a single block of bytes in a sealed memfd:
+// The one file that the engine (managed) and the tail (no runtime) both compile: the layout of a plan, of what the tail says back, and of
+// the board on which PID 1 keeps what must not be lost. docs/formats/tail-plan.md. A plan is a single block of bytes in a sealed memfd:
 //
 //     header | steps | slots | relocations | data (strings, argv, structures, BPF)
 //
@@ -12,7 +12,7 @@ namespace Capsules.Linux.Launching;
 public struct PlanHeader
 {
     public const ulong ExpectedMagic = 0x4E414C504C494154; // "TAILPLAN"
-    public const uint CurrentVersion = 1;
+    public const uint CurrentVersion = 2;
 
     public ulong Magic;
     public uint Version;
@@ -28,10 +28,11 @@ public struct PlanHeader
 public struct Step
 {
     public const int RetryWhenInterrupted = 1, MustEqual = 2, JumpWhenZero = 4;
-    public const int Supervise = -1; // the only number that is no system call: become PID 1's loop (service pid, record descriptor)
+    public const int Supervise = -1; // the only number that is no system call: become PID 1's loop (address of the board)
 
     public int Number;
-    public int Tolerated;        // this errno is no failure (0: none)
+    public const ushort EveryErrno = 0xFFFF;
+    public ushort Tolerated, AlsoTolerated; // these errnos are no failures (0: none)
     public ushort SlotArguments;
     public ushort Flags;
     public short Save;           // slot that keeps the result, or -1
@@ -43,18 +44,37 @@ public struct Step
 /// <summary>Eight bytes from the tail. A step that failed, or a milestone.</summary>
 public struct Report
 {
-    public const int Started = -1; // Value is the child's pid
+    public const int Started = -1; // sent by the new process itself: the socket tells the engine its pid (SO_PASSCRED)
     public const int Created = -2; // everything is done but the exec, which waits for the start signal
 
     public int Step;
     public int Value; // errno of the failed step; 0 when the call succeeded with an unexpected result
 }
 
-/// <summary>What PID 1 leaves behind when its service has ended.</summary>
-public struct ExitRecord
+/// <summary>
+/// The board: a file of fixed size under /run, mapped by PID 1 and read by anybody who may. One header, then one entry for each service.
+/// A service writes its own entry when it starts, before it executes its program; PID 1 writes how it ended.
+/// </summary>
+public struct BoardHeader
 {
-    public int Pid;         // of the service, inside the capsule
+    public const ulong ExpectedMagic = 0x4452414F42504143; // "CAPBOARD"
+    public const uint CurrentVersion = 1;
+
+    public ulong Magic;
+    public uint Version;
+    public uint EntryCount;
+    public long Reserved0, Reserved1;
+}
+
+/// <summary>One service on the board.</summary>
+public struct BoardEntry
+{
+    public const int Empty = 0, Running = 1, Ended = 2;
+
+    public int Pid;         // inside the capsule
     public int WaitStatus;  // as wait4(2) gave it
-    public long Seconds;    // CLOCK_REALTIME
+    public int State;
+    public int Generation;  // counts its starts
+    public long Seconds;    // CLOCK_REALTIME of the end
     public long Nanoseconds;
 }

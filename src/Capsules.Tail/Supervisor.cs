@@ -3,19 +3,19 @@ using Capsules.Linux.Launching;
 namespace Capsules.Tail;
 
 /// <summary>
-/// PID 1 of a capsule: reaps everything, forwards signals to the service, writes the exit record, ends with the service.
-/// Its descriptors are what must outlive a monitor: 0, 1, 2 and whatever else the plan let it keep. A new monitor takes
-/// copies of them with pidfd_getfd(2); PID 1 needs to do nothing for that.
+/// PID 1 of a capsule: reaps everything and writes on the board how each service ended. It starts nothing and knows no policy; services
+/// are brought in from outside and become its children when their starter leaves. Its descriptors are what must outlive a keeper: the
+/// pipes of the logs. A new keeper takes copies of them with pidfd_getfd(2); PID 1 needs to do nothing for that.
+/// SIGTERM ends it, and the kernel then ends whoever is left in the capsule.
 /// </summary>
 internal static unsafe class Supervisor
 {
-    private const int SIGPIPE = 13, SIGCHLD = 17, WNOHANG = 1, SIG_SETMASK = 2, CLOCK_REALTIME = 0, SignalSetSize = 8;
+    private const int SIGTERM = 15, SIGCHLD = 17, WNOHANG = 1, SIG_SETMASK = 2, CLOCK_REALTIME = 0, SignalSetSize = 8;
     private const int NotPidOne = 124;
 
-    public static void Run(long service, long record)
+    public static void Run(BoardHeader* board)
     {
-        // Every signal below goes to one positive pid, never to -1 or a group, and only from a true PID 1.
-        if (Kernel.Call(Kernel.getpid) != 1 || service <= 1) Kernel.Exit(NotPidOne);
+        if (Kernel.Call(Kernel.getpid) != 1) Kernel.Exit(NotPidOne); // nowhere else may orphans be reaped, or signals be swallowed
 
         ulong all = ~0UL;
         Kernel.Call(Kernel.rt_sigprocmask, SIG_SETMASK, (long)&all, 0, SignalSetSize); // blocked signals queue, even for PID 1
@@ -23,31 +23,29 @@ internal static unsafe class Supervisor
         while (true)
         {
             long signal = Kernel.Call(Kernel.rt_sigtimedwait, (long)&all, 0, 0, SignalSetSize);
-            if (signal == SIGCHLD) Reap(service, record);
-            else if (signal > 0 && signal != SIGPIPE) Kernel.Call(Kernel.kill, service, signal);
+            if (signal == SIGCHLD) Reap(board);
+            else if (signal == SIGTERM) Kernel.Exit(0);
         }
     }
 
-    private static void Reap(long service, long record)
+    private static void Reap(BoardHeader* board)
     {
         while (true)
         {
             int status = 0;
             long pid = Kernel.Call(Kernel.wait4, -1, (long)&status, WNOHANG);
             if (pid <= 0) return;
-            if (pid == service) End(service, status, record);
+            BoardEntry* entries = (BoardEntry*)(board + 1);
+            for (uint i = 0; i < board->EntryCount; i++)
+                if (entries[i].Pid == pid && entries[i].State == BoardEntry.Running) Record(entries + i, status);
         }
     }
 
-    private static void End(long service, int status, long record)
+    /// <summary>The state is written last: who sees "ended" sees the rest as well.</summary>
+    private static void Record(BoardEntry* entry, int status)
     {
-        ExitRecord exit;
-        exit.Pid = (int)service;
-        exit.WaitStatus = status;
-        Kernel.Call(Kernel.clock_gettime, CLOCK_REALTIME, (long)&exit.Seconds);
-        if (record >= 0) Kernel.Call(Kernel.write, record, (long)&exit, sizeof(ExitRecord));
-
-        int signal = status & 0x7f;
-        Kernel.Exit(signal == 0 ? status >> 8 & 0xff : 128 + signal); // the kernel ends whoever is left
+        entry->WaitStatus = status;
+        Kernel.Call(Kernel.clock_gettime, CLOCK_REALTIME, (long)&entry->Seconds);
+        entry->State = BoardEntry.Ended; // x86-64 keeps the order of stores, and the call above the compiler's
     }
 }

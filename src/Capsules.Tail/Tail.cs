@@ -7,7 +7,8 @@ namespace Capsules.Tail;
 /// <summary>
 /// <c>tail DESCRIPTOR</c>: maps the plan behind the descriptor and runs it, one system call after the other.
 /// It allocates nothing, parses no text but its one argument, and knows no capsule: launching, entering a running
-/// capsule, being PID 1 and making a user namespace differ only in their plans.
+/// capsule, being PID 1 and holding namespaces until they are pinned differ only in their plans. The plan is trusted: it comes from a
+/// sealed memfd that the engine made.
 /// </summary>
 internal static unsafe class Tail
 {
@@ -54,12 +55,12 @@ internal static unsafe class Tail
         {
             Step* step = steps + i;
             if (step->Number == Step.Supervise)
-                Supervisor.Run(Argument(step, slots, 0), Argument(step, slots, 1));
+                Supervisor.Run((BoardHeader*)Argument(step, slots, 0));
 
             long result = Execute(step, slots);
             if (Kernel.Failed(result))
             {
-                if (-result != step->Tolerated) Fail(plan->Report, i, -result);
+                if (!Tolerates(step, -result)) Fail(plan->Report, i, -result);
                 i = step->Jump != 0 ? step->Jump : i + 1;
                 continue;
             }
@@ -68,6 +69,9 @@ internal static unsafe class Tail
             i = (step->Flags & Step.JumpWhenZero) != 0 && result == 0 ? step->Jump : i + 1;
         }
     }
+
+    private static bool Tolerates(Step* step, long errno) =>
+        errno == step->Tolerated || errno == step->AlsoTolerated || step->Tolerated == Step.EveryErrno;
 
     private static long Execute(Step* step, long* slots)
     {

@@ -25,4 +25,8 @@ public static partial class Problems
     /// <summary>A verb that needs root, without it.</summary>
     public static Problem NeedsRoot(string verb) =>
         new("CAP1006", ExitCode.NotPermitted, $"`capsule {verb}` needs root on this host", null, "run it with sudo; SPECIFICATION.md says which verbs work without root");
+
+    /// <summary>The other program behind the word `capsule` is not installed.</summary>
+    public static Problem ToolsMissing(string directory) =>
+        new("CAP1007", ExitCode.Failed, "the program capsule-tools is not there", $"it belongs beside this program, in {directory}", "install both programs of the package together");
 }

@@ -313,5 +313,21 @@ public static unsafe class FileCalls
         return Native.Check(result, "poll", "") > 0;
     }
 
+    /// <summary>poll(2) of several: a bit for each that has something to read, an end, or an error. At most 64.</summary>
+    public static ulong WaitAny(ReadOnlySpan<Descriptor> from, int milliseconds)
+    {
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(from.Length, 64);
+        Native.PollEntry* entries = stackalloc Native.PollEntry[from.Length];
+        for (int i = 0; i < from.Length; i++) entries[i] = new() { Descriptor = from[i].Number, Events = 1 };
+        int result;
+        do result = Native.poll(entries, (ulong)from.Length, milliseconds);
+        while (Native.Interrupted(result));
+        Native.Check(result, "poll", "");
+        ulong ready = 0;
+        for (int i = 0; i < from.Length; i++)
+            if (entries[i].Returned != 0) ready |= 1UL << i;
+        return ready;
+    }
+
     private static int Number(Descriptor? directory) => directory?.Number ?? Native.CurrentDirectory;
 }

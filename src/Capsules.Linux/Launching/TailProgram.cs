@@ -1,7 +1,19 @@
+using Capsules.Linux.Files;
+using Capsules.Linux.Processes;
+
 namespace Capsules.Linux.Launching;
 
 /// <summary>The tail, carried inside every program of ours and run from sealed memory: no file to find, none that a capsule could overwrite.</summary>
 internal static partial class TailProgram
 {
     private static partial ReadOnlySpan<byte> Image { get; }
+
+    private static readonly Lazy<Descriptor> Memory = new(() => FileCalls.Sealed("tail", Image, executable: true), LazyThreadSafetyMode.ExecutionAndPublication);
+
+    /// <summary>Starts the tail with a plan, from the calling thread and into its mount namespace; the child's pid.</summary>
+    public static int Start(TailPlan plan)
+    {
+        using Descriptor bytes = FileCalls.Sealed("plan", plan.ToBytes());
+        return ProcessCalls.Spawn(Memory.Value, ["tail", $"{bytes.Number}"], [.. plan.Passed, bytes]);
+    }
 }

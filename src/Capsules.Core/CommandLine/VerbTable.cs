@@ -1,0 +1,184 @@
+using System.Collections.Immutable;
+
+namespace Capsules.Core.CommandLine;
+
+/// <summary>Every verb and option, once: both programs parse by it, and help, completion, man pages and the reference in docs/ are made from it.</summary>
+public static class VerbTable
+{
+    private const string Make = "make", Look = "look", RunGroup = "run", IdentityGroup = "identity", Travel = "travel", Serve = "host";
+
+    /// <summary>Options that every verb has.</summary>
+    public static ImmutableArray<Option> Common { get; } =
+    [
+        new("--help", null, "show what the verb does", 'h'),
+        new("--color", "WHEN", "colour: auto, always or never"),
+    ];
+
+    private static readonly Option Json = new("--json", null, "as JSON");
+    private static readonly Option Plan = new("--plan", null, "show what would be done, and stop");
+    private static readonly Option Yes = new("--yes", null, "do not ask", 'y');
+    private static readonly Option Quiet = new("--quiet", null, "names only", 'q');
+    private static readonly Option All = new("--all", null, "those that do not run, too", 'a');
+    private static readonly Option Time = new("--time", "SECONDS", "longest time to wait before it is killed", 't');
+
+    private static readonly ImmutableArray<Option> Launch =
+    [
+        new("--detach", null, "leave it running and return", 'd'),
+        new("--interactive", null, "keep standard input open", 'i'),
+        new("--tty", null, "give it a terminal", 't'),
+        new("--env", "NAME=VALUE", "set a variable", 'e', Repeats: true),
+        new("--publish", "[ADDRESS:]PORT:PORT[/udp]", "publish a port on this host", 'p', Repeats: true),
+        new("--volume", "DIR:PATH[:ro]", "show a directory of this host inside", 'v', Repeats: true),
+        new("--name", "NAME", "name of the capsule"),
+        new("--hostname", "NAME", "host name inside"),
+        new("--ip", "ADDRESS", "address on the network"),
+        new("--mac-address", "MAC", "MAC address on the network"),
+        new("--network", "MODE", "bridge, nat, none, host, macvlan:IF, bridge:NAME or stack:NAME"),
+        new("--keep", "WHAT", "keep this part of the source's identity (address, mac, hostname, machine-id, hostid, serial, all)", Repeats: true),
+        new("--fresh", "WHAT", "make this part of the identity fresh (as --keep)", Repeats: true),
+        new("--user", "USER[:GROUP]", "run as this user", 'u'),
+        new("--workdir", "DIR", "start in this directory", 'w'),
+        new("--memory", "SIZE", "limit of memory, such as 512M"),
+        new("--cpus", "NUMBER", "limit of processors, such as 1.5"),
+        new("--pids-limit", "NUMBER", "limit of processes"),
+        new("--restart", "POLICY", "no, on-failure or always"),
+        new("--rm", null, "remove the capsule when it stops"),
+        new("--read-only", null, "nothing outside state may be written"),
+    ];
+
+    private static readonly ImmutableArray<Option> OciGlobal =
+    [
+        new("--root", "DIR", "where states are kept"),
+        new("--log", "FILE", "where errors are written"),
+        new("--log-format", "FORMAT", "text or json"),
+        new("--systemd-cgroup", null, "refused: no systemd is asked here"),
+    ];
+
+    /// <summary>All verbs, in the order of help.</summary>
+    public static ImmutableArray<Verb> Verbs { get; } =
+    [
+        new("scan", Make, "", "find the server applications of a machine", Door.Tools, 0, 0)
+        {
+            Options = [new("--root", "DIR", "the tree of another machine, such as a mounted disk"), new("--pid-ns", "PID", "the processes of a container or namespace"), Json],
+        },
+        new("adopt", Make, "APPLICATION...", "make a capsule of an application that exists", Door.Tools, 1, 64)
+        {
+            Options =
+            [
+                new("--root", "DIR", "the tree of another machine, such as a mounted disk"), new("--pid-ns", "PID", "the processes of a container or namespace"),
+                new("--name", "NAME", "name of the capsule"), new("--stack", "NAME", "adopt all as one stack with one identity"),
+                new("--why", "PATH", "explain why a path is in the plan"), new("--stop", null, "stop the processes for the copy of the state instead of freezing them"),
+                new("--state", "PATH", "treat a directory as state", Repeats: true), new("--leave", "PATH", "leave a path out", Repeats: true), new("--add", "PATH", "take a path in", Repeats: true),
+                Plan, Json, Yes,
+            ],
+        },
+        new("apply", Make, "PLAN", "carry out a plan that was saved", Door.Tools, 1, 1) { Options = [Yes] },
+
+        new("ps", Look, "", "list capsules", Door.Runtime, 0, 0) { Options = [All, Quiet, Json] },
+        new("status", Look, "CAPSULE", "show services, processes and addresses; exit code as systemctl's", Door.Runtime, 1, 1) { Options = [Json] },
+        new("inspect", Look, "CAPSULE", "show everything that is known of a capsule, as JSON", Door.Runtime, 1, 1),
+        new("diff", Look, "CAPSULE", "list what was written outside the declared state", Door.Runtime, 1, 1) { Options = [Json] },
+        new("logs", Look, "CAPSULE", "show what the services wrote", Door.Runtime, 1, 1)
+        {
+            Options =
+            [
+                new("--follow", null, "go on as more is written", 'f'), new("--tail", "LINES", "only the last lines", 'n'), new("--since", "TIME", "only what is later (10m, 2h, or a time)"),
+                new("--timestamps", null, "with the time of each line", 't'), new("--service", "NAME", "of one service only"),
+            ],
+        },
+        new("misses", Look, "CAPSULE PATH", "explain a path that is not there", Door.Tools, 2, 2) { Options = [Json] },
+
+        new("run", RunGroup, "CAPSULE|BUNDLE [COMMAND [ARG...]]", "start a capsule and wait for it", Door.Runtime, 1, 1) { Options = [.. Launch, Plan], CommandAfter = 1 },
+        new("start", RunGroup, "CAPSULE...", "start capsules", Door.Runtime, 1, 64) { Options = [Plan] },
+        new("stop", RunGroup, "CAPSULE...", "stop capsules", Door.Runtime, 1, 64) { Options = [Time] },
+        new("restart", RunGroup, "CAPSULE...", "stop and start capsules", Door.Runtime, 1, 64) { Options = [Time] },
+        new("reload", RunGroup, "CAPSULE", "make the services read their configuration again", Door.Runtime, 1, 1),
+        new("kill", RunGroup, "CAPSULE...", "send a signal to the services", Door.Runtime, 1, 64) { Options = [new("--signal", "SIGNAL", "KILL by default", 's')] },
+        new("wait", RunGroup, "CAPSULE", "wait until it has stopped, print its exit code", Door.Runtime, 1, 1),
+        new("exec", RunGroup, "CAPSULE COMMAND [ARG...]", "run a command in a running capsule", Door.Runtime, 1, 1)
+        {
+            Options =
+            [
+                new("--detach", null, "leave it running and return", 'd'), new("--interactive", null, "keep standard input open", 'i'), new("--tty", null, "give it a terminal", 't'),
+                new("--env", "NAME=VALUE", "set a variable", 'e', Repeats: true), new("--user", "USER[:GROUP]", "run as this user", 'u'), new("--workdir", "DIR", "start in this directory", 'w'),
+            ],
+            CommandAfter = 1,
+        },
+        new("rm", RunGroup, "CAPSULE...", "remove capsules; state volumes stay unless --volumes", Door.Runtime, 1, 64)
+        {
+            Options = [new("--force", null, "stop them first", 'f'), new("--volumes", null, "their state too", 'v'), Yes],
+        },
+        new("state add", RunGroup, "CAPSULE PATH", "make a directory persistent state", Door.Runtime, 2, 2),
+
+        new("identity show", IdentityGroup, "CAPSULE", "show the identity in force", Door.Runtime, 1, 1) { Options = [Json] },
+        new("identity list", IdentityGroup, "", "list identities and who holds them", Door.Runtime, 0, 0) { Options = [Json] },
+        new("identity set", IdentityGroup, "CAPSULE", "change the identity of a stopped capsule", Door.Runtime, 1, 1)
+        {
+            Options =
+            [
+                new("--address", "ADDRESS/LENGTH", "address on the network"), new("--mac-address", "MAC", "MAC address"), new("--hostname", "NAME", "host name, with its domain"),
+                new("--machine-id", "ID", "32 hexadecimal digits"), new("--network", "MODE", "as for run"),
+                new("--keep", "WHAT", "take this part from the source", Repeats: true), new("--fresh", "WHAT", "make this part fresh", Repeats: true),
+            ],
+        },
+        new("identity check", IdentityGroup, "CAPSULE", "tell whether the identity could be claimed now", Door.Runtime, 1, 1) { Options = [Json] },
+        new("stack list", IdentityGroup, "", "list stacks and their members", Door.Runtime, 0, 0) { Options = [Json] },
+        new("stack start", IdentityGroup, "STACK", "start all capsules of a stack", Door.Runtime, 1, 1),
+        new("stack stop", IdentityGroup, "STACK", "stop all capsules of a stack", Door.Runtime, 1, 1) { Options = [Time] },
+        new("stack rm", IdentityGroup, "STACK", "remove a stack and its capsules", Door.Runtime, 1, 1)
+        {
+            Options = [new("--force", null, "stop them first", 'f'), new("--volumes", null, "their state too", 'v'), Yes],
+        },
+
+        new("images", Travel, "", "list images", Door.Tools, 0, 0) { Options = [Quiet, Json] },
+        new("export", Travel, "CAPSULE", "write a capsule as an image for other engines", Door.Tools, 1, 1)
+        {
+            Options =
+            [
+                new("--format", "FORMAT", "oci"), new("--output", "FILE", "where to write", 'o'), new("--with-state", null, "with the data of its state volumes"),
+                new("--with-secrets", null, "with keys and password files"),
+            ],
+        },
+        new("import", Travel, "FILE", "make a capsule of an image", Door.Tools, 1, 1) { Options = [new("--name", "NAME", "name of the capsule")] },
+
+        new("doctor", Serve, "", "tell what this host lacks and what a crash left", Door.Runtime, 0, 0) { Options = [new("--fix", null, "clear what a crash left"), Json] },
+        new("explain", Serve, "CODE", "print the page of an error code", Door.Tools, 1, 1),
+        new("completion", Serve, "SHELL", "print a completion script (bash)", Door.Tools, 1, 1),
+        new("version", Serve, "", "print versions", Door.Runtime, 0, 0) { Options = [Json] },
+        new("help", Serve, "[VERB...]", "show help", Door.Runtime, 0, 2),
+
+        new("oci create", "oci", "ID", "create a container from a bundle", Door.Runtime, 1, 1)
+        {
+            Options =
+            [
+                .. OciGlobal, new("--bundle", "DIR", "the bundle", 'b'), new("--pid-file", "FILE", "where the pid is written"), new("--console-socket", "FILE", "socket that takes the terminal"),
+                new("--no-pivot", null, "accepted, not used"), new("--preserve-fds", "NUMBER", "further descriptors to pass"),
+            ],
+        },
+        new("oci run", "oci", "ID", "create and start a container, wait for it", Door.Runtime, 1, 1)
+        {
+            Options =
+            [
+                .. OciGlobal, new("--bundle", "DIR", "the bundle", 'b'), new("--pid-file", "FILE", "where the pid is written"), new("--console-socket", "FILE", "socket that takes the terminal"),
+                new("--detach", null, "do not wait", 'd'), new("--no-pivot", null, "accepted, not used"), new("--preserve-fds", "NUMBER", "further descriptors to pass"),
+            ],
+        },
+        new("oci start", "oci", "ID", "start a created container", Door.Runtime, 1, 1) { Options = OciGlobal },
+        new("oci state", "oci", "ID", "print a container's state", Door.Runtime, 1, 1) { Options = OciGlobal },
+        new("oci kill", "oci", "ID [SIGNAL]", "send a signal to a container", Door.Runtime, 1, 2) { Options = [.. OciGlobal, new("--all", null, "to all its processes", 'a')] },
+        new("oci delete", "oci", "ID", "delete a container", Door.Runtime, 1, 1) { Options = [.. OciGlobal, new("--force", null, "kill it first", 'f')] },
+        new("oci exec", "oci", "ID COMMAND [ARG...]", "run a process in a container", Door.Runtime, 1, 1)
+        {
+            Options =
+            [
+                .. OciGlobal, new("--process", "FILE", "the process as JSON", 'p'), new("--detach", null, "do not wait", 'd'), new("--pid-file", "FILE", "where the pid is written"),
+                new("--console-socket", "FILE", "socket that takes the terminal"), new("--tty", null, "give it a terminal", 't'), new("--cwd", "DIR", "start in this directory"),
+                new("--env", "NAME=VALUE", "set a variable", 'e', Repeats: true), new("--user", "UID[:GID]", "run as this user", 'u'),
+            ],
+            CommandAfter = 1,
+        },
+        new("oci list", "oci", "", "list containers", Door.Runtime, 0, 0) { Options = [.. OciGlobal, new("--format", "FORMAT", "table or json", 'f'), Quiet] },
+
+        new("keeper", "oci", "", "watch over running capsules (started by itself)", Door.Runtime, 0, 0) { Hidden = true },
+    ];
+}

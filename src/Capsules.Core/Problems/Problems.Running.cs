@@ -1,0 +1,48 @@
+namespace Capsules.Core.Problems;
+
+public static partial class Problems
+{
+    /// <summary>A step of a launch failed.</summary>
+    public static Problem LaunchFailed(string step, string fact) =>
+        new("CAP5001", ExitCode.Failed, $"the launch stopped at: {step}", fact, "`capsule run --plan` shows all steps; `capsule doctor` tells what this host lacks");
+
+    /// <summary>The program to be executed is not there.</summary>
+    public static Problem ProgramNotFound(string program) =>
+        new("CAP5002", ExitCode.Failed, $"there is no program `{program}` inside", "none of the directories in PATH has it, or its interpreter is missing", "`capsule misses CAPSULE PATH` tells whether the source had it");
+
+    /// <summary>The program to be executed may not be executed.</summary>
+    public static Problem ProgramNotExecutable(string program, string fact) =>
+        new("CAP5003", ExitCode.Failed, $"`{program}` cannot be executed", fact, "look at its mode and format inside the capsule");
+
+    /// <summary>The bundle's configuration cannot be followed.</summary>
+    public static Problem BadBundle(string bundle, string why) => new("CAP5004", ExitCode.Failed, $"the bundle {bundle} cannot be run", why, "correct its config.json");
+
+    /// <summary>A container of that id exists already.</summary>
+    public static Problem ContainerExists(string id) => new("CAP5005", ExitCode.Conflict, $"there is a container `{id}` already", null, $"`capsule oci delete {id}`, or choose another id");
+
+    /// <summary>No container of that id.</summary>
+    public static Problem NoSuchContainer(string id) => new("CAP5006", ExitCode.NotFound, $"there is no container `{id}`", null, "`capsule oci list` lists them");
+
+    /// <summary>The container is not in the state that the verb needs.</summary>
+    public static Problem WrongContainerState(string id, string state, string verb) =>
+        new("CAP5007", ExitCode.Conflict, $"container `{id}` is {state}; `{verb}` cannot be done to it", null, "`capsule oci state` shows it");
+
+    /// <summary>An id that could be read as a path.</summary>
+    public static Problem BadContainerId(string id) => new("CAP5008", ExitCode.Usage, $"`{id}` cannot be a container's id", null, "use letters, digits and any of _ + - . (not first), at most 1024 characters");
+
+    /// <summary>The capsule runs.</summary>
+    public static Problem AlreadyRunning(string name) => new("CAP5009", ExitCode.Conflict, $"`{name}` runs already", null, $"`capsule stop {name}` first, or `capsule run IMAGE --name OTHER` for a second one");
+
+    /// <summary>The capsule does not run.</summary>
+    public static Problem NotRunning(string name) => new("CAP5010", ExitCode.Conflict, $"`{name}` does not run", null, $"`capsule start {name}`");
+
+    /// <summary>A service did not come up.</summary>
+    public static Problem ServiceFailed(string service, string why, string capsule) =>
+        new("CAP5011", ExitCode.Failed, $"service `{service}` did not come up", why, $"`capsule logs {capsule} --service {service}` shows what it wrote");
+
+    /// <summary>A user that the capsule's files do not know.</summary>
+    public static Problem NoSuchUser(string user, string file) => new("CAP5012", ExitCode.Failed, $"there is no `{user}` in the capsule's {file}", null, "use a number, or correct the manifest");
+
+    /// <summary>A limit or signal that is none.</summary>
+    public static Problem BadValue(string what, string value, string expected) => new("CAP5013", ExitCode.Usage, $"`{value}` is no {what}", null, expected);
+}

@@ -1,0 +1,66 @@
+using Capsules.Core.Json;
+using Capsules.Core.Model;
+using Capsules.Linux.Processes;
+
+namespace Capsules.Engine.Containers;
+
+/// <summary>A container of the OCI door: ROOT/ID/state.json.</summary>
+public sealed record ContainerRecord
+{
+    /// <summary>The version of this format that is written.</summary>
+    public const int CurrentSchemaVersion = 1;
+
+    /// <summary>Its id.</summary>
+    public required string Id { get; init; }
+    /// <summary>The first process, as the host numbers it.</summary>
+    public required int Pid { get; init; }
+    /// <summary>When that process started, in clock ticks after boot.</summary>
+    public required ulong StartTime { get; init; }
+    /// <summary>The bundle's directory.</summary>
+    public required string Bundle { get; init; }
+    /// <summary>When it was created.</summary>
+    public required DateTimeOffset Created { get; init; }
+    /// <summary>Path of its control group; null when it has none.</summary>
+    public string? Cgroup { get; init; }
+    /// <summary>Controllers of that group.</summary>
+    public IReadOnlyList<string> Controllers { get; init; } = [];
+    /// <summary>The specification's version of the bundle.</summary>
+    public string SpecVersion { get; init; } = "1.0.2";
+
+    /// <summary>Whether the first process runs.</summary>
+    public bool IsAlive => ProcessTable.IsAlive(Pid, StartTime);
+
+    /// <summary>The file's bytes.</summary>
+    public byte[] ToJson() => JsonWriting.Document(w =>
+    {
+        w.WriteNumber("schemaVersion", CurrentSchemaVersion);
+        w.Text("id", Id);
+        w.WriteNumber("pid", Pid);
+        w.WriteNumber("startTime", StartTime);
+        w.Text("bundle", Bundle);
+        w.Text("created", Created.ToUniversalTime().ToString("yyyy-MM-dd'T'HH:mm:ss.fffffff'Z'"));
+        w.Text("cgroup", Cgroup);
+        w.Texts("controllers", [.. Controllers]);
+        w.Text("ociVersion", SpecVersion);
+    });
+
+    /// <summary>Reads the file's bytes.</summary>
+    /// <exception cref="FormatException">They are not such a record.</exception>
+    public static ContainerRecord FromJson(ReadOnlyMemory<byte> bytes)
+    {
+        using var document = ManifestJson.Parse(bytes);
+        var e = document.RootElement;
+        ManifestJson.CheckVersion(e, CurrentSchemaVersion);
+        return new()
+        {
+            Id = e.RequiredText("id"),
+            Pid = e.SmallInteger("pid") ?? throw new FormatException("`pid` is missing"),
+            StartTime = e.Unsigned("startTime") ?? 0,
+            Bundle = e.RequiredText("bundle"),
+            Created = DateTimeOffset.Parse(e.RequiredText("created")),
+            Cgroup = e.Text("cgroup"),
+            Controllers = e.Texts("controllers"),
+            SpecVersion = e.Text("ociVersion") ?? "1.0.2",
+        };
+    }
+}

@@ -1,0 +1,244 @@
+using System.Collections.Immutable;
+using Capsules.Core.Launch;
+using Capsules.Core.Model;
+using Capsules.Core.Oci;
+using Capsules.Core.Problems;
+using Capsules.Engine.Running;
+using Capsules.Engine.Store;
+using Capsules.Linux;
+using Capsules.Linux.Cgroups;
+using Capsules.Linux.Files;
+using Capsules.Linux.Processes;
+using Capsules.Linux.Terminals;
+using CgroupHierarchy = Capsules.Linux.Cgroups.CgroupHierarchy;
+
+namespace Capsules.Engine.Containers;
+
+/// <summary>How a container is created.</summary>
+/// <param name="Bundle">The bundle's directory.</param>
+/// <param name="PidFile">Where the pid is written.</param>
+/// <param name="ConsoleSocket">A unix socket that takes the master of the terminal.</param>
+/// <param name="PreservedDescriptors">How many descriptors from 3 on it keeps.</param>
+public sealed record CreateOptions(string Bundle, string? PidFile = null, string? ConsoleSocket = null, int PreservedDescriptors = 0);
+
+/// <summary>The OCI runtime's verbs (runtime-spec, runtime.md), thinly over the planner that launches capsules too.</summary>
+/// <param name="root">Where states are kept: one directory a container.</param>
+public sealed class ContainerRuntime(string root)
+{
+    /// <summary>Creates a container: everything is made, the program waits for <see cref="Start"/>.</summary>
+    public ContainerRecord Create(string id, CreateOptions options) => Make(id, options, LaunchEnd.WaitThenExecute).Record;
+
+    /// <summary>Creates a container and lets it go at once. The process is our child.</summary>
+    public (ContainerRecord Record, Descriptor? Terminal) Run(string id, CreateOptions options) => Make(id, options, LaunchEnd.Execute);
+
+    /// <summary>Lets a created container go.</summary>
+    public void Start(string id)
+    {
+        ContainerRecord record = Load(id);
+        string status = Status(record);
+        if (status != "created") throw new CapsuleException(Problems.WrongContainerState(id, status, "start"));
+        using (Descriptor signal = FileCalls.Open(Signal(id), OpenFlags.WriteOnly | OpenFlags.NonBlock)) FileCalls.Write(signal, "s"u8, "start");
+        FileCalls.Remove(null, Signal(id));
+    }
+
+    /// <summary>A container and its status: created, running or stopped.</summary>
+    public (ContainerRecord Record, string Status) State(string id)
+    {
+        ContainerRecord record = Load(id);
+        return (record, Status(record));
+    }
+
+    /// <summary>Sends a signal to the first process, or to all.</summary>
+    public void Kill(string id, int signal, bool all)
+    {
+        ContainerRecord record = Load(id);
+        if (all && GroupOf(record) is { } group)
+        {
+            foreach (int pid in group.Processes()) ProcessCalls.Signal(pid, signal);
+            return;
+        }
+        if (Status(record) == "stopped") throw new CapsuleException(Problems.WrongContainerState(id, "stopped", "kill"));
+        using Descriptor? process = ProcessCalls.TryOpenPidFd(record.Pid);
+        if (process is not null && record.IsAlive) ProcessCalls.Signal(process, signal);
+    }
+
+    /// <summary>Deletes a stopped container, or kills it first. A container that is gone is no error with force.</summary>
+    public void Delete(string id, bool force)
+    {
+        CheckId(id);
+        if (SmallFiles.TryRead(StateFile(id)) is null)
+        {
+            if (FileCalls.TryStat(null, Directory(id)) is null)
+            {
+                if (force) return;
+                throw new CapsuleException(Problems.NoSuchContainer(id));
+            }
+            SmallFiles.RemoveTree(Directory(id)); // made half, by a create that was killed
+            return;
+        }
+        ContainerRecord record = Load(id);
+        string status = Status(record);
+        if (status == "running" && !force) throw new CapsuleException(Problems.WrongContainerState(id, status, "delete"));
+        if (status != "stopped") KillAndWait(record);
+        GroupOf(record)?.Remove();
+        SmallFiles.RemoveTree(Directory(id));
+    }
+
+    /// <summary>Runs a further process in a running container; its pid. The process is our child.</summary>
+    public (int Pid, Descriptor? Terminal) Exec(string id, Func<ProcessSpec, ProcessSpec> process, string? consoleSocket, int preservedDescriptors)
+    {
+        ContainerRecord record = Load(id);
+        string status = Status(record);
+        if (status != "running") throw new CapsuleException(Problems.WrongContainerState(id, status, "exec"));
+        RuntimeSpec spec = ReadBundle(record.Bundle);
+        ProcessSpec wanted = process(spec.Process ?? throw new CapsuleException(Problems.BadBundle(record.Bundle, "`process` is missing")));
+        Cgroup? group = GroupOf(record);
+        LaunchPlan plan = LaunchPlanner.PlanEnter(wanted, Request(spec, record.Bundle, LaunchEnd.Execute, group is not null, []), service: null);
+
+        using Descriptor init = ProcessCalls.OpenPidFd(record.Pid);
+        List<Descriptor> groups = group?.OpenForEntering() ?? [];
+        (Descriptor Master, Descriptor Slave)? terminal = wanted.Terminal ? OpenTerminal(record.Pid) : null;
+        try
+        {
+            int pid = Launcher.Enter(plan, new() { Process = init, Cgroups = groups, Terminal = terminal?.Slave, PreservedDescriptors = preservedDescriptors });
+            if (terminal is var (master, _) && consoleSocket is not null)
+            {
+                ConsoleSocket.Send(consoleSocket, master);
+                master.Dispose();
+                return (pid, null);
+            }
+            return (pid, terminal?.Master);
+        }
+        finally
+        {
+            terminal?.Slave.Dispose();
+            foreach (Descriptor file in groups) file.Dispose();
+        }
+    }
+
+    /// <summary>All containers.</summary>
+    public IEnumerable<(ContainerRecord Record, string Status)> List()
+    {
+        if (FileCalls.TryStat(null, root) is null) yield break;
+        using Descriptor directory = FileCalls.Open(root, OpenFlags.ReadOnly | OpenFlags.Directory);
+        foreach (var (name, _) in FileCalls.List(directory))
+        {
+            string id = System.Text.Encoding.UTF8.GetString(name);
+            if (SmallFiles.TryRead(StateFile(id)) is { } bytes && ContainerRecord.FromJson(bytes) is var record) yield return (record, Status(record));
+        }
+    }
+
+    /// <summary>The terminal of a new process inside, made in that process's own devpts.</summary>
+    internal static (Descriptor Master, Descriptor Slave) OpenTerminal(int pid)
+    {
+        using Descriptor inside = FileCalls.Open($"/proc/{pid}/root", OpenFlags.PathOnly | OpenFlags.Directory);
+        return PseudoTerminal.Open(inside);
+    }
+
+    private (ContainerRecord Record, Descriptor? Terminal) Make(string id, CreateOptions options, LaunchEnd end)
+    {
+        CheckId(id);
+        RuntimeSpec spec = ReadBundle(options.Bundle);
+        using var rollback = new Rollback();
+        SmallFiles.MakeDirectories(root);
+        try { FileCalls.MakeDirectory(null, Directory(id), 0x1C0); }
+        catch (SyscallException e) when (e.Errno == Errno.EEXIST) { throw new CapsuleException(Problems.ContainerExists(id), e); }
+        rollback.Add(() => SmallFiles.RemoveTree(Directory(id)));
+        FileCalls.MakeDirectory(null, Directory(id) + "/root", 0x1C0);
+
+        IReadOnlyList<CgroupHierarchy> hierarchies = CgroupHierarchies.Read();
+        string? path = spec.CgroupsPath ?? (ControlGroups.AnyLimit(spec.Resources) ? "capsule-oci/" + id : null);
+        Cgroup? group = path is null ? null : Cgroup.At(path, ControlGroups.ControllersFor(spec.Resources), hierarchies);
+        if (group is not null)
+        {
+            rollback.Add(() => group.Remove());
+            try { group.Create(ControlGroups.Limits(spec.Resources, spec.Devices)); }
+            catch (SyscallException e) { throw new CapsuleException(Problems.LaunchFailed("set the limits of the control group", e.Message), e); }
+        }
+
+        LaunchPlan plan;
+        try { plan = LaunchPlanner.Plan(Request(spec, options.Bundle, end, group is not null, [.. hierarchies.Select(ControlGroups.Describe)])); }
+        catch (FormatException e) { throw new CapsuleException(Problems.BadBundle(options.Bundle, e.Message), e); }
+
+        using Descriptor? signal = end == LaunchEnd.WaitThenExecute ? MakeSignal(id) : null;
+        using Descriptor? failures = end == LaunchEnd.WaitThenExecute ? FileCalls.Open(Directory(id) + "/failure", OpenFlags.WriteOnly | OpenFlags.Create | OpenFlags.Append, 0x180) : null;
+        List<Descriptor> groups = group?.OpenForEntering() ?? [];
+        try
+        {
+            var channels = new LaunchChannels { StartSignal = signal, FailureRecord = failures, Cgroups = groups, PreservedDescriptors = options.PreservedDescriptors };
+            Launched launched = Launcher.Launch(plan, spec, new HostPath(Directory(id)), channels);
+            rollback.Add(() => { if (ProcessCalls.Signal(launched.Pid, Signals.KILL)) ProcessCalls.TryWait(launched.Pid); });
+            var record = new ContainerRecord
+            {
+                Id = id, Pid = launched.Pid, StartTime = ProcessTable.TryRead(launched.Pid)?.StartTime ?? 0, Bundle = options.Bundle, Created = DateTimeOffset.UtcNow,
+                Cgroup = path, Controllers = [.. ControlGroups.ControllersFor(spec.Resources)], SpecVersion = spec.Version,
+            };
+            SmallFiles.Write(StateFile(id), record.ToJson(), durable: false);
+            if (options.PidFile is { } pidFile) SmallFiles.Write(pidFile, System.Text.Encoding.UTF8.GetBytes($"{launched.Pid}"), durable: false);
+            if (launched.Terminal is { } master && options.ConsoleSocket is { } socket)
+                using (master) ConsoleSocket.Send(socket, master);
+            rollback.Commit();
+            return (record, options.ConsoleSocket is null ? launched.Terminal : null);
+        }
+        finally
+        {
+            foreach (Descriptor file in groups) file.Dispose();
+        }
+    }
+
+    private static LaunchRequest Request(RuntimeSpec spec, string bundle, LaunchEnd end, bool cgroups, ImmutableArray<Core.Launch.CgroupHierarchy> hierarchies) => new()
+    {
+        Spec = spec,
+        Lower = [new HostPath(spec.RootPath.StartsWith('/') ? spec.RootPath : $"{bundle}/{spec.RootPath}")],
+        End = end,
+        Cgroups = cgroups,
+        Hierarchies = hierarchies,
+        HostHardLimits = HostLimits.Hard(),
+        MayRaiseLimits = HostLimits.MayRaise(),
+    };
+
+    private static RuntimeSpec ReadBundle(string bundle)
+    {
+        try { return RuntimeSpecJson.Read(SmallFiles.TryRead(bundle + "/config.json") ?? throw new FormatException("it has no config.json")); }
+        catch (FormatException e) { throw new CapsuleException(Problems.BadBundle(bundle, e.Message), e); }
+    }
+
+    private ContainerRecord Load(string id)
+    {
+        CheckId(id);
+        byte[] bytes = SmallFiles.TryRead(StateFile(id)) ?? throw new CapsuleException(Problems.NoSuchContainer(id));
+        try { return ContainerRecord.FromJson(bytes); }
+        catch (FormatException e) { throw new CapsuleException(Problems.BadFile(StateFile(id), e.Message), e); }
+    }
+
+    private string Status(ContainerRecord record) =>
+        !record.IsAlive ? "stopped" : FileCalls.TryStat(null, Signal(record.Id)) is not null ? "created" : "running";
+
+    private static Cgroup? GroupOf(ContainerRecord record) =>
+        record.Cgroup is { } path ? Cgroup.At(path, [.. record.Controllers], CgroupHierarchies.Read()) : null;
+
+    private static void KillAndWait(ContainerRecord record)
+    {
+        using Descriptor? process = ProcessCalls.TryOpenPidFd(record.Pid);
+        if (process is null || !record.IsAlive) return;
+        GroupOf(record)?.Thaw(); // a frozen process cannot die
+        ProcessCalls.Signal(process, Signals.KILL);
+        FileCalls.WaitReadable(process, 10_000);
+    }
+
+    private Descriptor MakeSignal(string id)
+    {
+        FileCalls.MakeNode(null, Signal(id), FileKind.Fifo, 0x180);
+        return FileCalls.Open(Signal(id), OpenFlags.ReadWrite); // both ways: it never ends, and nobody waits to open it
+    }
+
+    private static void CheckId(string id)
+    {
+        bool good = id.Length is > 0 and <= 1024 && char.IsAsciiLetterOrDigit(id[0]) && id.All(c => char.IsAsciiLetterOrDigit(c) || c is '_' or '+' or '-' or '.');
+        if (!good) throw new CapsuleException(Problems.BadContainerId(id));
+    }
+
+    private string Directory(string id) => $"{root}/{id}";
+    private string StateFile(string id) => Directory(id) + "/state.json";
+    private string Signal(string id) => Directory(id) + "/start";
+}

@@ -1,0 +1,265 @@
+using Capsules.Core.Launch;
+using Capsules.Core.Model;
+using Capsules.Linux;
+using Capsules.Linux.Files;
+using Capsules.Linux.Mounts;
+using Capsules.Linux.Namespaces;
+using Capsules.Linux.Terminals;
+
+namespace Capsules.Engine.Running;
+
+/// <summary>
+/// The part of a launch that ordinary code does with ordinary errors: the capsule's root, complete except for what belongs to namespaces
+/// that do not exist yet. Lives in the mount namespace of a throw-away thread; nothing mounted has to be undone when a step throws,
+/// because the namespace goes away with the thread.
+/// </summary>
+internal sealed class World(LaunchPlan plan, HostPath runDirectory, IReadOnlyList<IdExtent> userMap, IReadOnlyList<IdExtent> groupMap, Descriptor? userNamespace) : IDisposable
+{
+    private readonly Dictionary<int, Descriptor> _prepared = [];
+
+    /// <summary>Where the root is attached in the world's mount namespace.</summary>
+    public string RootDirectory => runDirectory + "/root";
+
+    /// <summary>Mounts that the tail attaches, by number.</summary>
+    public IReadOnlyDictionary<int, Descriptor> Prepared => _prepared;
+
+    /// <summary>The pair of terminals, when one was asked for.</summary>
+    public (Descriptor Master, Descriptor Slave)? Terminal { get; private set; }
+
+    /// <summary>The step that is being applied, for the error of one that throws.</summary>
+    public string Step { get; private set; } = "";
+
+    private uint RootUid => userMap.Outside(0) ?? 0;
+    private uint RootGid => groupMap.Outside(0) ?? 0;
+
+    /// <summary>
+    /// The root as one mount. With a peer it is attached on the host's side, shared, and what is returned is a slave of it: what is mounted
+    /// below the host's side later arrives in the capsule; what the capsule mounts does not leave it. Call it on a thread of the host's namespace.
+    /// </summary>
+    public Descriptor? AttachPeer()
+    {
+        if (plan.World.OfType<WorldStep.Peer>().FirstOrDefault() is not { } peer) return null;
+        Step = LaunchPlanText.Of(peer);
+        using Descriptor root = Threads.InPrivateMountNamespace(MakeRoot);
+        string at = peer.At.ToString();
+        MountCalls.SetPropagation(root, Propagation.Shared, at);
+        MountCalls.Attach(root, null, at);
+        Descriptor slave = MountCalls.Clone(null, at);
+        MountCalls.SetPropagation(slave, Propagation.Slave, at);
+        return slave;
+    }
+
+    /// <summary>Attaches the root and applies the steps; call it on a thread with its own mount namespace.</summary>
+    public void Build(Descriptor? slave, bool terminal)
+    {
+        using (Descriptor root = slave ?? MakeRoot()) MountCalls.Attach(root, null, RootDirectory);
+        using Descriptor inside = FileCalls.Open(RootDirectory, OpenFlags.PathOnly | OpenFlags.Directory);
+        if (RootUid == 0) Apply(inside, terminal);
+        else Threads.WithFileSystemIds(RootUid, RootGid, () => { Apply(inside, terminal); return 0; });
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        foreach (Descriptor mount in _prepared.Values) mount.Dispose();
+        Terminal?.Slave.Dispose();
+    }
+
+    private void Apply(Descriptor root, bool terminal)
+    {
+        foreach (WorldStep step in plan.World)
+        {
+            if (step is WorldStep.Root or WorldStep.Peer) continue;
+            Step = LaunchPlanText.Of(step);
+            switch (step)
+            {
+                case WorldStep.MountPoint point: MakeDirectories(root, point.Path).Dispose(); break;
+                case WorldStep.Prepare prepare: _prepared[prepare.Number] = Make(prepare.Mount); break;
+                case WorldStep.Devices devices: MakeDevices(root, devices); break;
+                case WorldStep.Directory directory: MakeFresh(root, directory); break;
+                default: AttachTo(root, step); break;
+            }
+        }
+        if (!terminal) return;
+        Step = "terminal";
+        Terminal = PseudoTerminal.Open(root);
+        ShowConsole(root, Terminal.Value.Master);
+    }
+
+    private Descriptor MakeRoot()
+    {
+        var root = plan.World.OfType<WorldStep.Root>().First();
+        Step = LaunchPlanText.Of(root);
+        if (root.Writable is not { } writable)
+        {
+            Descriptor clone = MountCalls.Clone(null, root.Lower[0].ToNative(), recursive: true);
+            if (root.MapIds) MountCalls.MapIds(clone, userNamespace!, root.Lower[0].ToString());
+            return clone;
+        }
+        // The disk holds capsule ids: every layer is seen through the map, and the overlay's mounter must be in it. The mapped copies are
+        // attached below a tmpfs, since an overlay takes paths; they go away with this thread, the overlay keeps its own hold on them.
+        string places = runDirectory + "/root";
+        using (Descriptor room = MountCalls.New("tmpfs", MountAttributes.None, ("mode", "755"))) MountCalls.Attach(room, null, places);
+        var lower = new List<string>();
+        for (int i = 0; i < root.Lower.Length; i++) lower.Add(Show(root.Lower[i], $"{places}/{i}", root.MapIds));
+        string upper = Show(writable, places + "/w", root.MapIds);
+        Descriptor Overlay() => MountCalls.New("overlay", MountAttributes.None, ("lowerdir", string.Join(':', lower)), ("upperdir", upper + "/upper"), ("workdir", upper + "/work"));
+        return RootUid == 0 ? Overlay() : Threads.WithFileSystemIds(RootUid, RootGid, Overlay);
+    }
+
+    private string Show(HostPath path, string at, bool mapped)
+    {
+        FileCalls.MakeDirectory(null, at);
+        using Descriptor clone = MountCalls.Clone(null, path.ToNative());
+        if (mapped) MountCalls.MapIds(clone, userNamespace!, path.ToString());
+        MountCalls.Attach(clone, null, at);
+        return at;
+    }
+
+    private void AttachTo(Descriptor root, WorldStep step)
+    {
+        using Descriptor mount = Make(step);
+        GuestPath target = step is WorldStep.Bind bind ? bind.Target : ((WorldStep.FileSystem)step).Target;
+        using Descriptor point = step is WorldStep.Bind && !FileCalls.Stat(mount).IsDirectory ? MakeFile(root, target) : MakeDirectories(root, target);
+        MountCalls.Attach(mount, point, "");
+    }
+
+    private Descriptor Make(WorldStep step) => step switch
+    {
+        WorldStep.Bind bind => MakeBind(bind),
+        WorldStep.FileSystem fileSystem => MakeFileSystem(fileSystem),
+        _ => throw new System.Diagnostics.UnreachableException(),
+    };
+
+    private Descriptor MakeBind(WorldStep.Bind bind)
+    {
+        string source = bind.Source.ToString();
+        Descriptor clone = MountCalls.Clone(null, source, bind.Options.Recursive);
+        if (bind.MapIds && userNamespace is not null)
+            try { MountCalls.MapIds(clone, userNamespace, source); }
+            catch (SyscallException e) when (e.Errno == Errno.EINVAL && FileCalls.Stat(clone) is { Uid: 0, IsRegular: true }) { } // a read-only file of root's on a file system without idmaps (tmpfs before 6.3)
+        SetOptions(clone, bind.Options, source);
+        return clone;
+    }
+
+    private Descriptor MakeFileSystem(WorldStep.FileSystem step)
+    {
+        var data = new List<(string, string?)>();
+        foreach (var (key, value) in step.Options.Data)
+            data.Add(key switch // the kernel takes its own ids here, the specification gives the capsule's
+            {
+                "uid" => (key, $"{userMap.Outside(uint.Parse(value!)) ?? uint.Parse(value!)}"),
+                "gid" => (key, $"{groupMap.Outside(uint.Parse(value!)) ?? uint.Parse(value!)}"),
+                _ => (key, value),
+            });
+        if (step.Type == "tmpfs" && RootUid != 0)
+        {
+            if (!step.Options.Data.Any(d => d.Key == "uid")) data.Add(("uid", $"{RootUid}"));
+            if (!step.Options.Data.Any(d => d.Key == "gid")) data.Add(("gid", $"{RootGid}"));
+        }
+        Descriptor mount = MountCalls.New(step.Type, Attributes(step.Options.Set), [.. data]);
+        if (step.Type == "devpts" && RootUid != 0)
+        {
+            FileCalls.ChangeOwner(mount, "", RootUid, RootGid);
+            FileCalls.ChangeOwner(mount, "ptmx", RootUid, RootGid);
+        }
+        foreach (string name in step.Directories) FileCalls.MakeDirectory(mount, name);
+        if (step.Options.Propagation is not null) SetOptions(mount, new MountOptions { Propagation = step.Options.Propagation }, step.Type);
+        return mount;
+    }
+
+    private static void SetOptions(Descriptor mount, MountOptions options, string subject)
+    {
+        if (options.Set != MountFlags.None || options.Clear != MountFlags.None)
+            MountCalls.SetAttributes(mount, subject, Attributes(options.Set), Attributes(options.Clear), options.Recursive);
+        if (options.Propagation is not { } word) return;
+        bool recursive = word[0] == 'r';
+        MountCalls.SetPropagation(mount, (recursive ? word[1..] : word) switch
+        {
+            "shared" => Propagation.Shared, "slave" => Propagation.Slave, "private" => Propagation.Private, _ => Propagation.Unbindable,
+        }, subject, recursive);
+    }
+
+    private static MountAttributes Attributes(MountFlags flags) => (MountAttributes)(int)flags; // the same bits: both are the kernel's
+
+    private void MakeDevices(Descriptor root, WorldStep.Devices step)
+    {
+        using Descriptor directory = MakeDirectories(root, GuestPath.Parse("/dev"));
+        using Descriptor dev = FileCalls.OpenResolved(root, "dev", OpenFlags.Directory | OpenFlags.ReadOnly, ResolveFlags.InRoot);
+        foreach (var (name, major, minor) in DefaultDevices.Nodes) MakeNode(dev, name, FileKind.CharacterDevice, 0x1B6, major, minor, RootUid, RootGid);
+        foreach (var (name, target) in DefaultDevices.Links)
+        {
+            if (FileCalls.TryStat(dev, name) is not null) continue;
+            FileCalls.MakeSymbolicLink(target, dev, name);
+        }
+        foreach (var device in step.Further)
+        {
+            FileKind kind = device.Type switch { 'b' => FileKind.BlockDevice, 'p' => FileKind.Fifo, _ => FileKind.CharacterDevice };
+            using Descriptor parent = MakeDirectories(root, device.Path.Parent);
+            using Descriptor opened = FileCalls.OpenResolved(root, device.Path.Parent.BelowRoot(), OpenFlags.Directory | OpenFlags.ReadOnly, ResolveFlags.InRoot);
+            MakeNode(opened, new NativePath(device.Path.Name), kind, device.Mode, device.Major, device.Minor, userMap.Outside(device.Uid) ?? RootUid, groupMap.Outside(device.Gid) ?? RootGid);
+        }
+    }
+
+    private void MakeNode(Descriptor directory, NativePath name, FileKind kind, int mode, uint major, uint minor, uint uid, uint gid)
+    {
+        if (FileCalls.TryStat(directory, name) is { } existing)
+        {
+            if (existing.Kind == kind && existing.DeviceMajor == major && existing.DeviceMinor == minor) return; // a bundle may bring its own /dev
+            FileCalls.Remove(directory, name, existing.IsDirectory);
+        }
+        FileCalls.MakeNode(directory, name, kind, mode, major, minor);
+        if (RootUid != 0) FileCalls.ChangeOwner(directory, name, uid, gid);
+    }
+
+    /// <summary>/dev/console is the slave of the terminal.</summary>
+    private static void ShowConsole(Descriptor root, Descriptor master)
+    {
+        using Descriptor terminals = FileCalls.OpenResolved(root, "dev/pts", OpenFlags.PathOnly | OpenFlags.Directory, ResolveFlags.InRoot);
+        using Descriptor slave = MountCalls.Clone(terminals, $"{PseudoTerminal.NumberOf(master)}");
+        using Descriptor point = MakeFile(root, GuestPath.Parse("/dev/console"));
+        MountCalls.Attach(slave, point, "");
+    }
+
+    private void MakeFresh(Descriptor root, WorldStep.Directory step)
+    {
+        MakeDirectories(root, step.Path).Dispose();
+        using Descriptor directory = FileCalls.OpenResolved(root, step.Path.BelowRoot(), OpenFlags.Directory | OpenFlags.ReadOnly, ResolveFlags.InRoot);
+        FileCalls.ChangeOwner(directory, "", userMap.Outside(step.Uid) ?? step.Uid, groupMap.Outside(step.Gid) ?? step.Gid);
+        FileCalls.ChangeMode(directory, ".", step.Mode);
+    }
+
+    /// <summary>The directory, made with those above it where they are missing. Symbolic links are followed as if the root were /.</summary>
+    private static Descriptor MakeDirectories(Descriptor root, GuestPath path)
+    {
+        var (found, errno) = FileCalls.TryOpenResolved(root, path.BelowRoot(), OpenFlags.PathOnly | OpenFlags.Directory, ResolveFlags.InRoot);
+        if (found is not null) return found;
+        if (errno != Errno.ENOENT || path.IsRoot) throw new SyscallException("openat2", path.ToString(), errno);
+        using (Descriptor parent = MakeDirectories(root, path.Parent))
+            try { FileCalls.MakeDirectory(parent, new NativePath(path.Name)); }
+            catch (SyscallException e) when (e.Errno == Errno.EEXIST) { } // a dangling link: the next line names it
+        return FileCalls.OpenResolved(root, path.BelowRoot(), OpenFlags.PathOnly | OpenFlags.Directory, ResolveFlags.InRoot);
+    }
+
+    /// <summary>The file, made empty where it is missing.</summary>
+    private static Descriptor MakeFile(Descriptor root, GuestPath path)
+    {
+        var (found, errno) = FileCalls.TryOpenResolved(root, path.BelowRoot(), OpenFlags.PathOnly, ResolveFlags.InRoot);
+        if (found is not null) return found;
+        if (errno != Errno.ENOENT) throw new SyscallException("openat2", path.ToString(), errno);
+        using Descriptor parent = MakeDirectories(root, path.Parent);
+        using (Descriptor directory = FileCalls.OpenResolved(root, path.Parent.BelowRoot(), OpenFlags.Directory | OpenFlags.ReadOnly, ResolveFlags.InRoot))
+            FileCalls.MakeNode(directory, new NativePath(path.Name), FileKind.Regular, 0x1A4);
+        return FileCalls.OpenResolved(root, path.BelowRoot(), OpenFlags.PathOnly, ResolveFlags.InRoot);
+    }
+}
+
+/// <summary>What every /dev has (runtime-spec, config-linux.md, default devices).</summary>
+internal static class DefaultDevices
+{
+    public static readonly (string Name, uint Major, uint Minor)[] Nodes =
+        [("null", 1, 3), ("zero", 1, 5), ("full", 1, 7), ("random", 1, 8), ("urandom", 1, 9), ("tty", 5, 0)];
+
+    public static readonly (string Name, string Target)[] Links =
+        [("fd", "/proc/self/fd"), ("stdin", "/proc/self/fd/0"), ("stdout", "/proc/self/fd/1"), ("stderr", "/proc/self/fd/2"), ("ptmx", "pts/ptmx"), ("core", "/proc/kcore")];
+}

@@ -1,0 +1,173 @@
+using System.Runtime.InteropServices;
+using Capsules.Linux.Files;
+
+namespace Capsules.Linux.Cgroups;
+
+/// <summary>
+/// One control group of ours: the same path below each hierarchy that it needs. v1 or v2 is decided controller by controller, because a
+/// host can have both.
+/// </summary>
+public sealed class Cgroup
+{
+    private readonly List<(CgroupHierarchy Hierarchy, string Directory)> _places;
+
+    private Cgroup(List<(CgroupHierarchy, string)> places) => _places = places;
+
+    /// <summary>The group's directories.</summary>
+    public IEnumerable<string> Directories => _places.Select(p => p.Directory);
+
+    /// <summary>A group as it would be on this host, whether it exists or not.</summary>
+    /// <param name="path">Path below the root of each hierarchy, such as "capsule/web".</param>
+    /// <param name="controllers">Controllers to be in; those that no hierarchy has are passed over. Without a freezer of v1, the v2 hierarchy is always among the places.</param>
+    /// <param name="hierarchies">The host's hierarchies.</param>
+    public static Cgroup At(string path, IReadOnlyCollection<string> controllers, IReadOnlyList<CgroupHierarchy> hierarchies)
+    {
+        var places = new List<(CgroupHierarchy, string)>();
+        bool freezer = hierarchies.Any(h => h.Controllers.Contains("freezer"));
+        foreach (CgroupHierarchy hierarchy in hierarchies)
+        {
+            bool wanted = hierarchy.IsUnified ? !freezer || hierarchy.Controllers.Any(controllers.Contains) : hierarchy.Controllers.Any(controllers.Contains);
+            if (wanted) places.Add((hierarchy, $"{hierarchy.MountPoint}/{path.Trim('/')}"));
+        }
+        return new(places);
+    }
+
+    /// <summary>Makes the directories and sets the limits. What was made is removed again when something fails.</summary>
+    public void Create(CgroupLimits limits)
+    {
+        try
+        {
+            foreach (var (hierarchy, directory) in _places)
+            {
+                MakeAll(hierarchy, directory);
+                foreach (string controller in hierarchy.Controllers)
+                    foreach (var (file, value) in hierarchy.IsUnified ? limits.Version2(controller) : limits.Version1(controller)) FileCalls.WriteText($"{directory}/{file}", value);
+                if (hierarchy.IsUnified)
+                    foreach (var (file, value) in limits.Unified) FileCalls.WriteText($"{directory}/{file}", value);
+            }
+        }
+        catch (SyscallException)
+        {
+            Remove();
+            throw;
+        }
+    }
+
+    /// <summary>The files through which a process enters ("0" is the writer itself).</summary>
+    public List<Descriptor> OpenForEntering() => [.. _places.Select(p => FileCalls.Open($"{p.Directory}/cgroup.procs", OpenFlags.WriteOnly))];
+
+    /// <summary>The processes in it and below it.</summary>
+    public IReadOnlyList<int> Processes()
+    {
+        foreach (var (_, directory) in _places)
+        {
+            var pids = new HashSet<int>();
+            if (Collect(directory, pids)) return [.. pids];
+        }
+        return [];
+    }
+
+    /// <summary>Stops every process in it; returns when none runs any more.</summary>
+    public void Freeze() => SetFrozen(true);
+
+    /// <summary>Lets them go on.</summary>
+    public void Thaw() => SetFrozen(false);
+
+    /// <summary>A counter of the group, such as memory.usage_in_bytes or, with v2, memory.current; null when there is none.</summary>
+    public long? Counter(string version1, string version2)
+    {
+        foreach (var (hierarchy, directory) in _places)
+        {
+            string file = $"{directory}/{(hierarchy.IsUnified ? version2 : version1)}";
+            if (FileCalls.TryStat(null, file) is null) continue;
+            string text = FileCalls.ReadText(file);
+            string number = hierarchy.IsUnified && version2 == "cpu.stat" ? text.Split('\n')[0].Split(' ')[^1] : text.Trim();
+            if (long.TryParse(number, out long value)) return hierarchy.IsUnified && version2 == "cpu.stat" ? value * 1000 : value;
+        }
+        return null;
+    }
+
+    /// <summary>Removes the directories, empty ones below first. Groups that still hold processes stay; whether all are gone.</summary>
+    public bool Remove()
+    {
+        bool all = true;
+        foreach (var (_, directory) in _places) all &= RemoveTree(directory);
+        return all;
+    }
+
+    private static bool RemoveTree(string directory)
+    {
+        var (opened, _) = FileCalls.TryOpenAt(null, directory, OpenFlags.ReadOnly | OpenFlags.Directory);
+        if (opened is null) return true;
+        using (opened)
+            foreach (var (name, kind) in FileCalls.List(opened))
+                if (kind == FileKind.Directory) RemoveTree(directory + "/" + System.Text.Encoding.UTF8.GetString(name));
+        try
+        {
+            FileCalls.Remove(null, directory, isDirectory: true);
+            return true;
+        }
+        catch (SyscallException e) when (e.Errno == Errno.EBUSY) { return false; }
+    }
+
+    private static bool Collect(string directory, HashSet<int> pids)
+    {
+        var (opened, _) = FileCalls.TryOpenAt(null, directory, OpenFlags.ReadOnly | OpenFlags.Directory);
+        if (opened is null) return false;
+        using (opened)
+        {
+            foreach (string line in FileCalls.ReadText($"{directory}/cgroup.procs").Split('\n', StringSplitOptions.RemoveEmptyEntries)) pids.Add(int.Parse(line));
+            foreach (var (name, kind) in FileCalls.List(opened))
+                if (kind == FileKind.Directory) Collect(directory + "/" + System.Text.Encoding.UTF8.GetString(name), pids);
+        }
+        return true;
+    }
+
+    private void SetFrozen(bool frozen)
+    {
+        foreach (var (hierarchy, directory) in _places)
+        {
+            if (hierarchy.Controllers.Contains("freezer") && !hierarchy.IsUnified)
+            {
+                FileCalls.WriteText($"{directory}/freezer.state", frozen ? "FROZEN" : "THAWED");
+                WaitFor($"{directory}/freezer.state", text => text.Trim() == (frozen ? "FROZEN" : "THAWED"));
+                return;
+            }
+            if (hierarchy.IsUnified)
+            {
+                FileCalls.WriteText($"{directory}/cgroup.freeze", frozen ? "1" : "0");
+                WaitFor($"{directory}/cgroup.events", text => text.Contains(frozen ? "frozen 1" : "frozen 0", StringComparison.Ordinal));
+                return;
+            }
+        }
+    }
+
+    private static void WaitFor(string file, Func<string, bool> reached)
+    {
+        for (int attempt = 0; attempt < 5_000; attempt++)
+        {
+            if (reached(FileCalls.ReadText(file))) return;
+            Thread.Sleep(1);
+        }
+        throw new SyscallException("freeze", file, Errno.ETIMEDOUT);
+    }
+
+    /// <summary>mkdir of the path; v2 controllers are switched on in each parent, v1 cpusets inherit their parent's processors and nodes.</summary>
+    private static void MakeAll(CgroupHierarchy hierarchy, string directory)
+    {
+        string at = hierarchy.MountPoint;
+        foreach (string name in directory[(at.Length + 1)..].Split('/', StringSplitOptions.RemoveEmptyEntries))
+        {
+            if (hierarchy.IsUnified)
+                foreach (string controller in hierarchy.Controllers)
+                    try { FileCalls.WriteText($"{at}/cgroup.subtree_control", "+" + controller); }
+                    catch (SyscallException e) when (e.Errno is Errno.EBUSY or Errno.ENOENT or Errno.EINVAL) { } // a parent with processes keeps its controllers: the limit itself then tells
+            string parent = at;
+            at += "/" + name;
+            try { FileCalls.MakeDirectory(null, at); }
+            catch (SyscallException e) when (e.Errno == Errno.EEXIST) { continue; }
+            if (!hierarchy.IsUnified && hierarchy.Controllers.Contains("cpuset"))
+                foreach (string file in (string[])["cpuset.cpus", "cpuset.mems"]) FileCalls.WriteText($"{at}/{file}", FileCalls.ReadText($"{parent}/{file}").Trim());
+        }
+    }
+}

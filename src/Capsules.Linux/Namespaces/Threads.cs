@@ -1,0 +1,68 @@
+using System.Runtime.ExceptionServices;
+using Capsules.Linux.Mounts;
+
+namespace Capsules.Linux.Namespaces;
+
+/// <summary>
+/// Work on a thread that is thrown away afterwards, because it changed what the other threads share. A thread that is started from such
+/// work would be born into the changed namespaces and live on there, and the thread pool starts its workers from whoever asks: no Task,
+/// no async, no timer in there.
+/// </summary>
+public static class Threads
+{
+    private const int StackSize = 256 * 1024;
+
+    /// <summary>
+    /// unshare(2) of CLONE_FS and CLONE_NEWNS: the thread has its own mount namespace, from which nothing propagates out; what is mounted
+    /// outside still arrives. umask is 0 there (it belongs to the file-system context, so only this thread's changes).
+    /// </summary>
+    public static T InPrivateMountNamespace<T>(Func<T> work) => Run(() =>
+    {
+        Native.Check(Native.Call(SyscallNumber.Unshare, (nint)((uint)CloneFlags.FileSystem | (uint)NamespaceKinds.Mount)), "unshare", "mount namespace");
+        MountCalls.SetPropagationOfAll(Propagation.Private);
+        Native.Call(SyscallNumber.Umask, 0);
+        return work();
+    });
+
+    /// <summary>setns(2): the thread works in other namespaces, given by their files in /proc/PID/ns or where they are pinned. Not for PID and user namespaces.</summary>
+    public static T InNamespace<T>(Descriptor space, NamespaceKinds kind, Func<T> work) => Run(() =>
+    {
+        if (kind.HasFlag(NamespaceKinds.Mount)) Native.Check(Native.Call(SyscallNumber.Unshare, (nint)(uint)CloneFlags.FileSystem), "unshare", "file-system context");
+        Native.Check(Native.Call(SyscallNumber.Setns, space.Number, (nint)(uint)kind), "setns", kind.ToString());
+        return work();
+    });
+
+    /// <summary>
+    /// setfsuid(2) and setfsgid(2) for a while, capabilities kept; all three are per thread. Needed to mount an overlay whose upper layer
+    /// is idmapped: the mounter must be somebody whom the map knows, or the overlay is silently read-only.
+    /// </summary>
+    public static T WithFileSystemIds<T>(uint uid, uint gid, Func<T> work)
+    {
+        const int setSecureBits = 28, noSetuidFixup = 4; // PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP
+        Native.Check(Native.Call(SyscallNumber.Prctl, setSecureBits, noSetuidFixup), "prctl", "SECBIT_NO_SETUID_FIXUP");
+        Native.Call(SyscallNumber.Setfsgid, (nint)gid);
+        Native.Call(SyscallNumber.Setfsuid, (nint)uid);
+        try { return work(); }
+        finally
+        {
+            Native.Call(SyscallNumber.Setfsuid, 0);
+            Native.Call(SyscallNumber.Setfsgid, 0);
+            Native.Check(Native.Call(SyscallNumber.Prctl, setSecureBits, 0), "prctl", "secure bits");
+        }
+    }
+
+    private static T Run<T>(Func<T> work)
+    {
+        T result = default!;
+        ExceptionDispatchInfo? failure = null;
+        var thread = new Thread(() =>
+        {
+            try { result = work(); }
+            catch (Exception e) { failure = ExceptionDispatchInfo.Capture(e); }
+        }, StackSize);
+        thread.Start();
+        thread.Join();
+        failure?.Throw();
+        return result;
+    }
+}
