@@ -38,7 +38,7 @@ internal sealed class Leases(StoreLayout layout, Func<CapsuleName, bool> isUp)
         {
             if (HolderOf(subject) is { } holder && holder != stack && isUp(holder))
                 throw new CapsuleException(IPAddress.TryParse(subject, out var address) ? Problems.AddressHeldByStack(address, holder) : Problems.MacHeldByStack(MacAddress.Parse(subject), holder));
-            WholeFile.Write($"{_live}/{subject}", Encoding.UTF8.GetBytes(stack.ToString()));
+            SmallFiles.Write($"{_live}/{subject}", Encoding.UTF8.GetBytes(stack.ToString()), durable: false);
         }
     }
 
@@ -49,7 +49,7 @@ internal sealed class Leases(StoreLayout layout, Func<CapsuleName, bool> isUp)
     public void Reserve(CapsuleName stack, IEnumerable<IPAddress> addresses)
     {
         Directory.CreateDirectory(_kept);
-        foreach (IPAddress address in addresses) WholeFile.Write($"{_kept}/{address}", Encoding.UTF8.GetBytes(stack.ToString()));
+        foreach (IPAddress address in addresses) SmallFiles.Write($"{_kept}/{address}", Encoding.UTF8.GetBytes(stack.ToString()), durable: false);
     }
 
     /// <summary>The stack is removed: its addresses are free for others.</summary>
@@ -67,7 +67,7 @@ internal sealed class Leases(StoreLayout layout, Func<CapsuleName, bool> isUp)
     {
         if (!Directory.Exists(directory)) yield break;
         foreach (string path in Directory.EnumerateFiles(directory))
-            if (!path.EndsWith(".new", StringComparison.Ordinal) && ReadHolder(path) is { } stack) yield return (Path.GetFileName(path), stack);
+            if (!path.EndsWith(".tmp", StringComparison.Ordinal) && ReadHolder(path) is { } stack) yield return (Path.GetFileName(path), stack);
     }
 
     private static CapsuleName? ReadHolder(string path)

@@ -1,5 +1,4 @@
 using System.Collections.Immutable;
-using System.Security.Cryptography;
 using Capsules.Core.Identities;
 using Capsules.Core.Model;
 using Capsules.Core.Problems;
@@ -106,6 +105,6 @@ public sealed class StackNetwork(StoreLayout layout, Func<CapsuleName, bool>? is
     private IdentityPlan PlanWith(IdentityRequest request, RouteSocket route, NftSocket nft)
     {
         HostNetworkFacts facts = HostNetworkReader.Read(layout, route, nft, Leases().Read(), [.. _records.Stacks().Where(IsUp)]);
-        return IdentityPlanner.Plan(request, facts, RandomNumberGenerator.GetBytes(IdentityPlanner.RandomLength));
+        return IdentityPlanner.Plan(request, facts, Randomness.Get(IdentityPlanner.RandomLength));
     }
 }

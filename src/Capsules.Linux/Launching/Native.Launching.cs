@@ -5,7 +5,6 @@ namespace Capsules.Linux;
 internal static unsafe partial class Native
 {
     [LibraryImport("libc", SetLastError = true)] internal static partial int socketpair(int domain, int type, int protocol, int* ends);
-    [LibraryImport("libc", SetLastError = true)] internal static partial int setsockopt(int fd, int level, int option, void* value, uint length);
     [LibraryImport("libc", SetLastError = true)] internal static partial nint recvmsg(int fd, MessageHeader* header, int flags);
 
     /// <summary>struct iovec.</summary>
