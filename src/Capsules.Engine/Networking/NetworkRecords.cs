@@ -47,7 +47,7 @@ internal sealed class NetworkRecords(StoreLayout layout)
     public void Write(NetworkPlan plan)
     {
         Directory.CreateDirectory(layout.RunOfStack(plan.Stack));
-        WholeFile.Write(PathOf(plan.Stack), NetworkPlanJson.Write(plan));
+        SmallFiles.Write(PathOf(plan.Stack), NetworkPlanJson.Write(plan), durable: false);
     }
 
     /// <summary>Removes the record.</summary>
