@@ -38,7 +38,7 @@ public sealed class Doctor(CapsuleStore store)
     private readonly CapsuleRunner _runner = new(store);
 
     /// <summary>What the host can do.</summary>
-    public IEnumerable<CheckResult> Host()
+    public static IEnumerable<CheckResult> Host()
     {
         KernelFacts kernel = Running.Host.Kernel;
         yield return kernel.Version >= KernelFacts.Oldest

@@ -10,7 +10,7 @@ internal static class DoctorVerb
     public static int Run(Home home, ParsedCommand command)
     {
         var doctor = new Doctor(home.Store);
-        List<CheckResult> results = [.. doctor.Host(), .. doctor.Leftovers(command.Has("--fix"))];
+        List<CheckResult> results = [.. Doctor.Host(), .. doctor.Leftovers(command.Has("--fix"))];
         if (command.Has("--json"))
             Output.JsonArray(results, (w, r) =>
             {

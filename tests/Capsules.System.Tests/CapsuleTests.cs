@@ -1,0 +1,240 @@
+using System.Text.Json;
+using Capsules.Core.Model;
+using Shouldly;
+using Xunit;
+
+namespace Capsules.System.Tests;
+
+/// <summary>The daily verbs on capsules that were put into the store by hand.</summary>
+public sealed class CapsuleTests : IDisposable
+{
+    private readonly Sandbox _sandbox = new();
+
+    public void Dispose() => _sandbox.Dispose();
+
+    private string State(string name) => JsonDocument.Parse(_sandbox.Capsule("ps", "-a", "--json").Ok().Out).RootElement.EnumerateArray().First(c => c.GetProperty("name").GetString() == name).GetProperty("state").GetString()!;
+
+    [Fact]
+    public void A_capsule_lives_its_life_and_leaves_nothing()
+    {
+        BusyBox.MakeCapsule(_sandbox, "web", null, BusyBox.Script("echo hello; trap 'echo bye; exit 0' TERM; while :; do sleep 1; done"));
+        State("web").ShouldBe("created");
+        _sandbox.Capsule("status", "web").Code.ShouldBe(3);
+        _sandbox.Capsule("run", "web").Ok();
+        State("web").ShouldBe("ready");
+        _sandbox.Capsule("status", "web").Code.ShouldBe(0);
+        _sandbox.Capsule("run", "web").Error.ShouldContain("CAP5009");
+        _sandbox.Capsule("start", "web").Ok();
+
+        _sandbox.Capsule("exec", "web", "sh", "-c", "exit 9").Code.ShouldBe(9);
+        _sandbox.Capsule("exec", "web", "nothing").Code.ShouldBe(127);
+        _sandbox.Capsule("exec", "web", "/etc/passwd").Code.ShouldBe(126);
+        _sandbox.Capsule("exec", "-u", "web", "-w", "/srv", "-e", "A=b", "web", "sh", "-c", "id; pwd; echo $A $HOME").Out.ShouldBe("uid=105(web) gid=107(web) groups=4(adm),107(web)\n/srv\nb /srv\n");
+        _sandbox.Run([Sandbox.Programs + "/capsule", "exec", "-i", "web", "cat"], input: "through").Out.ShouldBe("through");
+
+        _sandbox.Capsule("stop", "web").Ok();
+        _sandbox.Capsule("stop", "web").Ok();
+        State("web").ShouldBe("stopped");
+        _sandbox.Capsule("logs", "web").Out.ShouldBe("hello\nbye\n");
+        _sandbox.Traces().ShouldBeEmpty();
+
+        _sandbox.Capsule("start", "web").Ok();
+        _sandbox.Capsule("rm", "web").Code.ShouldBe(4);
+        _sandbox.Capsule("rm", "-f", "web").Ok();
+        _sandbox.Capsule("ps", "-a", "-q").Out.ShouldBeEmpty();
+        Directory.Exists(_sandbox.Store + "/kept/web/data").ShouldBeTrue();
+        _sandbox.Traces().ShouldBeEmpty();
+        _sandbox.Capsule("status", "web").Code.ShouldBe(4);
+        _sandbox.Capsule("stop", "wbe").Error.ShouldContain("CAP1001");
+    }
+
+    [Fact]
+    public void Programs_inside_see_the_identity_by_every_usual_way()
+    {
+        BusyBox.MakeCapsule(_sandbox, "web", m => m with
+        {
+            Identity = m.Identity with
+            {
+                HostId = 0x12345678, ProductUuid = "11111111-2222-3333-4444-555555555555", ProductSerial = "VMware-56 4d",
+                Interfaces = [new() { Name = "ens3", Mac = MacAddress.Parse("52:54:00:6b:1f:02"), Addresses = [InterfaceAddress.Parse("10.20.0.15/24"), InterfaceAddress.Parse("fd00:20::15/64")], Routes = [new(null, global::System.Net.IPAddress.Parse("10.20.0.1"))] }],
+            },
+        }, BusyBox.Script("while :; do sleep 1; done"));
+        _sandbox.Capsule("run", "web").Ok();
+        string seen = _sandbox.Capsule("exec", "web", "sh", "-c", "hostname; hostname -f; cat /etc/machine-id /var/lib/dbus/machine-id /sys/class/dmi/id/product_uuid /sys/class/dmi/id/product_serial; hostid; ip -o link show ens3; ip -o addr show ens3; ip route; cat /proc/sys/kernel/random/boot_id").Ok().Out;
+        seen.ShouldStartWith("web\nweb.example.net\n0123456789abcdef0123456789abcdef\n0123456789abcdef0123456789abcdef\n11111111-2222-3333-4444-555555555555\nVMware-56 4d\n12345678\n");
+        seen.ShouldContain("52:54:00:6b:1f:02");
+        seen.ShouldContain("10.20.0.15/24");
+        seen.ShouldContain("fd00:20::15/64");
+        seen.ShouldContain("default via 10.20.0.1 dev ens3");
+        string boot = seen.TrimEnd().Split('\n')[^1];
+        boot.ShouldNotBe(File.ReadAllText("/proc/sys/kernel/random/boot_id").Trim());
+
+        // From outside: the address answers, with that MAC.
+        _sandbox.Shell("ping -c1 -W2 10.20.0.15 >/dev/null; ip neigh show 10.20.0.15").Out.ShouldContain("52:54:00:6b:1f:02");
+        _sandbox.Capsule("restart", "web").Ok();
+        _sandbox.Capsule("exec", "web", "cat", "/proc/sys/kernel/random/boot_id").Out.Trim().ShouldNotBe(boot);
+    }
+
+    [Fact]
+    public void One_address_has_one_live_holder()
+    {
+        CapsuleManifest Kept(CapsuleManifest m) => m with { Identity = m.Identity with { Interfaces = [new() { Name = "eth0", Addresses = [InterfaceAddress.Parse("10.20.0.15/24")] }] } };
+        BusyBox.MakeCapsule(_sandbox, "one", Kept, BusyBox.Script("while :; do sleep 1; done"));
+        BusyBox.MakeCapsule(_sandbox, "two", Kept, BusyBox.Script("while :; do sleep 1; done"));
+        _sandbox.Capsule("run", "one").Ok();
+        Result second = _sandbox.Capsule("run", "two");
+        second.Code.ShouldBe(125);
+        second.Error.ShouldContain("10.20.0.15");
+        _sandbox.Capsule("run", "two", "--fresh", "address").Ok();
+        _sandbox.Capsule("stop", "two").Ok();
+        _sandbox.Capsule("stop", "one").Ok();
+        _sandbox.Traces().ShouldBeEmpty();
+    }
+
+    [Fact]
+    public void Ids_on_disk_are_the_capsules_whatever_the_map_is()
+    {
+        BusyBox.MakeCapsule(_sandbox, "web", null, BusyBox.Script("while :; do sleep 1; done"));
+        _sandbox.Capsule("run", "web").Ok();
+        _sandbox.Capsule("exec", "web", "sh", "-c", "touch /data/file /srv/stray; chown 105:107 /data/file /srv/stray").Ok();
+        _sandbox.Capsule("stop", "web").Ok();
+        string Owners() => _sandbox.Shell($"stat -c %u:%g {_sandbox.Store}/capsules/web/volumes/data/file {_sandbox.Store}/capsules/web/writable/upper/srv/stray").Out;
+        Owners().ShouldBe("105:107\n105:107\n");
+
+        string record = _sandbox.Store + "/stacks/web/stack.json";
+        string text = File.ReadAllText(record);
+        text.ShouldContain("\"idBase\": 1073741824");
+        File.WriteAllText(record, text.Replace("1073741824", "1342177280", StringComparison.Ordinal));
+        _sandbox.Capsule("start", "web").Ok();
+        _sandbox.Capsule("exec", "web", "stat", "-c", "%u:%g", "/data/file", "/srv/stray").Out.ShouldBe("105:107\n105:107\n");
+        _sandbox.Capsule("exec", "web", "cat", "/proc/self/uid_map").Out.ShouldContain("1342177280");
+        Owners().ShouldBe("105:107\n105:107\n");
+    }
+
+    [Fact]
+    public void A_stray_write_survives_and_is_reported()
+    {
+        BusyBox.MakeCapsule(_sandbox, "web", null, BusyBox.Script("while :; do sleep 1; done"));
+        _sandbox.Capsule("run", "web").Ok();
+        _sandbox.Capsule("exec", "web", "sh", "-c", "echo x > /etc/new; echo y >> /etc/passwd; rm /etc/group; echo state > /data/f").Ok();
+        _sandbox.Capsule("restart", "web").Ok();
+        _sandbox.Capsule("diff", "web").Out.ShouldBe("D /etc/group\nA /etc/new\nC /etc/passwd\n");
+        _sandbox.Capsule("exec", "web", "cat", "/etc/new", "/data/f").Out.ShouldBe("x\nstate\n");
+    }
+
+    [Fact]
+    public void Services_start_in_order_and_stop_in_the_opposite_one()
+    {
+        ServiceManifest Named(string name, params string[] after) => BusyBox.Script($"echo up >> /data/order; echo {name} >> /data/order; trap 'echo {name}-down >> /data/order; exit 0' TERM; while :; do sleep 0.1; done", name) with { After = [.. after] };
+        BusyBox.MakeCapsule(_sandbox, "web", null, Named("front", "middle"), Named("middle", "back"), Named("back"));
+        _sandbox.Capsule("run", "web").Ok();
+        Sandbox.Eventually(() => File.Exists($"{_sandbox.Store}/capsules/web/volumes/data/order") && File.ReadAllLines($"{_sandbox.Store}/capsules/web/volumes/data/order").Length == 6, "all are up");
+        _sandbox.Capsule("stop", "web").Ok();
+        File.ReadAllText($"{_sandbox.Store}/capsules/web/volumes/data/order").Replace("up\n", "", StringComparison.Ordinal).ShouldBe("back\nmiddle\nfront\nfront-down\nmiddle-down\nback-down\n");
+    }
+
+    [Fact]
+    public void A_service_that_fails_to_start_stops_the_start_with_its_reason()
+    {
+        BusyBox.MakeCapsule(_sandbox, "web", null, BusyBox.Script("echo about to fail; exit 4") with { Kind = ServiceKind.Oneshot });
+        Result result = _sandbox.Capsule("run", "web");
+        result.Code.ShouldBe(125);
+        result.Error.ShouldContain("CAP5011");
+        result.Error.ShouldContain("status 4");
+        _sandbox.Capsule("logs", "web").Out.ShouldContain("about to fail");
+        State("web").ShouldBe("exited (4)");
+        _sandbox.Traces().ShouldBeEmpty();
+    }
+
+    [Fact]
+    public void A_forking_service_is_followed_by_its_pid_file()
+    {
+        BusyBox.MakeCapsule(_sandbox, "web", null, BusyBox.Script("(echo daemon; exec sleep 1000) & echo $! > /run/web.pid") with { Kind = ServiceKind.Forking, PidFile = GuestPath.Parse("/run/web.pid") });
+        _sandbox.Capsule("run", "web").Ok();
+        _sandbox.Capsule("status", "web").Out.ShouldContain("running");
+        _sandbox.Capsule("exec", "web", "sh", "-c", "kill $(cat /run/web.pid)").Ok();
+        Sandbox.Eventually(() => State("web").StartsWith("exited", StringComparison.Ordinal), "the capsule ends with its daemon");
+    }
+
+    [Fact]
+    public void A_notify_service_is_up_when_it_says_so()
+    {
+        BusyBox.MakeCapsule(_sandbox, "web", null, BusyBox.Script("sleep 0.5; printf 'READY=1' | nc -w1 -u local:$NOTIFY_SOCKET 2>/dev/null; sleep 1000") with { Kind = ServiceKind.Notify, StartTimeout = 1500 });
+        Result result = _sandbox.Capsule("run", "web"); // busybox's nc has no unix sockets: the time is over, and it says which service
+        result.Code.ShouldBe(125);
+        result.Error.ShouldContain("`main`");
+        result.Error.ShouldContain("ready");
+        _sandbox.Traces().ShouldBeEmpty();
+    }
+
+    [Fact]
+    public void A_service_starts_again_as_it_says()
+    {
+        BusyBox.MakeCapsule(_sandbox, "web", null, BusyBox.Script("echo start >> /data/starts; sleep 0.2; exit 1") with { Restart = RestartPolicy.OnFailure, RestartDelay = 50 });
+        _sandbox.Capsule("run", "web").Ok();
+        Sandbox.Eventually(() => State("web").StartsWith("exited", StringComparison.Ordinal), "it gives up after a burst");
+        File.ReadAllLines($"{_sandbox.Store}/capsules/web/volumes/data/starts").Length.ShouldBe(6); // the start, and five in ten seconds
+        _sandbox.Capsule("wait", "web").Out.ShouldBe("1\n");
+        _sandbox.Traces().ShouldBeEmpty();
+    }
+
+    [Fact]
+    public void A_command_runs_in_a_new_capsule_that_is_gone_afterwards()
+    {
+        BusyBox.MakeCapsule(_sandbox, "web", null, BusyBox.Script("sleep 1000"));
+        Result result = _sandbox.Capsule("run", "--rm", "web", "sh", "-c", "hostname; exit 6");
+        result.Code.ShouldBe(6);
+        result.Out.ShouldStartWith("web-");
+        _sandbox.Capsule("run", "--rm", "web", "nothing").Code.ShouldBe(127);
+        _sandbox.Capsule("ps", "-a", "-q").Out.ShouldBe("web\n");
+        _sandbox.Traces().ShouldBeEmpty();
+    }
+
+    [Fact]
+    public void A_published_port_leads_to_the_capsule_and_goes_with_it()
+    {
+        BusyBox.MakeCapsule(_sandbox, "web", null, BusyBox.Script("while :; do echo answer | nc -l -p 80; done"));
+        _sandbox.Capsule("run", "-p", "8080:80", "web").Ok();
+        Sandbox.Eventually(() => _sandbox.Shell("exec 3<>/dev/tcp/127.0.0.1/8080 && timeout 2 cat <&3").Out.Contains("answer", StringComparison.Ordinal), "the port answers");
+        _sandbox.Capsule("stop", "web").Ok();
+        _sandbox.Shell("exec 3<>/dev/tcp/127.0.0.1/8080").Code.ShouldNotBe(0);
+        _sandbox.Traces().ShouldBeEmpty();
+    }
+
+    [Fact]
+    public void Limits_hold_and_are_told()
+    {
+        BusyBox.MakeCapsule(_sandbox, "web", null, BusyBox.Script("while :; do sleep 1; done"));
+        _sandbox.Capsule("run", "--memory", "64M", "--pids-limit", "20", "web").Ok();
+        _sandbox.Capsule("exec", "web", "cat", "/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/pids/pids.max").Out.ShouldBe("67108864\n20\n");
+        _sandbox.Capsule("run", "--memory", "lots", "web").Code.ShouldBe(125);
+    }
+
+    [Fact]
+    public void A_plan_has_no_effect()
+    {
+        BusyBox.MakeCapsule(_sandbox, "web", null, BusyBox.Script("sleep 1000"));
+        Result result = _sandbox.Capsule("run", "--plan", "web").Ok();
+        result.Out.ShouldContain("overlay");
+        result.Out.ShouldContain("pivot_root");
+        _sandbox.Traces().ShouldBeEmpty();
+        State("web").ShouldBe("created");
+    }
+
+    [Fact]
+    public void A_capsules_root_is_not_the_hosts()
+    {
+        BusyBox.MakeCapsule(_sandbox, "web", null, BusyBox.Script("while :; do sleep 1; done"));
+        _sandbox.Capsule("run", "web").Ok();
+        // Controls beside each refusal: the same call works where it may.
+        _sandbox.Capsule("exec", "web", "sh", "-c", "mount -t tmpfs none /srv 2>&1 || echo refused").Out.ShouldContain("refused");
+        _sandbox.Capsule("exec", "web", "sh", "-c", "hostname other 2>&1 || echo refused").Out.ShouldContain("refused");
+        _sandbox.Capsule("exec", "web", "sh", "-c", "echo x > /proc/sys/kernel/panic || echo refused").Out.ShouldContain("refused");
+        _sandbox.Capsule("exec", "web", "sh", "-c", "echo x > /proc/sysrq-trigger || echo refused").Out.ShouldContain("refused");
+        _sandbox.Capsule("exec", "web", "sh", "-c", "kill -TERM 1; ls /proc/1/root 2>&1 || echo refused").Out.ShouldContain("refused");
+        _sandbox.Capsule("exec", "web", "sh", "-c", "echo y > /data/ok && cat /data/ok").Out.ShouldBe("y\n");
+        State("web").ShouldBe("ready");
+        int init = JsonDocument.Parse(File.ReadAllText(_sandbox.RunDirectory + "/capsules/web/run.json".Replace(_sandbox.RunDirectory, $"/proc/{_sandbox.Inner}/root{_sandbox.RunDirectory}", StringComparison.Ordinal))).RootElement.GetProperty("init").GetInt32();
+        _sandbox.Shell($"grep -E '^(CapEff|CapBnd|NoNewPrivs)' /proc/{init}/status").Out.ShouldBe("CapEff:\t0000000000000000\nCapBnd:\t0000000000000000\nNoNewPrivs:\t1\n");
+    }
+}
