@@ -88,7 +88,7 @@ public static class VerbTable
         },
         new("misses", Look, "CAPSULE PATH", "explain a path that is not there", Door.Tools, 2, 2) { Options = [Json] },
 
-        new("run", RunGroup, "CAPSULE|BUNDLE [COMMAND [ARG...]]", "start a capsule and wait for it", Door.Runtime, 1, 1) { Options = [.. Launch, Plan], CommandAfter = 1 },
+        new("run", RunGroup, "CAPSULE [COMMAND [ARG...]]", "start a capsule, or run a command in a new one of its kind", Door.Runtime, 1, 1) { Options = [.. Launch, Plan], CommandAfter = 1 },
         new("start", RunGroup, "CAPSULE...", "start capsules", Door.Runtime, 1, 64) { Options = [Plan] },
         new("stop", RunGroup, "CAPSULE...", "stop capsules", Door.Runtime, 1, 64) { Options = [Time] },
         new("restart", RunGroup, "CAPSULE...", "stop and start capsules", Door.Runtime, 1, 64) { Options = [Time] },

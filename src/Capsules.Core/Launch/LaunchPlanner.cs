@@ -27,7 +27,7 @@ public static class LaunchPlanner
         world.AddRange(mounts.World);
         world.Add(new WorldStep.Devices(spec.Devices));
         world.AddRange(request.RuntimeDirectories);
-        if (request.Dmi is { } dmi) world.Add(new WorldStep.Prepare(mounts.NextPrepared, new WorldStep.Bind(dmi, GuestPath.Parse("/sys/class"), new MountOptions { Set = MountFlags.ReadOnly | Locked }, false)));
+        if (request.Dmi is { } dmi) world.Add(new WorldStep.Prepare(mounts.NextPrepared, new WorldStep.Bind(dmi, GuestPath.Parse("/sys/class"), new MountOptions { Set = MountFlags.ReadOnly | Locked }, request.MapIds)));
 
         var tail = ImmutableArray.CreateBuilder<TailStep>();
         Enter(tail, request);
@@ -47,7 +47,7 @@ public static class LaunchPlanner
         foreach (GuestPath path in spec.MaskedPaths) tail.Add(new TailStep.Hide(path));
         if (spec.RootReadOnly) tail.Add(new TailStep.MakeRootReadOnly());
         if (request.End == LaunchEnd.WaitThenExecute) tail.Add(new TailStep.WaitForStart());
-        if (request.End == LaunchEnd.Supervise) tail.Add(new TailStep.BecomeInit(request.BoardEntries));
+        if (request.End == LaunchEnd.Supervise) tail.AddRange(new TailStep.TakeStreams(false, 0), new TailStep.BecomeInit(request.BoardEntries));
         else tail.AddRange(ProcessSteps(spec.Process!, spec.Seccomp, request));
         return new(world.ToImmutable(), tail.ToImmutable());
     }

@@ -151,7 +151,8 @@ public static class ManifestJson
         if (version < 1 || version > known) throw new FormatException($"schemaVersion {version} is not known to this program (it reads 1 to {known})");
     }
 
-    private static void WriteLimits(Utf8JsonWriter w, ResourceLimits limits)
+    /// <summary>The members of limits.</summary>
+    public static void WriteLimits(Utf8JsonWriter w, ResourceLimits limits)
     {
         w.Integer("memory", limits.Memory);
         if (limits.Cpus is double cpus) w.WriteNumber("cpus", cpus);
@@ -159,7 +160,8 @@ public static class ManifestJson
         w.Integer("ioWeight", limits.IoWeight);
     }
 
-    private static ResourceLimits ReadLimits(JsonElement e) =>
+    /// <summary>Reads the members of limits.</summary>
+    public static ResourceLimits ReadLimits(JsonElement e) =>
         new() { Memory = e.Integer("memory"), Cpus = e.Number("cpus"), Pids = e.Integer("pids"), IoWeight = e.SmallInteger("ioWeight") };
 
     private static void WriteService(Utf8JsonWriter w, ServiceManifest s)

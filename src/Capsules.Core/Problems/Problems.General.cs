@@ -29,4 +29,7 @@ public static partial class Problems
     /// <summary>The other program behind the word `capsule` is not installed.</summary>
     public static Problem ToolsMissing(string directory) =>
         new("CAP1007", ExitCode.Failed, "the program capsule-tools is not there", $"it belongs beside this program, in {directory}", "install both programs of the package together");
+
+    /// <summary>Data would be lost, and nobody said yes.</summary>
+    public static Problem NotConfirmed(string what) => new("CAP1008", ExitCode.Usage, $"not confirmed: {what}", "there is no terminal to ask on, or the answer was no", "add --yes");
 }

@@ -45,4 +45,10 @@ public static partial class Problems
 
     /// <summary>A limit or signal that is none.</summary>
     public static Problem BadValue(string what, string value, string expected) => new("CAP5013", ExitCode.Usage, $"`{value}` is no {what}", null, expected);
+
+    /// <summary>The name is taken.</summary>
+    public static Problem NameTaken(string name) => new("CAP5014", ExitCode.Conflict, $"there is a capsule `{name}` already", null, $"choose another name, or `capsule rm {name}`");
+
+    /// <summary>A path that cannot become state.</summary>
+    public static Problem BadStatePath(string path, string why) => new("CAP5015", ExitCode.Conflict, $"{path} cannot be made state", why, "name a directory of the capsule that no other volume holds");
 }

@@ -241,15 +241,18 @@ internal sealed class World(LaunchPlan plan, HostPath runDirectory, IReadOnlyLis
         return FileCalls.OpenResolved(root, path.BelowRoot(), OpenFlags.PathOnly | OpenFlags.Directory, ResolveFlags.InRoot);
     }
 
-    /// <summary>The file, made empty where it is missing.</summary>
-    private static Descriptor MakeFile(Descriptor root, GuestPath path)
+    /// <summary>The file, made empty where it is missing; a link that leads nowhere gets its target.</summary>
+    private static Descriptor MakeFile(Descriptor root, GuestPath path, int depth = 0)
     {
         var (found, errno) = FileCalls.TryOpenResolved(root, path.BelowRoot(), OpenFlags.PathOnly, ResolveFlags.InRoot);
         if (found is not null) return found;
-        if (errno != Errno.ENOENT) throw new SyscallException("openat2", path.ToString(), errno);
-        using Descriptor parent = MakeDirectories(root, path.Parent);
-        using (Descriptor directory = FileCalls.OpenResolved(root, path.Parent.BelowRoot(), OpenFlags.Directory | OpenFlags.ReadOnly, ResolveFlags.InRoot))
-            FileCalls.MakeNode(directory, new NativePath(path.Name), FileKind.Regular, 0x1A4);
+        if (errno != Errno.ENOENT || depth > 8) throw new SyscallException("openat2", path.ToString(), errno);
+        using (Descriptor parent = MakeDirectories(root, path.Parent))
+        {
+            var name = new NativePath(path.Name);
+            if (FileCalls.TryStat(parent, name) is { IsSymbolicLink: true }) return MakeFile(root, path.Parent.Combine(FileCalls.ReadLink(parent, name)), depth + 1);
+            FileCalls.MakeNode(parent, name, FileKind.Regular, 0x1A4);
+        }
         return FileCalls.OpenResolved(root, path.BelowRoot(), OpenFlags.PathOnly, ResolveFlags.InRoot);
     }
 }

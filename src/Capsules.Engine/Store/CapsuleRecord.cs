@@ -22,6 +22,16 @@ public sealed record CapsuleRecord
     public string? Source { get; init; }
     /// <summary>NAME=value over the manifest's environment.</summary>
     public ImmutableArray<string> Environment { get; init; } = [];
+    /// <summary>State that was added after its making.</summary>
+    public ImmutableArray<StateVolume> FurtherVolumes { get; init; } = [];
+    /// <summary>Directories of the host that are shown inside (-v).</summary>
+    public ImmutableArray<HostDirectory> HostDirectories { get; init; } = [];
+    /// <summary>Limits over the manifest's.</summary>
+    public ResourceLimits Limits { get; init; } = new();
+    /// <summary>Over the services' own (--restart).</summary>
+    public RestartPolicy? Restart { get; init; }
+    /// <summary>Nothing but state may be written (--read-only).</summary>
+    public bool ReadOnly { get; init; }
     /// <summary>Taken away when it stops (--rm).</summary>
     public bool RemoveWhenStopped { get; init; }
 
@@ -35,6 +45,26 @@ public sealed record CapsuleRecord
         w.Text("created", Created.ToUniversalTime().ToString("yyyy-MM-dd'T'HH:mm:ss.fff'Z'"));
         w.Text("source", Source);
         w.Texts("environment", Environment);
+        w.Objects("furtherVolumes", FurtherVolumes, v =>
+        {
+            w.Text("name", v.Name.ToString());
+            w.Text("path", v.Path.ToString());
+            w.Text("reason", v.Reason);
+        });
+        w.Objects("hostDirectories", HostDirectories, d =>
+        {
+            w.Text("source", d.Source);
+            w.Text("target", d.Target.ToString());
+            if (d.ReadOnly) w.WriteBoolean("readOnly", true);
+        });
+        if (Limits != new ResourceLimits())
+        {
+            w.WriteStartObject("limits");
+            ManifestJson.WriteLimits(w, Limits);
+            w.WriteEndObject();
+        }
+        w.Text("restart", Restart is { } restart ? JsonReading.Dashed(restart) : null);
+        if (ReadOnly) w.WriteBoolean("readOnly", true);
         if (RemoveWhenStopped) w.WriteBoolean("removeWhenStopped", true);
     });
 
@@ -53,7 +83,15 @@ public sealed record CapsuleRecord
             Created = DateTimeOffset.Parse(e.RequiredText("created")),
             Source = e.Text("source"),
             Environment = e.Texts("environment"),
+            FurtherVolumes = [.. e.Items("furtherVolumes").Select(v => new StateVolume { Name = CapsuleName.Parse(v.RequiredText("name")), Path = GuestPath.Parse(v.RequiredText("path")), Reason = v.Text("reason") })],
+            HostDirectories = [.. e.Items("hostDirectories").Select(d => new HostDirectory(d.RequiredText("source"), GuestPath.Parse(d.RequiredText("target")), d.Flag("readOnly") ?? false))],
+            Limits = e.Member("limits") is { } limits ? ManifestJson.ReadLimits(limits) : new(),
+            Restart = e.Choice<RestartPolicy>("restart"),
+            ReadOnly = e.Flag("readOnly") ?? false,
             RemoveWhenStopped = e.Flag("removeWhenStopped") ?? false,
         };
     }
 }
+
+/// <summary>A directory of the host that is shown inside.</summary>
+public sealed record HostDirectory(string Source, GuestPath Target, bool ReadOnly);

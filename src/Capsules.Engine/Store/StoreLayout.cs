@@ -13,7 +13,7 @@ public sealed record StoreLayout(string State, string Run)
     /// <summary>The layout that the environment and the user's rights give.</summary>
     public static StoreLayout Default()
     {
-        bool root = Environment.UserName == "root" || Environment.GetEnvironmentVariable("HOME") is null;
+        bool root = Linux.Processes.ProcessCalls.IsRoot;
         string home = Environment.GetEnvironmentVariable("HOME") ?? "/";
         string state = Environment.GetEnvironmentVariable("CAPSULE_STATE")
             ?? (root ? "/var/lib/capsule" : (Environment.GetEnvironmentVariable("XDG_DATA_HOME") ?? home + "/.local/share") + "/capsule");
@@ -36,6 +36,8 @@ public sealed record StoreLayout(string State, string Run)
     public string Capsule(CapsuleName name) => $"{State}/capsules/{name}";
     /// <summary>All capsules.</summary>
     public string Capsules => State + "/capsules";
+    /// <summary>State volumes of capsules that were removed without --volumes.</summary>
+    public string Kept => State + "/kept";
     /// <summary>The data of a directory volume.</summary>
     public string Volume(CapsuleName capsule, CapsuleName volume) => $"{Capsule(capsule)}/volumes/{volume}";
     /// <summary>A tree with the secret files at their paths; the topmost lower layer of the capsule's root, never part of an image.</summary>

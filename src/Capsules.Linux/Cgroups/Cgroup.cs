@@ -95,6 +95,17 @@ public sealed class Cgroup
         return all;
     }
 
+    /// <summary>As <see cref="Remove"/>; the last processes of a group that was killed may take a moment to leave it.</summary>
+    public bool RemoveWithPatience()
+    {
+        for (int attempt = 0; attempt < 200; attempt++)
+        {
+            if (Remove()) return true;
+            Thread.Sleep(5);
+        }
+        return false;
+    }
+
     private static bool RemoveTree(string directory)
     {
         var (opened, _) = FileCalls.TryOpenAt(null, directory, OpenFlags.ReadOnly | OpenFlags.Directory);

@@ -56,4 +56,11 @@ public static class Board
         }
         return states;
     }
+
+    /// <summary>Puts another process on an entry, such as the daemon that a forking service left behind. PID 1 sees it at once: the file is its memory.</summary>
+    public static void Replace(NativePath path, int entry, int pid, int generation)
+    {
+        using Descriptor file = FileCalls.Open(path, OpenFlags.WriteOnly);
+        FileCalls.WriteAt(file, MemoryMarshal.AsBytes(new ReadOnlySpan<BoardEntry>([new BoardEntry { Pid = pid, State = BoardEntry.Running, Generation = generation }])), BoardLayout.OffsetOf(entry), path.ToString());
+    }
 }

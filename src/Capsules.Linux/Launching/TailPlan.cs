@@ -113,7 +113,9 @@ public sealed class TailPlan
         public StepBuilder Retry() { Raw.Flags |= Step.RetryWhenInterrupted; return this; }
         /// <summary>Another result is a failure.</summary>
         public StepBuilder MustBe(long result) { Raw.Flags |= Step.MustEqual; Raw.Expected = result; return this; }
-        /// <summary>Zero (the child of a clone) goes on at the next step to be added; the parent runs those in between.</summary>
+        /// <summary>A result of zero goes on at another step.</summary>
+        public void WhenZeroGoTo(int step) { Raw.Flags |= Step.JumpWhenZero; Raw.Jump = (ushort)step; }
+        /// <summary>As <see cref="WhenZeroGoTo"/>, to the next step to be added: for the child of a clone, while the parent runs those in between.</summary>
         public void ChildGoesOnHere() { Raw.Flags |= Step.JumpWhenZero; Raw.Jump = (ushort)plan.Here; }
     }
 

@@ -57,8 +57,10 @@ public static class TailRun
             bool waits = false;
             while (!waits && Next(report, plan) is Report message)
             {
-                if (message.Step == Report.Started) onStarted?.Invoke(pid = message.Value);
-                else waits = message.Step == Report.Created;
+                waits = message.Step == Report.Created;
+                if (waits) continue;
+                pid = message.Value;
+                onStarted?.Invoke(pid);
             }
             if (pid == 0) throw new InvalidOperationException("the tail ended without a word");
             return new(pid, waits);

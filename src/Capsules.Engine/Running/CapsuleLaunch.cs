@@ -1,0 +1,67 @@
+using System.Collections.Immutable;
+using Capsules.Core.Launch;
+using Capsules.Core.Model;
+using Capsules.Core.Oci;
+using Capsules.Engine.Stacks;
+using Capsules.Engine.Store;
+using Capsules.Linux.Cgroups;
+using Capsules.Linux.Files;
+using Capsules.Linux.Security;
+
+namespace Capsules.Engine.Running;
+
+/// <summary>What a capsule's launch is made from, gathered from store and stack. The same answers come at the start and at each later entering.</summary>
+internal sealed record CapsuleLaunch(CapsuleRecord Capsule, CapsuleManifest Manifest, LaunchRequest Request)
+{
+    /// <summary>Controllers that every capsule is in: stopping and listing, limits, and what `stats` shows.</summary>
+    public static ImmutableArray<string> Controllers { get; } = ["freezer", "pids", "memory", "cpu", "cpuacct", "devices"];
+
+    /// <summary>Path of a capsule's control group below each hierarchy.</summary>
+    public static string CgroupOf(CapsuleName name) => $"capsule/{name}";
+
+    /// <summary>Gathers.</summary>
+    public static CapsuleLaunch Of(CapsuleStore store, CapsuleRecord capsule, CapsuleManifest manifest, StackUp stack)
+    {
+        StoreLayout layout = store.Layout;
+        manifest = manifest with { Environment = [.. manifest.Environment, .. capsule.Environment] };
+        var places = new CapsulePlaces
+        {
+            StackNamespaces = stack.Namespaces,
+            Ids = stack.Ids,
+            Run = new(stack.Slot + "/run"),
+            Volumes = [.. manifest.Volumes.Concat(capsule.FurtherVolumes).Select(v => (v.Path, new HostPath(layout.Volume(capsule.Name, v.Name))))],
+            IdentityFiles = stack.IdentityFiles,
+            HostDirectories = [.. capsule.HostDirectories.Select(d => (new HostPath(d.Source), d.Target, d.ReadOnly))],
+            Limits = capsule.Limits,
+            Cgroup = CgroupOf(capsule.Name),
+            ReadOnlyRoot = capsule.ReadOnly,
+            Seccomp = DefaultSeccomp.Profile(SyscallTable.X64.Keys.Concat(SyscallTable.I386.Keys)),
+        };
+        RuntimeSpec spec = CapsuleSpecs.Of(manifest, places);
+        string secrets = layout.Secrets(capsule.Name);
+        var request = new LaunchRequest
+        {
+            Spec = spec,
+            Lower =
+            [
+                .. FileCalls.TryStat(null, secrets) is not null ? [new HostPath(secrets)] : ImmutableArray<HostPath>.Empty,
+                .. manifest.Layers.Reverse().Select(l => new HostPath(layout.Layer(l))),
+            ],
+            Writable = new(layout.Writable(capsule.Name)),
+            MapIds = true,
+            Peer = new(layout.RunOf(capsule.Name) + "/peer"),
+            End = LaunchEnd.Supervise,
+            BoardEntries = Math.Max(1, manifest.Services.Length),
+            Cgroups = true,
+            Hierarchies = [.. CgroupHierarchies.Read().Where(h => h.IsUnified || h.Controllers.Any(Controllers.Contains)).Select(ControlGroups.Describe)],
+            Dmi = stack.HasDmi ? new HostPath(stack.Slot + "/dmi") : null,
+            SysClasses = SysClasses.Names(),
+            HostHardLimits = HostLimits.Hard(),
+            MayRaiseLimits = HostLimits.MayRaise(),
+        };
+        return new(capsule, manifest, request);
+    }
+
+    /// <summary>The capsule's control group on this host.</summary>
+    public Cgroup Group => Cgroup.At(Request.Spec.CgroupsPath!, Controllers, CgroupHierarchies.Read());
+}

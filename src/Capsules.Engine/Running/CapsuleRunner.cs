@@ -1,0 +1,294 @@
+using System.Collections.Immutable;
+using Capsules.Core.Launch;
+using Capsules.Core.Model;
+using Capsules.Core.Oci;
+using Capsules.Core.Problems;
+using Capsules.Engine.Stacks;
+using Capsules.Engine.Store;
+using Capsules.Linux;
+using Capsules.Linux.Files;
+using Capsules.Linux.Launching;
+using Capsules.Linux.Mounts;
+using Capsules.Linux.Processes;
+
+namespace Capsules.Engine.Running;
+
+/// <summary>Starts, stops and enters capsules. Whoever changes one holds its lock, and its stack's lock while the stack goes up or down.</summary>
+/// <param name="store">Capsules and images.</param>
+public sealed class CapsuleRunner(CapsuleStore store)
+{
+    private readonly StoreLayout _layout = store.Layout;
+
+    /// <summary>The stacks.</summary>
+    public StackRunner Stacks { get; } = new(store.Layout);
+
+    /// <summary>The running capsule's record; null when it does not run.</summary>
+    public RunRecord? Running(CapsuleName name) => RunRecord.Find(_layout, name) is { IsAlive: true } run ? run : null;
+
+    /// <summary>What would be launched, without any effect.</summary>
+    public (Core.Identities.IdentityPlan Identity, LaunchPlan Launch) Plan(CapsuleRecord capsule, StackRecord stack)
+    {
+        CapsuleManifest manifest = store.Manifest(capsule.Image);
+        StackUp up = Stacks.Describe(stack);
+        return (Stacks.Network.Plan(stack.ToRequest([])), LaunchPlanner.Plan(CapsuleLaunch.Of(store, capsule, manifest, up).Request));
+    }
+
+    /// <summary>Starts a capsule and its services; returns when all are up.</summary>
+    /// <param name="capsule">The capsule.</param>
+    /// <param name="services">Whether services are started, or only PID 1 for a command of the user's.</param>
+    /// <returns>What will not be as expected.</returns>
+    /// <exception cref="CapsuleException">It runs already, its identity is held elsewhere, or a step failed; nothing is left of it but its logs.</exception>
+    public ImmutableArray<Warning> Start(CapsuleRecord capsule, bool services = true)
+    {
+        using Descriptor held = store.Lock(capsule.Name, wait: true)!;
+        if (Running(capsule.Name) is not null) throw new CapsuleException(Problems.AlreadyRunning(capsule.Name.ToString()));
+        Clear(capsule.Name);
+        CapsuleManifest manifest = store.Manifest(capsule.Image);
+        if (!services) manifest = manifest with { Services = [] };
+
+        using var rollback = new Rollback();
+        var (up, warnings) = StackUp(capsule, manifest, rollback);
+        CapsuleLaunch launch = CapsuleLaunch.Of(store, capsule, manifest, up);
+        RunRecord run = Launch(launch, rollback, commandOnly: !services);
+        KeeperDoor.Knock(_layout);
+
+        using var running = new RunningCapsule(_layout, run);
+        try
+        {
+            var starter = new ServiceStarter(launch, running, AccountFiles.OfRunning(run.Init));
+            foreach (int index in ServiceStarter.Order(manifest.Services)) starter.Start(index);
+        }
+        catch (CapsuleException)
+        {
+            Finish(run, "failed");
+            rollback.Commit();
+            throw;
+        }
+        rollback.Commit();
+        held.Dispose();
+        KeeperDoor.Knock(_layout); // it could decide nothing while we held the lock
+        return warnings;
+    }
+
+    /// <summary>Stops a capsule: its services in the opposite order, then PID 1. Nothing happens when it does not run.</summary>
+    /// <param name="name">The capsule.</param>
+    /// <param name="most">Longest time for each service; null for what each says itself.</param>
+    public void Stop(CapsuleName name, TimeSpan? most)
+    {
+        if (RunRecord.Find(_layout, name) is not null) SmallFiles.Write(StoppingMark(name), "stop\n"u8, durable: false); // the keeper starts nothing again
+        using Descriptor held = store.Lock(name, wait: true)!;
+        if (Running(name) is not { } run)
+        {
+            Clear(name);
+            return;
+        }
+        var (launch, running) = Open(run);
+        using (running)
+        {
+            var starter = new ServiceStarter(launch, running, AccountFiles.OfRunning(run.Init));
+            foreach (int index in ServiceStarter.Order(launch.Manifest.Services).Reverse()) starter.Stop(index, most);
+        }
+        Finish(run, "stopped");
+    }
+
+    /// <summary>Sends a signal to the main process of every service.</summary>
+    public void Kill(CapsuleName name, int signal)
+    {
+        RunRecord run = Running(name) ?? throw new CapsuleException(Problems.NotRunning(name.ToString()));
+        var (launch, running) = Open(run);
+        using (running)
+        {
+            var starter = new ServiceStarter(launch, running, AccountFiles.OfRunning(run.Init));
+            foreach (BoardState state in running.Board().Where(s => s.Running)) starter.Signal(state.Pid, signal);
+        }
+    }
+
+    /// <summary>Makes the services read their configuration again.</summary>
+    public void Reload(CapsuleName name)
+    {
+        RunRecord run = Running(name) ?? throw new CapsuleException(Problems.NotRunning(name.ToString()));
+        var (launch, running) = Open(run);
+        using (running)
+            for (int index = 0; index < launch.Manifest.Services.Length; index++) new ServiceStarter(launch, running, AccountFiles.OfRunning(run.Init)).Reload(index);
+    }
+
+    /// <summary>Runs a command in a running capsule; the process is our child.</summary>
+    public (int Pid, Descriptor? Terminal) Exec(CapsuleName name, ExecRequest request)
+    {
+        RunRecord run = Running(name) ?? throw new CapsuleException(Problems.NotRunning(name.ToString()));
+        var (launch, running) = Open(run);
+        using (running)
+        {
+            ResolvedUser user = AccountFiles.OfRunning(run.Init).Resolve(request.User, null, []);
+            ProcessSpec process = CapsuleSpecs.CommandOf(launch.Manifest, request.Command, user, request.Environment, request.WorkingDirectory, request.Terminal);
+            LaunchPlan plan = LaunchPlanner.PlanEnter(process, launch.Request, service: null);
+            (Descriptor Master, Descriptor Slave)? terminal = request.Terminal ? Containers.ContainerRuntime.OpenTerminal(run.Init) : null;
+            using Descriptor? nothing = request.Terminal || request.Interactive ? null : FileCalls.Open("/dev/null", OpenFlags.ReadOnly);
+            using Descriptor? silent = request.Detach ? FileCalls.Open("/dev/null", OpenFlags.WriteOnly) : null;
+            try { return (running.Enter(plan, new() { Terminal = terminal?.Slave, Input = nothing, Output = silent, Error = silent }), terminal?.Master); }
+            finally { terminal?.Slave.Dispose(); }
+        }
+    }
+
+    /// <summary>Takes away what a life that ended without goodbye left. The caller holds the lock.</summary>
+    public void Discard(CapsuleName name)
+    {
+        if (RunRecord.Find(_layout, name) is { } run) Finish(run, "killed");
+        else Clear(name);
+    }
+
+    /// <summary>Starts a service again, for the keeper; the caller holds the lock.</summary>
+    internal void Restart(RunRecord run, int index)
+    {
+        var (launch, running) = Open(run);
+        using (running) new ServiceStarter(launch, running, AccountFiles.OfRunning(run.Init)).Start(index);
+    }
+
+    /// <summary>Ends what still runs of a capsule and takes away what was made for it; the caller holds the lock.</summary>
+    internal void Finish(RunRecord run, string reason)
+    {
+        using (var running = new RunningCapsule(_layout, run))
+        {
+            var pipes = new List<(string Service, Descriptor Pipe)>();
+            if (run.IsAlive)
+                try
+                {
+                    foreach (RunService service in run.Services) pipes.Add((service.Name, running.Copy(service.LogRead)));
+                    running.Group.Thaw(); // a frozen process cannot die
+                    ProcessCalls.Signal(running.Init, Signals.KILL);
+                    FileCalls.WaitReadable(running.Init, 30_000);
+                    ProcessCalls.TryWait(run.Init); // ours, when we launched it ourselves
+                }
+                catch (SyscallException e) when (e.Errno is Errno.ESRCH or Errno.EBADF) { } // it ended meanwhile
+            BoardState[] board = ReadBoard(running);
+            foreach (var (service, pipe) in pipes)
+                using (pipe) running.LogOf(service).Take(pipe);
+            if (FileCalls.TryStat(null, _layout.Capsule(run.Name)) is not null) SmallFiles.Write(LastRun.FileOf(_layout, run.Name), LastRun.Of(run, board, reason).ToJson());
+        }
+        Clear(run.Name);
+        if (store.Find(run.Name) is { RemoveWhenStopped: true } capsule) store.Remove(capsule, volumes: false);
+    }
+
+    /// <summary>Takes away what a life left: mounts, control group, run directory, and the stack when nobody else is in it. The caller holds the lock.</summary>
+    internal void Clear(CapsuleName name)
+    {
+        string run = _layout.RunOf(name);
+        if (FileCalls.TryStat(null, run) is not null)
+        {
+            while (MountCalls.Detach(run + "/peer")) { }
+            Linux.Cgroups.Cgroup.At(CapsuleLaunch.CgroupOf(name), CapsuleLaunch.Controllers, Linux.Cgroups.CgroupHierarchies.Read()).RemoveWithPatience();
+            SmallFiles.RemoveTree(run);
+        }
+        if (store.Find(name) is { } capsule) DownIfEmpty(capsule.Stack);
+    }
+
+    /// <summary>The capsules of a stack that run.</summary>
+    public IEnumerable<CapsuleRecord> RunningMembers(CapsuleName stack) => Members(stack).Where(c => Running(c.Name) is not null);
+
+    /// <summary>The capsules of a stack.</summary>
+    public IEnumerable<CapsuleRecord> Members(CapsuleName stack) => store.Names().Select(store.Find).OfType<CapsuleRecord>().Where(c => c.Stack == stack);
+
+    private void DownIfEmpty(CapsuleName stack)
+    {
+        using Descriptor held = Stacks.Lock(stack);
+        if (!RunningMembers(stack).Any() && FileCalls.TryStat(null, _layout.RunOfStack(stack)) is not null) Stacks.Down(stack);
+    }
+
+    private (StackUp Up, ImmutableArray<Warning> Warnings) StackUp(CapsuleRecord capsule, CapsuleManifest manifest, Rollback rollback)
+    {
+        Stacks.Ensure(capsule.Stack, manifest.Identity);
+        using Descriptor held = Stacks.Lock(capsule.Stack);
+        bool wasUp = Stacks.IsUp(capsule.Stack);
+        var up = Stacks.Up(Stacks.Find(capsule.Stack)!);
+        if (!wasUp) rollback.Add(() => DownIfEmpty(capsule.Stack));
+        return up;
+    }
+
+    private RunRecord Launch(CapsuleLaunch launch, Rollback rollback, bool commandOnly)
+    {
+        CapsuleName name = launch.Capsule.Name;
+        string run = _layout.RunOf(name), writable = _layout.Writable(name);
+        foreach (string directory in (string[])[writable + "/upper", writable + "/work", .. launch.Request.Spec.Mounts.Where(m => m.Source?.StartsWith(_layout.Capsule(name) + "/volumes/", StringComparison.Ordinal) == true).Select(m => m.Source!)])
+            SmallFiles.MakeDirectories(directory);
+        SmallFiles.MakeDirectories(run);
+        rollback.Add(() => Clear(name));
+        SmallFiles.MakeDirectories(run + "/root");
+        SmallFiles.MakeDirectories(run + "/peer");
+
+        var accounts = AccountFiles.OfLayers(launch.Request);
+        LaunchRequest request = launch.Request with
+        {
+            RuntimeDirectories = [.. launch.Manifest.Services.SelectMany(s => s.RuntimeDirectories).Select(d =>
+                new WorldStep.Directory(d.Path, accounts.Resolve(d.User, null, []).Uid, accounts.Resolve(null, d.Group, []).Gid, d.Mode))],
+        };
+        var pipes = launch.Manifest.Services.Select(_ => FileCalls.Pipe()).ToArray();
+        using Descriptor board = Board.Create(run + "/board", request.BoardEntries);
+        using Descriptor nothing = FileCalls.Open("/dev/null", OpenFlags.ReadWrite);
+        Linux.Cgroups.Cgroup group = launch.Group;
+        try
+        {
+            group.Create(ControlGroups.Limits(request.Spec.Resources, []));
+            List<Descriptor> groups = group.OpenForEntering();
+            Descriptor[] kept = [.. pipes.SelectMany(p => new[] { p.Read, p.Write })];
+            try
+            {
+                Launched launched = Launcher.Launch(LaunchPlanner.Plan(request), request.Spec, new HostPath(run), new() { Board = board, Kept = kept, Cgroups = groups, Input = nothing, Output = nothing, Error = nothing });
+                rollback.Add(() => { if (ProcessCalls.Signal(launched.Pid, Signals.KILL)) ProcessCalls.TryWait(launched.Pid); });
+                var record = new RunRecord
+                {
+                    Name = name, Init = launched.Pid, InitStart = ProcessTable.TryRead(launched.Pid)?.StartTime ?? 0, Started = DateTimeOffset.UtcNow, Cgroup = CapsuleLaunch.CgroupOf(name),
+                    Controllers = CapsuleLaunch.Controllers, Services = [.. launch.Manifest.Services.Select((s, i) => new RunService(s.Name, pipes[i].Read.Number, pipes[i].Write.Number))], CommandOnly = commandOnly,
+                };
+                SmallFiles.Write(RunRecord.FileOf(_layout, name), record.ToJson(), durable: false);
+                return record;
+            }
+            finally
+            {
+                foreach (Descriptor file in groups) file.Dispose();
+            }
+        }
+        catch (SyscallException e) { throw new CapsuleException(Problems.LaunchFailed("prepare the launch", e.Message), e); }
+        finally
+        {
+            foreach (var (read, write) in pipes)
+            {
+                read.Dispose();
+                write.Dispose();
+            }
+        }
+    }
+
+    private (CapsuleLaunch Launch, RunningCapsule Running) Open(RunRecord run)
+    {
+        CapsuleRecord capsule = store.Get(run.Name.ToString());
+        CapsuleManifest manifest = store.Manifest(capsule.Image);
+        StackRecord stack = Stacks.Find(capsule.Stack) ?? throw new CapsuleException(Problems.BadFile(_layout.Stack(capsule.Stack), "the stack's record is gone"));
+        return (CapsuleLaunch.Of(store, capsule, run.CommandOnly ? manifest with { Services = [] } : manifest, Stacks.Describe(stack)), new RunningCapsule(_layout, run));
+    }
+
+    private static BoardState[] ReadBoard(RunningCapsule running)
+    {
+        try { return running.Board(); }
+        catch (Exception e) when (e is SyscallException or FormatException) { return []; } // lost with /run: nothing is known of the services' ends
+    }
+
+    /// <summary>Written before a stop takes the lock.</summary>
+    internal string StoppingMark(CapsuleName name) => _layout.RunOf(name) + "/stopping";
+}
+
+/// <summary>A command to run in a capsule.</summary>
+public sealed record ExecRequest(ImmutableArray<string> Command)
+{
+    /// <summary>User, or user:group.</summary>
+    public string? User { get; init; }
+    /// <summary>NAME=value pictures.</summary>
+    public ImmutableArray<string> Environment { get; init; } = [];
+    /// <summary>Where it starts.</summary>
+    public GuestPath WorkingDirectory { get; init; }
+    /// <summary>With a terminal.</summary>
+    public bool Terminal { get; init; }
+    /// <summary>With our standard input.</summary>
+    public bool Interactive { get; init; }
+    /// <summary>Left alone.</summary>
+    public bool Detach { get; init; }
+}

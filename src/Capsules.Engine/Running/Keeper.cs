@@ -1,0 +1,316 @@
+using Capsules.Core.Model;
+using Capsules.Core.Problems;
+using Capsules.Engine.Store;
+using Capsules.Linux;
+using Capsules.Linux.Files;
+using Capsules.Linux.Launching;
+using Capsules.Linux.Processes;
+
+namespace Capsules.Engine.Running;
+
+/// <summary>
+/// One for all capsules: takes their logs, starts services again as they say, and clears away what has ended. It keeps nothing that PID 1, the
+/// board and the disk do not have, and can be killed and replaced at any time. It ends with the last capsule.
+/// </summary>
+public sealed class Keeper : IDisposable
+{
+    private const int Burst = 5, BurstMilliseconds = 10_000; // as systemd: StartLimitBurst=, StartLimitIntervalSec=
+
+    private readonly StoreLayout _layout;
+    private readonly CapsuleStore _store;
+    private readonly CapsuleRunner _runner;
+    private readonly Epoll _epoll = new();
+    private readonly Dictionary<CapsuleName, Kept> _kept = [];
+    private readonly Dictionary<int, (Kept Capsule, int Service, bool IsLog)> _watched = [];
+    private readonly List<(long Due, CapsuleName Name, int Service)> _due = [];
+    private readonly Descriptor _lock;
+    private Descriptor? _fifo;
+
+    private Keeper(StoreLayout layout, Descriptor held)
+    {
+        (_layout, _lock) = (layout, held);
+        _store = new(layout);
+        _runner = new(_store);
+        FileCalls.Remove(null, KeeperDoor.Fifo(layout));
+        FileCalls.MakeNode(null, KeeperDoor.Fifo(layout), FileKind.Fifo, 0x180);
+        _fifo = FileCalls.Open(KeeperDoor.Fifo(layout), OpenFlags.ReadWrite | OpenFlags.NonBlock);
+        _epoll.Watch(_fifo);
+    }
+
+    /// <summary>Keeps until no capsule runs; returns at once when another keeper is at work.</summary>
+    public static void Run(StoreLayout layout)
+    {
+        ProcessCalls.MakeUndumpable();
+        SmallFiles.MakeDirectories(layout.Run);
+        Descriptor held = FileCalls.Open(KeeperDoor.LockFile(layout), OpenFlags.ReadWrite | OpenFlags.Create, 0x180);
+        for (int attempt = 0; !FileCalls.Lock(held, exclusive: true, wait: false); attempt++)
+        {
+            if (attempt == 30)
+            {
+                EndGuard();
+                return;
+            }
+            Thread.Sleep(100); // one that is just leaving
+        }
+        using var keeper = new Keeper(layout, held);
+        keeper.Loop();
+        EndGuard();
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        foreach (Kept kept in _kept.Values) kept.Dispose();
+        _fifo?.Dispose();
+        _epoll.Dispose();
+        _lock.Dispose();
+    }
+
+    private void Loop()
+    {
+        Look();
+        while (true)
+        {
+            if (_kept.Count == 0 && _due.Count == 0)
+            {
+                // Nobody can knock any more; who made a capsule before that is seen by this last look.
+                FileCalls.Remove(null, KeeperDoor.Fifo(_layout));
+                Look();
+                if (_kept.Count == 0) return;
+                FileCalls.MakeNode(null, KeeperDoor.Fifo(_layout), FileKind.Fifo, 0x180);
+                _epoll.Forget(_fifo!);
+                _fifo!.Dispose();
+                _fifo = FileCalls.Open(KeeperDoor.Fifo(_layout), OpenFlags.ReadWrite | OpenFlags.NonBlock);
+                _epoll.Watch(_fifo);
+            }
+            foreach (int number in _epoll.Wait(Patience())) Guarded(() => Handle(number));
+            foreach (var (_, name, service) in _due.Where(d => d.Due <= Environment.TickCount64).ToArray()) Guarded(() => StartAgain(name, service));
+            foreach (Kept kept in _kept.Values.Where(k => k.Run.CommandOnly).ToArray()) Guarded(() => FinishIfAlone(kept));
+        }
+    }
+
+    /// <summary>What goes wrong with one capsule must not end the keeping of the others.</summary>
+    private static void Guarded(Action work)
+    {
+        try { work(); }
+        catch (CapsuleException e) { Console.Error.WriteLine($"{DateTimeOffset.UtcNow:O} {e.Problem}"); }
+        catch (Exception e) when (e is SyscallException or TailException or FormatException or TimeoutException) { Console.Error.WriteLine($"{DateTimeOffset.UtcNow:O} {e.Message}"); }
+    }
+
+    private int Patience()
+    {
+        if (_due.Count > 0) return (int)Math.Clamp(_due.Min(d => d.Due) - Environment.TickCount64, 0, 1000);
+        return _kept.Values.Any(k => k.Run.CommandOnly) ? 1000 : -1;
+    }
+
+    private void Handle(int number)
+    {
+        if (number == _fifo!.Number)
+        {
+            Span<byte> knocks = stackalloc byte[256];
+            try { FileCalls.Read(_fifo, knocks); }
+            catch (SyscallException e) when (e.Errno == Errno.EAGAIN) { }
+            Look();
+            return;
+        }
+        if (!_watched.TryGetValue(number, out var watched)) return; // ended by an event before it in the same turn
+        if (watched.IsLog) watched.Capsule.TakeLog(watched.Service);
+        else if (watched.Service < 0) InitEnded(watched.Capsule);
+        else ServiceEnded(watched.Capsule, watched.Service);
+    }
+
+    /// <summary>Finds capsules that are new, and services that are.</summary>
+    private void Look()
+    {
+        foreach (CapsuleName name in DirectoryNames.In(_layout.RunningCapsules))
+            Guarded(() =>
+            {
+                if (RunRecord.Find(_layout, name) is not { } run) return;
+                if (_kept.TryGetValue(name, out Kept? known) && known.Run.InitStart == run.InitStart)
+                {
+                    WatchServices(known);
+                    FinishIfAllEnded(known); // while its start held the lock nothing could be decided
+                }
+                else
+                {
+                    if (known is not null) Drop(known);
+                    Take(run);
+                }
+            });
+    }
+
+    private void Take(RunRecord run)
+    {
+        if (!run.IsAlive)
+        {
+            using Descriptor? held = _store.Lock(run.Name, wait: false);
+            if (held is not null) _runner.Finish(run, "killed");
+            return;
+        }
+        var kept = new Kept(run, new RunningCapsule(_layout, run));
+        _kept[run.Name] = kept;
+        Watch(kept.Running.Init, kept, -1, isLog: false);
+        for (int i = 0; i < run.Services.Length; i++)
+        {
+            kept.Logs.Add(kept.Running.Copy(run.Services[i].LogRead));
+            Watch(kept.Logs[i], kept, i, isLog: true);
+        }
+        WatchServices(kept);
+    }
+
+    private void WatchServices(Kept kept)
+    {
+        BoardState[] board = kept.Running.Board();
+        for (int i = 0; i < kept.Run.Services.Length; i++)
+        {
+            if (kept.Services.ContainsKey(i)) continue;
+            if (board[i].Running && kept.Running.HostPid(board[i].Pid) is int pid && ProcessCalls.TryOpenPidFd(pid) is { } process)
+            {
+                kept.Services[i] = process;
+                Watch(process, kept, i, isLog: false);
+            }
+            else if (board[i] is { Running: false, Generation: > 0 } && !kept.Handled.Contains((i, board[i].Generation))) Ended(kept, i, board[i]); // while nobody kept
+        }
+    }
+
+    private void InitEnded(Kept kept)
+    {
+        for (int i = 0; i < kept.Logs.Count; i++) kept.TakeLog(i);
+        Drop(kept);
+        using Descriptor? held = _store.Lock(kept.Run.Name, wait: false);
+        if (held is null) return; // a stop is at it
+        if (RunRecord.Find(_layout, kept.Run.Name) is { } run && run.InitStart == kept.Run.InitStart) _runner.Finish(run, "killed");
+    }
+
+    private void ServiceEnded(Kept kept, int service)
+    {
+        if (kept.Services.Remove(service, out Descriptor? process)) Unwatch(process);
+        BoardState state = kept.Running.Board()[service];
+        for (int attempt = 0; state.Running && attempt < 200 && kept.Run.IsAlive; attempt++) // PID 1 reaps it a moment later
+        {
+            if (kept.Running.HostPid(state.Pid) is int pid && ProcessTable.TryRead(pid) is { IsDead: false }) // a daemon took its place
+            {
+                WatchServices(kept);
+                return;
+            }
+            Thread.Sleep(5);
+            state = kept.Running.Board()[service];
+        }
+        Ended(kept, service, state);
+    }
+
+    private void Ended(Kept kept, int service, BoardState state)
+    {
+        kept.Handled.Add((service, state.Generation));
+        if (FileCalls.TryStat(null, _runner.StoppingMark(kept.Run.Name)) is not null) return;
+        CapsuleRecord capsule = _store.Get(kept.Run.Name.ToString());
+        ServiceManifest manifest = _store.Manifest(capsule.Image).Services[service];
+        if (Wants(capsule.Restart ?? manifest.Restart, manifest, state) && kept.MayStartAgain(service, Burst, BurstMilliseconds))
+        {
+            _due.Add((Environment.TickCount64 + manifest.RestartDelay, kept.Run.Name, service));
+            return;
+        }
+        FinishIfAllEnded(kept);
+    }
+
+    /// <summary>The table of systemd.service(5), Restart=.</summary>
+    private static bool Wants(RestartPolicy policy, ServiceManifest service, BoardState state)
+    {
+        bool success = ServiceStarter.IsSuccess(service, state);
+        return policy switch
+        {
+            RestartPolicy.Always => true,
+            RestartPolicy.OnSuccess => success,
+            RestartPolicy.OnFailure => !success,
+            RestartPolicy.OnAbnormal or RestartPolicy.OnAbort => !success && state.Signal != 0,
+            _ => false,
+        };
+    }
+
+    private void StartAgain(CapsuleName name, int service)
+    {
+        using Descriptor? held = _store.Lock(name, wait: false);
+        if (held is null && _kept.ContainsKey(name)) return; // somebody changes it; looked at again in the next turn
+        _due.RemoveAll(d => d.Name == name && d.Service == service);
+        if (held is null || !_kept.TryGetValue(name, out Kept? kept) || !kept.Run.IsAlive || FileCalls.TryStat(null, _runner.StoppingMark(name)) is not null) return;
+        if (kept.Running.Board()[service].Running) return;
+        try { _runner.Restart(kept.Run, service); }
+        finally { WatchServices(kept); }
+    }
+
+    private void FinishIfAllEnded(Kept kept)
+    {
+        if (kept.Run.CommandOnly || _due.Any(d => d.Name == kept.Run.Name) || kept.Running.Board().Take(kept.Run.Services.Length).Any(s => s.Running || s.Generation == 0)) return;
+        using Descriptor? held = _store.Lock(kept.Run.Name, wait: false);
+        if (held is null) return; // its start or stop is at work, and decides itself
+        for (int i = 0; i < kept.Logs.Count; i++) kept.TakeLog(i);
+        Drop(kept);
+        _runner.Finish(kept.Run, "ended");
+    }
+
+    /// <summary>A capsule that only held a command, whose starter is gone as well.</summary>
+    private void FinishIfAlone(Kept kept)
+    {
+        if (kept.Running.Group.Processes().Count > 1) return;
+        using Descriptor? held = _store.Lock(kept.Run.Name, wait: false);
+        if (held is null || DateTimeOffset.UtcNow - kept.Run.Started < TimeSpan.FromSeconds(10)) return;
+        Drop(kept);
+        _runner.Finish(kept.Run, "ended");
+    }
+
+    private void Watch(Descriptor descriptor, Kept kept, int service, bool isLog)
+    {
+        _watched[descriptor.Number] = (kept, service, isLog);
+        _epoll.Watch(descriptor);
+    }
+
+    private void Unwatch(Descriptor descriptor)
+    {
+        _watched.Remove(descriptor.Number);
+        _epoll.Forget(descriptor);
+        descriptor.Dispose();
+    }
+
+    private void Drop(Kept kept)
+    {
+        _kept.Remove(kept.Run.Name);
+        _due.RemoveAll(d => d.Name == kept.Run.Name);
+        _watched.Remove(kept.Running.Init.Number);
+        _epoll.Forget(kept.Running.Init);
+        foreach (Descriptor descriptor in kept.Logs.Concat(kept.Services.Values)) Unwatch(descriptor);
+        kept.Logs.Clear();
+        kept.Services.Clear();
+        kept.Dispose();
+    }
+
+    /// <summary>The guard would start us again: it is our parent, when it is one.</summary>
+    private static void EndGuard()
+    {
+        int parent = ProcessTable.TryRead(Environment.ProcessId)?.Parent ?? 0;
+        if (parent > 1 && SmallFiles.TryRead($"/proc/{parent}/comm") is { } comm && System.Text.Encoding.UTF8.GetString(comm).Trim() == Guard.Name) ProcessCalls.Signal(parent, Signals.KILL);
+    }
+
+    /// <summary>What the keeper holds of one capsule.</summary>
+    private sealed class Kept(RunRecord run, RunningCapsule running) : IDisposable
+    {
+        private readonly Dictionary<int, List<long>> _starts = [];
+
+        public RunRecord Run => run;
+        public RunningCapsule Running => running;
+        public List<Descriptor> Logs { get; } = [];
+        public Dictionary<int, Descriptor> Services { get; } = [];
+        public HashSet<(int Service, int Generation)> Handled { get; } = [];
+
+        public void TakeLog(int service) => running.LogOf(run.Services[service].Name).Take(Logs[service]);
+
+        public bool MayStartAgain(int service, int burst, int milliseconds)
+        {
+            if (!_starts.TryGetValue(service, out var starts)) _starts[service] = starts = [];
+            starts.RemoveAll(t => Environment.TickCount64 - t > milliseconds);
+            starts.Add(Environment.TickCount64);
+            return starts.Count <= burst;
+        }
+
+        public void Dispose() => running.Dispose();
+    }
+}

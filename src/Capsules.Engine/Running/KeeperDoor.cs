@@ -1,0 +1,45 @@
+using Capsules.Engine.Store;
+using Capsules.Linux;
+using Capsules.Linux.Files;
+using Capsules.Linux.Launching;
+
+namespace Capsules.Engine.Running;
+
+/// <summary>
+/// The way to the keeper: a fifo on which whoever changed something knocks. Who finds nobody there starts one. What the keeper must know
+/// stands on disk before the knock, so a knock that is lost loses nothing.
+/// </summary>
+internal static class KeeperDoor
+{
+    private static readonly string[] Passed = ["CAPSULE_STATE", "CAPSULE_RUN", "XDG_RUNTIME_DIR", "XDG_DATA_HOME", "HOME", "PATH"];
+
+    /// <summary>Where one knocks.</summary>
+    public static string Fifo(StoreLayout layout) => layout.Run + "/keeper";
+
+    /// <summary>Held by the one keeper.</summary>
+    public static string LockFile(StoreLayout layout) => layout.Run + "/keeper.lock";
+
+    /// <summary>Tells the keeper to look, or starts one.</summary>
+    public static void Knock(StoreLayout layout)
+    {
+        var (fifo, _) = FileCalls.TryOpenAt(null, Fifo(layout), OpenFlags.WriteOnly | OpenFlags.NonBlock);
+        if (fifo is null)
+        {
+            Start(layout);
+            return;
+        }
+        using (fifo)
+            try { FileCalls.Write(fifo, "k"u8, "keeper"); }
+            catch (SyscallException e) when (e.Errno is Errno.EAGAIN or Errno.EPIPE) { } // full: it will look anyway; gone: its guard starts the next, which looks first
+    }
+
+    private static void Start(StoreLayout layout)
+    {
+        SmallFiles.MakeDirectories(layout.Run);
+        using Descriptor program = FileCalls.Open("/proc/self/exe", OpenFlags.PathOnly);
+        using Descriptor nothing = FileCalls.Open("/dev/null", OpenFlags.ReadOnly);
+        using Descriptor log = FileCalls.Open(layout.Run + "/keeper.log", OpenFlags.WriteOnly | OpenFlags.Create | OpenFlags.Append, 0x180);
+        string[] environment = [.. Passed.Where(n => Environment.GetEnvironmentVariable(n) is not null).Select(n => $"{n}={Environment.GetEnvironmentVariable(n)}")];
+        Guard.Start(program, ["capsule", "keeper"], environment, nothing, log);
+    }
+}

@@ -1,0 +1,53 @@
+using Capsules.Core.Model;
+using Capsules.Engine.Store;
+
+namespace Capsules.Engine.Running;
+
+/// <summary>One line of a log, with its newline unless it is unfinished.</summary>
+public sealed record LogLine(DateTimeOffset Time, string Service, byte[] Bytes);
+
+/// <summary>The logs of a capsule's services, merged by time.</summary>
+/// <param name="layout">Where things are.</param>
+/// <param name="capsule">The capsule.</param>
+/// <param name="services">Whose logs.</param>
+public sealed class LogReader(StoreLayout layout, CapsuleName capsule, IReadOnlyList<string> services)
+{
+    private readonly Dictionary<string, LogPosition> _positions = [];
+    private readonly Dictionary<string, byte[]> _unfinished = [];
+
+    /// <summary>Everything that is kept.</summary>
+    public IEnumerable<LogLine> Lines()
+    {
+        var lines = new List<LogLine>();
+        foreach (string service in services)
+        {
+            var file = new LogFile(layout.Logs(capsule), service);
+            _positions[service] = file.End();
+            byte[] open = [];
+            foreach (var (time, bytes) in file.Read()) open = Split(service, time, [.. open, .. bytes], lines);
+            if (open.Length > 0) lines.Add(new(DateTimeOffset.UtcNow, service, open));
+        }
+        return lines.OrderBy(l => l.Time); // stable: the order within a service stays
+    }
+
+    /// <summary>What came since.</summary>
+    public IReadOnlyList<LogLine> Further()
+    {
+        var lines = new List<LogLine>();
+        foreach (string service in services)
+        {
+            var (bytes, next) = new LogFile(layout.Logs(capsule), service).ReadFrom(_positions.GetValueOrDefault(service));
+            _positions[service] = next;
+            _unfinished[service] = Split(service, DateTimeOffset.UtcNow, [.. _unfinished.GetValueOrDefault(service, []), .. bytes], lines);
+        }
+        return lines;
+    }
+
+    /// <summary>Adds the finished lines; what is left.</summary>
+    private static byte[] Split(string service, DateTimeOffset time, byte[] bytes, List<LogLine> lines)
+    {
+        int at = 0;
+        for (int newline; (newline = Array.IndexOf(bytes, (byte)'\n', at)) >= 0; at = newline + 1) lines.Add(new(time, service, bytes[at..(newline + 1)]));
+        return bytes[at..];
+    }
+}

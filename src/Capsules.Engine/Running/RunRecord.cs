@@ -1,0 +1,85 @@
+using System.Collections.Immutable;
+using Capsules.Core.Json;
+using Capsules.Core.Model;
+using Capsules.Engine.Store;
+using Capsules.Linux.Processes;
+
+namespace Capsules.Engine.Running;
+
+/// <summary>
+/// A capsule that runs (capsules/NAME/run.json under the run directory). Written once, when PID 1 is there: what changes afterwards stands on
+/// the board, in PID 1's descriptors and in the kernel. Keeper, engine and later programs read it, so it has a version.
+/// </summary>
+public sealed record RunRecord
+{
+    /// <summary>The version of this format that is written.</summary>
+    public const int CurrentSchemaVersion = 1;
+
+    /// <summary>The capsule.</summary>
+    public required CapsuleName Name { get; init; }
+    /// <summary>PID 1, as the host numbers it.</summary>
+    public required int Init { get; init; }
+    /// <summary>When PID 1 started, in clock ticks after boot.</summary>
+    public required ulong InitStart { get; init; }
+    /// <summary>When the capsule was started.</summary>
+    public required DateTimeOffset Started { get; init; }
+    /// <summary>The services, in the order of the board.</summary>
+    public ImmutableArray<RunService> Services { get; init; } = [];
+    /// <summary>Path of the control group.</summary>
+    public required string Cgroup { get; init; }
+    /// <summary>Controllers of that group.</summary>
+    public ImmutableArray<string> Controllers { get; init; } = [];
+    /// <summary>Holds only a command of the user's: it stops when that ends.</summary>
+    public bool CommandOnly { get; init; }
+
+    /// <summary>Whether PID 1 runs.</summary>
+    public bool IsAlive => ProcessTable.IsAlive(Init, InitStart);
+
+    /// <summary>The record of a capsule; null when it does not run.</summary>
+    public static RunRecord? Find(StoreLayout layout, CapsuleName name) => SmallFiles.TryRead(FileOf(layout, name)) is { } bytes ? FromJson(bytes) : null;
+
+    /// <summary>Where the record of a capsule is.</summary>
+    public static string FileOf(StoreLayout layout, CapsuleName name) => layout.RunOf(name) + "/run.json";
+
+    /// <summary>The file's bytes.</summary>
+    public byte[] ToJson() => JsonWriting.Document(w =>
+    {
+        w.WriteNumber("schemaVersion", CurrentSchemaVersion);
+        w.Text("name", Name.ToString());
+        w.WriteNumber("init", Init);
+        w.WriteNumber("initStart", InitStart);
+        w.Text("started", Started.ToUniversalTime().ToString("yyyy-MM-dd'T'HH:mm:ss.fff'Z'"));
+        w.Objects("services", Services, s =>
+        {
+            w.Text("name", s.Name);
+            w.WriteNumber("logRead", s.LogRead);
+            w.WriteNumber("logWrite", s.LogWrite);
+        });
+        w.Text("cgroup", Cgroup);
+        w.Texts("controllers", Controllers);
+        if (CommandOnly) w.WriteBoolean("commandOnly", true);
+    });
+
+    /// <summary>Reads the file's bytes.</summary>
+    /// <exception cref="FormatException">They are not such a record.</exception>
+    public static RunRecord FromJson(ReadOnlyMemory<byte> bytes)
+    {
+        using var document = ManifestJson.Parse(bytes);
+        var e = document.RootElement;
+        ManifestJson.CheckVersion(e, CurrentSchemaVersion);
+        return new()
+        {
+            Name = CapsuleName.Parse(e.RequiredText("name")),
+            Init = e.SmallInteger("init") ?? throw new FormatException("`init` is missing"),
+            InitStart = e.Unsigned("initStart") ?? 0,
+            Started = DateTimeOffset.Parse(e.RequiredText("started")),
+            Services = [.. e.Items("services").Select(s => new RunService(s.RequiredText("name"), s.SmallInteger("logRead") ?? -1, s.SmallInteger("logWrite") ?? -1))],
+            Cgroup = e.RequiredText("cgroup"),
+            Controllers = e.Texts("controllers"),
+            CommandOnly = e.Flag("commandOnly") ?? false,
+        };
+    }
+}
+
+/// <summary>A service of a running capsule: its place on the board is its place in the list; its log pipe's ends are these descriptors of PID 1.</summary>
+public sealed record RunService(string Name, int LogRead, int LogWrite);

@@ -1,0 +1,70 @@
+using System.Collections.Immutable;
+using Capsules.Core.Model;
+using Capsules.Engine.Store;
+using Capsules.Linux;
+using Capsules.Linux.Files;
+
+namespace Capsules.Engine.Running;
+
+/// <summary>What happened to a path outside the declared state.</summary>
+public enum StrayKind
+{
+    /// <summary>It was not in the layers.</summary>
+    Added,
+    /// <summary>It was, with other content or attributes.</summary>
+    Changed,
+    /// <summary>It was, and is gone.</summary>
+    Deleted,
+}
+
+/// <summary>One path of the capsule's own writable layer.</summary>
+public sealed record StrayWrite(StrayKind Kind, GuestPath Path);
+
+/// <summary>Reads the writable layer of a capsule: writes outside declared state, kept over stop, crash and restart.</summary>
+public static class StrayWrites
+{
+    /// <summary>All of them, in the order of paths. What is there only for a mount to stand on is left out.</summary>
+    public static IReadOnlyList<StrayWrite> Of(CapsuleStore store, CapsuleRecord capsule)
+    {
+        CapsuleManifest manifest = store.Manifest(capsule.Image);
+        string upper = store.Layout.Writable(capsule.Name) + "/upper";
+        string[] lower = [store.Layout.Secrets(capsule.Name), .. manifest.Layers.Reverse().Select(store.Layout.Layer)];
+        var places = MountPlaces(manifest, capsule);
+        var found = new List<StrayWrite>();
+        var (root, _) = FileCalls.TryOpenAt(null, upper, OpenFlags.ReadOnly | OpenFlags.Directory);
+        if (root is null) return [];
+        using (root) Walk(root, GuestPath.Root, lower, places, found);
+        return found;
+    }
+
+    private static ImmutableHashSet<GuestPath> MountPlaces(CapsuleManifest manifest, CapsuleRecord capsule) =>
+    [
+        .. new[] { "/proc", "/dev", "/sys", "/run", "/tmp", "/etc/machine-id", "/var/lib/dbus/machine-id", "/etc/hostid", "/etc/hostname", "/etc/hosts", "/etc/resolv.conf" }.Select(GuestPath.Parse),
+        .. manifest.Volumes.Concat(capsule.FurtherVolumes).Select(v => v.Path), .. capsule.HostDirectories.Select(d => d.Target),
+    ];
+
+    private static void Walk(Descriptor directory, GuestPath at, string[] lower, ImmutableHashSet<GuestPath> places, List<StrayWrite> found)
+    {
+        foreach (var (name, _) in FileCalls.List(directory))
+        {
+            GuestPath path = at.Child(name);
+            if (places.Contains(path)) continue;
+            FileStatus status = FileCalls.TryStat(directory, name)!.Value;
+            bool before = lower.Any(l => FileCalls.TryStat(null, new NativePath(l + "/").Append(path.RelativeTo(GuestPath.Root))) is not null);
+            if (status.Kind == FileKind.CharacterDevice && status.DeviceMajor == 0 && status.DeviceMinor == 0)
+            {
+                if (before) found.Add(new(StrayKind.Deleted, path));
+                continue;
+            }
+            if (status.IsDirectory)
+            {
+                bool onlyForMounts = !before && places.Any(p => p != path && p.IsWithin(path));
+                if (!before && !onlyForMounts) found.Add(new(StrayKind.Added, path));
+                using Descriptor below = FileCalls.OpenAt(directory, name, OpenFlags.ReadOnly | OpenFlags.Directory | OpenFlags.NoFollow);
+                Walk(below, path, lower, places, found);
+                continue;
+            }
+            found.Add(new(before ? StrayKind.Changed : StrayKind.Added, path));
+        }
+    }
+}

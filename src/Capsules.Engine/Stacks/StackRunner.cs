@@ -1,0 +1,221 @@
+using System.Collections.Immutable;
+using System.Net;
+using Capsules.Core.Facts;
+using Capsules.Core.Identities;
+using Capsules.Core.Model;
+using Capsules.Core.Oci;
+using Capsules.Core.Problems;
+using Capsules.Engine.Networking;
+using Capsules.Engine.Running;
+using Capsules.Engine.Store;
+using Capsules.Linux;
+using Capsules.Linux.Files;
+using Capsules.Linux.Launching;
+using Capsules.Linux.Mounts;
+using Capsules.Linux.Namespaces;
+
+namespace Capsules.Engine.Stacks;
+
+/// <summary>A stack that is up: what a launch needs of it.</summary>
+/// <param name="Record">The stack, with the identity in force.</param>
+/// <param name="Namespaces">The pinned namespaces.</param>
+/// <param name="Slot">Directory of its files: run/, files/, dmi/.</param>
+/// <param name="IdentityFiles">Files to be seen inside.</param>
+/// <param name="HasDmi">Whether dmi/ holds an own /sys/class.</param>
+public sealed record StackUp(StackRecord Record, ImmutableArray<NamespaceSpec> Namespaces, string Slot, ImmutableArray<(GuestPath Path, HostPath File)> IdentityFiles, bool HasDmi)
+{
+    /// <summary>The map of its user namespace.</summary>
+    public ImmutableArray<IdMapping> Ids => [new(0, Record.IdBase, StackRecord.IdCount)];
+}
+
+/// <summary>
+/// Brings stacks up and down. What a stack shares (user, network, IPC and UTS namespace, /run, the files of its identity) is held by mounts and
+/// files under its run directory, not by a process.
+/// </summary>
+/// <param name="layout">Where things are.</param>
+public sealed class StackRunner(StoreLayout layout)
+{
+    private const uint FirstIdBase = 0x4000_0000; // far from accounts, subordinate ids (shadow-utils) and systemd-nspawn's range
+
+    private readonly StackNetwork _network = new(layout);
+
+    /// <summary>The stacks' networks.</summary>
+    public StackNetwork Network => _network;
+
+    /// <summary>The record of a stack; null when there is none.</summary>
+    /// <exception cref="CapsuleException">The file is broken.</exception>
+    public StackRecord? Find(CapsuleName name)
+    {
+        if (SmallFiles.TryRead(RecordFile(name)) is not { } bytes) return null;
+        try { return StackRecord.FromJson(bytes); }
+        catch (FormatException e) { throw new CapsuleException(Problems.BadFile(RecordFile(name), e.Message), e); }
+    }
+
+    /// <summary>All stacks.</summary>
+    public ImmutableArray<StackRecord> List() => [.. DirectoryNames.In(layout.Stacks).Select(Find).OfType<StackRecord>()];
+
+    /// <summary>The stack, made if it is not there, with a range of ids that no other has.</summary>
+    public StackRecord Ensure(CapsuleName name, Identity source)
+    {
+        SmallFiles.MakeDirectories(layout.Stacks);
+        using Descriptor all = LockFile(layout.Stacks + "/.lock");
+        if (Find(name) is { } found) return found;
+        var used = List().Select(s => s.IdBase).ToHashSet();
+        uint idBase = FirstIdBase;
+        while (used.Contains(idBase)) idBase += StackRecord.IdCount;
+        var record = new StackRecord { Name = name, IdBase = idBase, Source = source };
+        Save(record);
+        return record;
+    }
+
+    /// <summary>Writes the record.</summary>
+    public void Save(StackRecord record)
+    {
+        SmallFiles.MakeDirectories(layout.Stack(record.Name));
+        SmallFiles.Write(RecordFile(record.Name), record.ToJson());
+    }
+
+    /// <summary>Excludes other changes to this stack, until the descriptor is closed.</summary>
+    public Descriptor Lock(CapsuleName name)
+    {
+        SmallFiles.MakeDirectories(layout.Stack(name));
+        return LockFile(layout.Stack(name) + "/lock");
+    }
+
+    /// <summary>Whether its namespaces are pinned.</summary>
+    public bool IsUp(CapsuleName name) => FileCalls.TryStat(null, UpMark(name)) is not null;
+
+    /// <summary>Brings the stack up, unless it is. Call it with the stack's lock.</summary>
+    /// <exception cref="CapsuleException">Its identity is held elsewhere, or a step failed; what was made is taken away again.</exception>
+    public (StackUp Up, ImmutableArray<Warning> Warnings) Up(StackRecord record)
+    {
+        if (IsUp(record.Name)) return (Describe(record), []);
+        Down(record.Name); // of a life that ended without goodbye
+        using var rollback = new Rollback();
+        SmallFiles.MakeDirectories(layout.RunOfStack(record.Name));
+        IdentityPlan plan = _network.Claim(record.ToRequest(Others(record.Name)), rollback);
+        rollback.Add(() => Down(record.Name));
+
+        bool ownNetwork = record.Network.Kind != NetworkKind.Host;
+        NamespaceKinds kinds = NamespaceKinds.Ipc | NamespaceKinds.Uts | (ownNetwork ? NamespaceKinds.Network : NamespaceKinds.None);
+        try
+        {
+            foreach (var (kind, file) in Pins(record.Name, kinds)) MakeEmptyFile(file);
+            NamespaceHolder.Make(kinds, [new(0, record.IdBase, StackRecord.IdCount)], plan.Identity.HostName, kind => PinOf(record.Name, kind));
+            if (ownNetwork)
+                using (Descriptor space = FileCalls.Open(PinOf(record.Name, NamespaceKinds.Network), OpenFlags.ReadOnly)) _network.Apply(plan.Network, space);
+        }
+        catch (SyscallException e) { throw new CapsuleException(Problems.LaunchFailed("make the namespaces of the stack", e.Message), e); }
+        catch (TailException e) { throw new CapsuleException(Problems.LaunchFailed(e.Step, Errno.Name(e.Errno)), e); }
+
+        WriteFiles(record.Name, plan);
+        record = record with { Identity = plan.Identity };
+        Save(record);
+        SmallFiles.Write(UpMark(record.Name), "up\n"u8, durable: false); // last: from here on it counts as up
+        rollback.Commit();
+        return (Describe(record), plan.Warnings);
+    }
+
+    /// <summary>Takes the stack down. Call it with the stack's lock, when no member runs. Nothing happens when it is not up.</summary>
+    public void Down(CapsuleName name)
+    {
+        FileCalls.Remove(null, UpMark(name));
+        _network.Release(name);
+        string run = layout.RunOfStack(name);
+        foreach (var (_, file) in Pins(name, NamespaceKinds.User | NamespaceKinds.Network | NamespaceKinds.Ipc | NamespaceKinds.Uts))
+            while (MountCalls.Detach(file)) { }
+        SmallFiles.RemoveTree(SlotOf(name));
+        SmallFiles.RemoveTree(run);
+    }
+
+    /// <summary>Removes a stack that is down: its identity is nobody's any more.</summary>
+    public void Remove(CapsuleName name)
+    {
+        using (Lock(name))
+        {
+            Down(name);
+            _network.Forget(name);
+            SmallFiles.RemoveTree(layout.Stack(name));
+        }
+    }
+
+    /// <summary>A stack that is up.</summary>
+    public StackUp Describe(StackRecord record)
+    {
+        string slot = SlotOf(record.Name), files = slot + "/files";
+        var namespaces = ImmutableArray.CreateBuilder<NamespaceSpec>();
+        foreach (var (kind, file) in Pins(record.Name, NamespaceKinds.User | NamespaceKinds.Network | NamespaceKinds.Ipc | NamespaceKinds.Uts))
+            if (FileCalls.TryStat(null, file) is not null) namespaces.Add(new(KindOf(kind), new HostPath(file)));
+        var identity = ImmutableArray.CreateBuilder<(GuestPath, HostPath)>();
+        if (SmallFiles.TryRead(files + "/list") is { } list)
+            foreach (string line in System.Text.Encoding.UTF8.GetString(list).Split('\n', StringSplitOptions.RemoveEmptyEntries))
+                identity.Add((GuestPath.Parse(line), new HostPath($"{files}/{identity.Count}")));
+        return new(record, namespaces.ToImmutable(), slot, identity.ToImmutable(), FileCalls.TryStat(null, slot + "/dmi") is not null);
+    }
+
+    /// <summary>Addresses of other stacks that are up, by the names of their capsules' stack.</summary>
+    private IEnumerable<(string Name, IPAddress Address)> Others(CapsuleName name) =>
+        List().Where(s => s.Name != name && IsUp(s.Name) && s.Identity is not null).SelectMany(s => s.Identity!.Interfaces.SelectMany(i => i.Addresses).Take(1).Select(a => (s.Name.ToString(), a.Address)));
+
+    private void WriteFiles(CapsuleName name, IdentityPlan plan)
+    {
+        string slot = SlotOf(name), files = slot + "/files";
+        SmallFiles.MakeDirectories(files);
+        SmallFiles.MakeDirectories(slot + "/run");
+        SmallFiles.MakeDirectories(slot + "/run/lock");
+        FileCalls.ChangeMode(null, slot + "/run/lock", 0x3FF);
+        var list = new System.Text.StringBuilder();
+        int number = 0;
+        foreach (IdentityFile file in plan.Files.Append(new(GuestPath.Parse("/proc/sys/kernel/random/boot_id"), System.Text.Encoding.UTF8.GetBytes(plan.BootId + "\n"), 0x124)))
+        {
+            SmallFiles.Write($"{files}/{number++}", file.Content.Span, file.Mode, durable: false);
+            list.Append(file.Path).Append('\n');
+        }
+        SmallFiles.Write(files + "/list", System.Text.Encoding.UTF8.GetBytes(list.ToString()), durable: false);
+
+        string dmi = slot + "/dmi";
+        SmallFiles.MakeDirectories(dmi + "/dmi/id");
+        foreach (string present in SysClasses.Names()) SmallFiles.MakeDirectories($"{dmi}/{present}");
+        foreach (DmiFile file in plan.Dmi) SmallFiles.Write($"{dmi}/dmi/id/{file.Name}", System.Text.Encoding.UTF8.GetBytes(file.Content), file.Mode, durable: false);
+    }
+
+    /// <summary>Files that are shown through the map of ids: on the run directory's tmpfs where that can be mapped, else on the state's file system.</summary>
+    private string SlotOf(CapsuleName name) =>
+        Host.Kernel.Has(KernelFeature.IdMappedTmpfs) ? layout.RunOfStack(name) + "/slot" : layout.Stack(name) + "/slot";
+
+    private static readonly (NamespaceKinds Kind, string Name, NamespaceKind Spec)[] Kinds =
+    [
+        (NamespaceKinds.User, "user", NamespaceKind.User), (NamespaceKinds.Network, "net", NamespaceKind.Network),
+        (NamespaceKinds.Ipc, "ipc", NamespaceKind.Ipc), (NamespaceKinds.Uts, "uts", NamespaceKind.Uts),
+    ];
+
+    private IEnumerable<(NamespaceKinds Kind, string File)> Pins(CapsuleName name, NamespaceKinds kinds) =>
+        Kinds.Where(k => kinds.HasFlag(k.Kind) || k.Kind == NamespaceKinds.User).Select(k => (k.Kind, PinOf(name, k.Kind)));
+
+    private string PinOf(CapsuleName name, NamespaceKinds kind) => $"{layout.RunOfStack(name)}/{Kinds.First(k => k.Kind == kind).Name}";
+    private static NamespaceKind KindOf(NamespaceKinds kind) => Kinds.First(k => k.Kind == kind).Spec;
+    private string RecordFile(CapsuleName name) => layout.Stack(name) + "/stack.json";
+    private string UpMark(CapsuleName name) => layout.RunOfStack(name) + "/up";
+
+    private static void MakeEmptyFile(string path)
+    {
+        if (FileCalls.TryStat(null, path) is null) FileCalls.MakeNode(null, path, FileKind.Regular, 0x180);
+    }
+
+    private static Descriptor LockFile(string path)
+    {
+        Descriptor file = FileCalls.Open(path, OpenFlags.ReadWrite | OpenFlags.Create, 0x180);
+        FileCalls.Lock(file, exclusive: true, wait: true);
+        return file;
+    }
+}
+
+/// <summary>The classes below /sys/class, without dmi.</summary>
+internal static class SysClasses
+{
+    public static ImmutableArray<string> Names()
+    {
+        using Descriptor directory = FileCalls.Open("/sys/class", OpenFlags.ReadOnly | OpenFlags.Directory);
+        return [.. FileCalls.List(directory).Select(e => System.Text.Encoding.UTF8.GetString(e.Name)).Where(n => n != "dmi")];
+    }
+}

@@ -1,0 +1,94 @@
+using System.Collections.Immutable;
+using Capsules.Core.CommandLine;
+using Capsules.Core.Model;
+using Capsules.Core.Problems;
+using Capsules.Linux;
+using Capsules.Linux.Files;
+
+namespace Capsules.Engine.Store;
+
+/// <summary>Capsules and images on this host.</summary>
+/// <param name="layout">Where things are.</param>
+public sealed class CapsuleStore(StoreLayout layout)
+{
+    /// <summary>Where things are.</summary>
+    public StoreLayout Layout => layout;
+
+    /// <summary>All capsules, by name.</summary>
+    public ImmutableArray<CapsuleName> Names() => [.. DirectoryNames.In(layout.Capsules).Where(n => FileCalls.TryStat(null, RecordFile(n)) is not null)];
+
+    /// <summary>A capsule; null when there is none of that name.</summary>
+    /// <exception cref="CapsuleException">Its file is broken.</exception>
+    public CapsuleRecord? Find(CapsuleName name)
+    {
+        if (SmallFiles.TryRead(RecordFile(name)) is not { } bytes) return null;
+        try { return CapsuleRecord.FromJson(bytes); }
+        catch (FormatException e) { throw new CapsuleException(Problems.BadFile(RecordFile(name), e.Message), e); }
+    }
+
+    /// <summary>A capsule that the user named.</summary>
+    /// <exception cref="CapsuleException">There is none; a similar name is offered.</exception>
+    public CapsuleRecord Get(string name) =>
+        CapsuleName.TryParse(name, out CapsuleName parsed) && Find(parsed) is { } record ? record
+            : throw new CapsuleException(Problems.NoSuchCapsule(name, CommandLineParser.Similar(name, Names().Select(n => n.ToString()))));
+
+    /// <summary>The manifest of an image.</summary>
+    /// <exception cref="CapsuleException">The image is not here, or broken.</exception>
+    public CapsuleManifest Manifest(Digest image)
+    {
+        string file = layout.Image(image) + "/manifest.json";
+        try { return ManifestJson.Read(SmallFiles.TryRead(file) ?? throw new FormatException("it is not there")); }
+        catch (FormatException e) { throw new CapsuleException(Problems.BadFile(file, e.Message), e); }
+    }
+
+    /// <summary>Writes the record of a capsule that exists.</summary>
+    public void Save(CapsuleRecord record) => SmallFiles.Write(RecordFile(record.Name), record.ToJson());
+
+    /// <summary>Makes a further capsule of an image that is here.</summary>
+    /// <exception cref="CapsuleException">The name is taken.</exception>
+    public CapsuleRecord Create(CapsuleRecord record)
+    {
+        SmallFiles.MakeDirectories(layout.Temporary);
+        string half = $"{layout.Temporary}/{record.Name}.{Environment.ProcessId}";
+        SmallFiles.MakeDirectories(half);
+        SmallFiles.Write(half + "/capsule.json", record.ToJson());
+        SmallFiles.MakeDirectories(layout.Capsules);
+        try { FileCalls.Rename(null, half, null, layout.Capsule(record.Name)); }
+        catch (SyscallException e) when (e.Errno is Errno.ENOTEMPTY or Errno.EEXIST)
+        {
+            SmallFiles.RemoveTree(half);
+            throw new CapsuleException(Problems.NameTaken(record.Name.ToString()), e);
+        }
+        return record;
+    }
+
+    /// <summary>Excludes other changes to this capsule until the descriptor is closed; null when another holds it and <paramref name="wait"/> is false.</summary>
+    public Descriptor? Lock(CapsuleName name, bool wait)
+    {
+        Descriptor file = FileCalls.Open(layout.Capsule(name) + "/lock", OpenFlags.ReadWrite | OpenFlags.Create, 0x180);
+        if (FileCalls.Lock(file, exclusive: true, wait)) return file;
+        file.Dispose();
+        return null;
+    }
+
+    /// <summary>Whether it has state of its own.</summary>
+    public bool HasVolumes(CapsuleName name) => FileCalls.TryStat(null, layout.Capsule(name) + "/volumes") is not null;
+
+    /// <summary>Removes a capsule that does not run. State volumes and secrets stay in kept/NAME unless told; layers that no image names go too.</summary>
+    public void Remove(CapsuleRecord record, bool volumes)
+    {
+        string place = layout.Capsule(record.Name), half = $"{layout.Temporary}/{record.Name}.{Environment.ProcessId}.gone";
+        SmallFiles.MakeDirectories(layout.Temporary);
+        if (!volumes && FileCalls.TryStat(null, place + "/volumes") is not null)
+        {
+            SmallFiles.MakeDirectories(layout.Kept);
+            string kept = $"{layout.Kept}/{record.Name}";
+            for (int number = 2; FileCalls.TryStat(null, kept) is not null; number++) kept = $"{layout.Kept}/{record.Name}.{number}";
+            FileCalls.Rename(null, place + "/volumes", null, kept);
+        }
+        FileCalls.Rename(null, place, null, half); // from here on it is no capsule any more
+        SmallFiles.RemoveTree(half);
+    }
+
+    private string RecordFile(CapsuleName name) => layout.Capsule(name) + "/capsule.json";
+}

@@ -1,0 +1,37 @@
+using System.Runtime.InteropServices;
+
+namespace Capsules.Linux.Files;
+
+/// <summary>epoll(7), level-triggered: which of many descriptors has something to read, or an end.</summary>
+public sealed unsafe class Epoll : IDisposable
+{
+    private const int Add = 1, Delete = 2, Readable = 1;
+    private readonly Descriptor _epoll = new(Native.Check(Native.epoll_create1(0x80000), "epoll_create1", ""));
+
+    /// <summary>Watches a descriptor.</summary>
+    public void Watch(Descriptor descriptor)
+    {
+        var entry = new Native.EpollEvent { Events = Readable, Data = (ulong)descriptor.Number };
+        Native.Check(Native.epoll_ctl(_epoll.Number, Add, descriptor.Number, &entry), "epoll_ctl", "add");
+    }
+
+    /// <summary>Does not watch it any more. Must come before it is closed: a copy held elsewhere would keep it watched.</summary>
+    public void Forget(Descriptor descriptor) => Native.Check(Native.epoll_ctl(_epoll.Number, Delete, descriptor.Number, null), "epoll_ctl", "delete");
+
+    /// <summary>Numbers of descriptors that are ready; none after the time (milliseconds, -1 for ever).</summary>
+    public int[] Wait(int milliseconds)
+    {
+        const int most = 64;
+        Native.EpollEvent* entries = stackalloc Native.EpollEvent[most];
+        int count;
+        do count = Native.epoll_wait(_epoll.Number, entries, most, milliseconds);
+        while (Native.Interrupted(count));
+        Native.Check(count, "epoll_wait", "");
+        int[] ready = new int[count];
+        for (int i = 0; i < count; i++) ready[i] = (int)entries[i].Data;
+        return ready;
+    }
+
+    /// <inheritdoc/>
+    public void Dispose() => _epoll.Dispose();
+}

@@ -1,0 +1,41 @@
+using Capsules.Core.CommandLine;
+using Capsules.Core.Model;
+using Capsules.Core.Problems;
+using Capsules.Engine.Running;
+using Capsules.Engine.Stacks;
+using Capsules.Engine.Store;
+
+namespace Capsules.Runtime.HotVerbs;
+
+/// <summary>What every verb about capsules begins with.</summary>
+internal sealed class Home
+{
+    private Home(StoreLayout layout)
+    {
+        Layout = layout;
+        Store = new(layout);
+        Runner = new(Store);
+    }
+
+    public StoreLayout Layout { get; }
+    public CapsuleStore Store { get; }
+    public CapsuleRunner Runner { get; }
+    public StackRunner Stacks => Runner.Stacks;
+
+    /// <summary>The home that the environment names.</summary>
+    public static Home Open() => new(StoreLayout.Default());
+
+    /// <summary>The capsule that the first word names.</summary>
+    public CapsuleRecord Capsule(ParsedCommand command) => Store.Get(command.Arguments[0]);
+
+    /// <summary>A value that must parse, with our own words for one that does not.</summary>
+    public static T Parse<T>(string what, string text, Func<string, T> parse)
+    {
+        try { return parse(text); }
+        catch (Exception e) when (e is FormatException or OverflowException) { throw new CapsuleException(Problems.BadValue(what, text, e.Message), e); }
+    }
+
+    /// <summary>--time.</summary>
+    public static TimeSpan? Patience(ParsedCommand command) =>
+        command.Value("--time") is { } text ? TimeSpan.FromSeconds(Parse("number of seconds", text, t => double.Parse(t, System.Globalization.CultureInfo.InvariantCulture))) : null;
+}

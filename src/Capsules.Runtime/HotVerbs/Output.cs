@@ -1,0 +1,86 @@
+using System.Text;
+using System.Text.Json;
+using Capsules.Core.Json;
+using Capsules.Core.Problems;
+
+namespace Capsules.Runtime.HotVerbs;
+
+/// <summary>What verbs print: tables for people, tabs for pipes, JSON for programs. Words go to standard error.</summary>
+internal static class Output
+{
+    /// <summary>Whether standard output is a terminal.</summary>
+    public static bool IsTerminal => !Console.IsOutputRedirected;
+
+    /// <summary>Rows under headings: aligned on a terminal, tab-separated and without headings in a pipe.</summary>
+    public static void Table(string[] headings, IReadOnlyList<string[]> rows)
+    {
+        var text = new StringBuilder();
+        if (!IsTerminal)
+        {
+            foreach (string[] row in rows) text.AppendJoin('\t', row).Append('\n');
+            Console.Out.Write(text);
+            return;
+        }
+        int[] widths = [.. headings.Select((h, column) => rows.Select(r => r[column].Length).Append(h.Length).Max())];
+        foreach (string[] row in rows.Prepend(headings))
+        {
+            var line = new StringBuilder();
+            for (int i = 0; i < row.Length; i++) line.Append(row[i].PadRight(widths[i] + 2));
+            text.Append(line.ToString().TrimEnd()).Append('\n');
+        }
+        Console.Out.Write(text);
+    }
+
+    /// <summary>An array of objects.</summary>
+    public static void JsonArray<T>(IEnumerable<T> values, Action<Utf8JsonWriter, T> write)
+    {
+        var buffer = new System.Buffers.ArrayBufferWriter<byte>();
+        using (var writer = new Utf8JsonWriter(buffer, JsonWriting.Options))
+        {
+            writer.WriteStartArray();
+            foreach (T value in values)
+            {
+                writer.WriteStartObject();
+                write(writer, value);
+                writer.WriteEndObject();
+            }
+            writer.WriteEndArray();
+        }
+        Console.Out.Write(Encoding.UTF8.GetString(buffer.WrittenSpan) + "\n");
+    }
+
+    /// <summary>One object.</summary>
+    public static void JsonObject(Action<Utf8JsonWriter> write) => Console.Out.Write(Encoding.UTF8.GetString(JsonWriting.Document(write)));
+
+    /// <summary>A remark for people.</summary>
+    public static void Say(string words) => Console.Error.WriteLine(words);
+
+    /// <summary>What will not be as expected.</summary>
+    public static void Warn(IEnumerable<Warning> warnings)
+    {
+        foreach (Warning warning in warnings) Console.Error.WriteLine(warning.ToString());
+    }
+
+    /// <summary>"12 s ago" for people.</summary>
+    public static string Ago(DateTimeOffset time)
+    {
+        TimeSpan span = DateTimeOffset.UtcNow - time;
+        return span switch
+        {
+            { TotalSeconds: < 90 } => $"{span.TotalSeconds:0} s ago",
+            { TotalMinutes: < 90 } => $"{span.TotalMinutes:0} min ago",
+            { TotalHours: < 48 } => $"{span.TotalHours:0} h ago",
+            _ => $"{span.TotalDays:0} days ago",
+        };
+    }
+
+    /// <summary>"188 MB" for people, bytes in a pipe.</summary>
+    public static string Size(long? bytes) => bytes switch
+    {
+        null => "-",
+        _ when !IsTerminal => $"{bytes}",
+        < 1_000_000 => $"{bytes / 1000.0:0} kB",
+        < 1_000_000_000 => $"{bytes / 1e6:0} MB",
+        _ => $"{bytes / 1e9:0.0} GB",
+    };
+}

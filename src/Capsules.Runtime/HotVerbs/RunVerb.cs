@@ -1,0 +1,220 @@
+using System.Collections.Immutable;
+using System.Diagnostics;
+using System.Globalization;
+using System.Text;
+using Capsules.Core.CommandLine;
+using Capsules.Core.Identities;
+using Capsules.Core.Model;
+using Capsules.Core.Problems;
+using Capsules.Engine.Running;
+using Capsules.Engine.Stacks;
+using Capsules.Engine.Store;
+using Capsules.Linux.Processes;
+using Capsules.Linux.Terminals;
+
+namespace Capsules.Runtime.HotVerbs;
+
+/// <summary>capsule run: starts a capsule with what the user sets over its manifest, or runs one command in a new capsule of its kind.</summary>
+internal static class RunVerb
+{
+    public static int Run(Home home, ParsedCommand command)
+    {
+        bool further = command.Has("--rm") || command.Value("--name") is not null || !command.Command.IsEmpty;
+        CapsuleRecord named = home.Capsule(command);
+        CapsuleRecord capsule = Changed(further ? Further(home, named, command) : named, command);
+        if (!further && home.Runner.Running(capsule.Name) is not null) throw new CapsuleException(Problems.AlreadyRunning(capsule.Name.ToString()));
+        if (command.Has("--plan")) return ShowPlan(home, capsule, Changed(StackOf(home, capsule, further), command, further));
+
+        if (further) home.Store.Create(capsule);
+        else home.Store.Save(capsule);
+        home.Stacks.Save(Changed(StackOf(home, capsule, further), command, further));
+        if (!command.Command.IsEmpty) return RunCommand(home, capsule, command);
+
+        var watch = Stopwatch.StartNew();
+        Output.Warn(home.Runner.Start(capsule));
+        Announce(home, capsule, watch.Elapsed);
+        return 0;
+    }
+
+    /// <summary>capsule start.</summary>
+    public static int Start(Home home, ParsedCommand command)
+    {
+        foreach (string name in command.Arguments)
+        {
+            CapsuleRecord capsule = home.Store.Get(name);
+            if (command.Has("--plan"))
+            {
+                ShowPlan(home, capsule, StackOf(home, capsule, false));
+                continue;
+            }
+            if (home.Runner.Running(capsule.Name) is not null) continue; // as systemctl: what runs is started
+            var watch = Stopwatch.StartNew();
+            Output.Warn(home.Runner.Start(capsule));
+            Announce(home, capsule, watch.Elapsed);
+        }
+        return 0;
+    }
+
+    private static void Announce(Home home, CapsuleRecord capsule, TimeSpan time)
+    {
+        Identity? identity = home.Stacks.Find(capsule.Stack)?.Identity;
+        string address = identity?.Interfaces.SelectMany(i => i.Addresses).Select(a => $" at {a.Address}").FirstOrDefault() ?? "";
+        string host = identity?.HostName is { } name ? $" ({(identity.Domain is { } domain && !name.Contains('.', StringComparison.Ordinal) ? $"{name}.{domain}" : name)})" : "";
+        Output.Say($"Running {capsule.Name}{address}{host}, ready in {time.TotalSeconds:0.0} s.");
+        Console.Out.WriteLine(capsule.Name);
+    }
+
+    private static int RunCommand(Home home, CapsuleRecord capsule, ParsedCommand command)
+    {
+        try
+        {
+            Output.Warn(home.Runner.Start(capsule, services: false));
+            try
+            {
+                var (pid, terminal) = home.Runner.Exec(capsule.Name, ExecVerb.Request(command));
+                if (!command.Has("--detach")) return OciVerbs.Foreground.Wait(pid, terminal);
+                terminal?.Dispose();
+                Console.Out.WriteLine(capsule.Name);
+                return 0;
+            }
+            finally
+            {
+                if (!command.Has("--detach")) home.Runner.Stop(capsule.Name, TimeSpan.FromSeconds(10));
+            }
+        }
+        catch when (capsule.RemoveWhenStopped && home.Store.Find(capsule.Name) is not null)
+        {
+            home.Store.Remove(capsule, volumes: false);
+            throw;
+        }
+        finally
+        {
+            if (capsule.RemoveWhenStopped && home.Store.Find(capsule.Name) is null) home.Stacks.Remove(capsule.Stack);
+        }
+    }
+
+    private static int ShowPlan(Home home, CapsuleRecord capsule, StackRecord stack)
+    {
+        var (identity, launch) = home.Runner.Plan(capsule, stack);
+        var text = new StringBuilder("identity\n");
+        foreach (IdentityDecision decision in identity.Decisions) text.Append($"  {JsonWords(decision.Member),-11} {decision.Value,-40} {decision.Reason}\n");
+        text.Append("network\n").Append(identity.Network).Append(launch);
+        Console.Out.Write(text);
+        foreach (Problem problem in identity.Problems) Output.Say(problem.ToString());
+        Output.Warn(identity.Warnings);
+        return identity.Problems.IsEmpty ? 0 : (int)identity.Problems[0].Exit;
+    }
+
+    private static string JsonWords(IdentityMember member) => Core.Json.JsonReading.Dashed(member);
+
+    private static StackRecord StackOf(Home home, CapsuleRecord capsule, bool further)
+    {
+        Identity source = home.Store.Manifest(capsule.Image).Identity;
+        StackRecord stack = home.Stacks.Find(capsule.Stack) ?? home.Stacks.Ensure(capsule.Stack, source);
+        return further && stack.Identity is null ? stack with { Fresh = [.. Enum.GetValues<IdentityMember>()] } : stack;
+    }
+
+    /// <summary>A second capsule of the same image has a name, changes, state and identity of its own.</summary>
+    private static CapsuleRecord Further(Home home, CapsuleRecord image, ParsedCommand command)
+    {
+        string name = command.Value("--name") ?? $"{image.Name}-{Convert.ToHexStringLower(Randomness.Bytes(3))}";
+        CapsuleName own = Home.Parse("name of a capsule", name, CapsuleName.Parse);
+        if (home.Store.Find(own) is not null) throw new CapsuleException(Problems.NameTaken(name));
+        NetworkMode mode = Mode(command);
+        return new()
+        {
+            Name = own,
+            Image = image.Image,
+            Stack = mode.Kind == NetworkKind.Stack ? CapsuleName.Parse(mode.Subject!) : own,
+            Created = DateTimeOffset.UtcNow,
+            Source = image.Source,
+            RemoveWhenStopped = command.Has("--rm"),
+        };
+    }
+
+    private static CapsuleRecord Changed(CapsuleRecord capsule, ParsedCommand command) => capsule with
+    {
+        Environment = command.Values("--env") is { IsEmpty: false } variables ? [.. variables.Select(Picture)] : capsule.Environment,
+        HostDirectories = command.Values("--volume") is { IsEmpty: false } volumes ? [.. volumes.Select(v => Home.Parse("directory to show", v, ParseVolume))] : capsule.HostDirectories,
+        Limits = new()
+        {
+            Memory = command.Value("--memory") is { } memory ? Home.Parse("size", memory, ParseSize) : capsule.Limits.Memory,
+            Cpus = command.Value("--cpus") is { } cpus ? Home.Parse("number of processors", cpus, t => double.Parse(t, CultureInfo.InvariantCulture)) : capsule.Limits.Cpus,
+            Pids = command.Value("--pids-limit") is { } pids ? Home.Parse("number of processes", pids, long.Parse) : capsule.Limits.Pids,
+            IoWeight = capsule.Limits.IoWeight,
+        },
+        Restart = command.Value("--restart") is { } restart ? Home.Parse("restart policy", restart, ParseRestart) : capsule.Restart,
+        ReadOnly = command.Has("--read-only") || capsule.ReadOnly,
+    };
+
+    private static StackRecord Changed(StackRecord stack, ParsedCommand command, bool further)
+    {
+        NetworkMode mode = Mode(command);
+        var keep = command.Values("--keep").SelectMany(k => Home.Parse("part of an identity", k, t => StackRecord.Members(t).ToArray())).ToImmutableHashSet();
+        var fresh = command.Values("--fresh").SelectMany(k => Home.Parse("part of an identity", k, t => StackRecord.Members(t).ToArray())).ToImmutableHashSet();
+        return stack with
+        {
+            Network = command.Value("--network") is null || mode.Kind == NetworkKind.Stack ? stack.Network : mode,
+            Keep = stack.Keep.Union(keep).Except(fresh),
+            Fresh = stack.Fresh.Union(fresh).Except(keep),
+            Addresses = command.Value("--ip") is { } ip ? Home.Parse("address", ip, t => { StackRecord.ParseAddress(t); return ImmutableArray.Create(t); }) : stack.Addresses,
+            Mac = command.Value("--mac-address") is { } mac ? Home.Parse("MAC address", mac, MacAddress.Parse) : stack.Mac,
+            HostName = command.Value("--hostname") ?? stack.HostName,
+            Ports = command.Values("--publish") is { IsEmpty: false } ports ? [.. ports.SelectMany(p => Home.Parse("port", p, t => PublishedPort.Parse(t)))] : stack.Ports,
+        };
+    }
+
+    private static NetworkMode Mode(ParsedCommand command) => command.Value("--network") is { } mode ? Home.Parse("network", mode, NetworkMode.Parse) : default;
+
+    private static HostDirectory ParseVolume(string text)
+    {
+        string[] parts = text.Split(':');
+        if (parts.Length is < 2 or > 3 || (parts.Length == 3 && parts[2] is not ("ro" or "rw"))) throw new FormatException("write DIR:PATH or DIR:PATH:ro");
+        return new(Path.GetFullPath(parts[0]), GuestPath.Normalize(Encoding.UTF8.GetBytes(parts[1])), parts is [_, _, "ro"]);
+    }
+
+    private static long ParseSize(string text)
+    {
+        long unit = char.ToUpperInvariant(text.Length == 0 ? ' ' : text.TrimEnd('b', 'B')[^1]) switch { 'K' => 1 << 10, 'M' => 1 << 20, 'G' => 1 << 30, 'T' => 1L << 40, _ => 1 };
+        return checked((long)(double.Parse(text.TrimEnd('b', 'B', 'k', 'K', 'm', 'M', 'g', 'G', 't', 'T'), CultureInfo.InvariantCulture) * unit));
+    }
+
+    private static RestartPolicy ParseRestart(string text) => text switch
+    {
+        "no" => RestartPolicy.No,
+        "on-failure" => RestartPolicy.OnFailure,
+        "always" or "unless-stopped" => RestartPolicy.Always,
+        _ => throw new FormatException("no, on-failure or always"),
+    };
+
+    internal static string Picture(string text) => BytePicture.Of(Encoding.UTF8.GetBytes(text));
+}
+
+/// <summary>capsule exec.</summary>
+internal static class ExecVerb
+{
+    public static int Run(Home home, ParsedCommand command)
+    {
+        CapsuleRecord capsule = home.Capsule(command);
+        if (command.Command.IsEmpty) throw new CapsuleException(Problems.WrongUsage("`capsule exec` wants a command", command.Verb.Usage));
+        var (pid, terminal) = home.Runner.Exec(capsule.Name, Request(command));
+        if (!command.Has("--detach")) return OciVerbs.Foreground.Wait(pid, terminal);
+        terminal?.Dispose();
+        return 0;
+    }
+
+    internal static ExecRequest Request(ParsedCommand command)
+    {
+        bool terminal = command.Has("--tty");
+        if (terminal && !command.Has("--detach") && !PseudoTerminal.IsTerminal(0)) throw new CapsuleException(Problems.WrongUsage("--tty needs a terminal as standard input", command.Verb.Usage));
+        return new([.. command.Command.Select(RunVerb.Picture)])
+        {
+            User = command.Value("--user"),
+            Environment = [.. terminal && Environment.GetEnvironmentVariable("TERM") is { } term ? ["TERM=" + term] : ImmutableArray<string>.Empty, .. command.Values("--env").Select(e => RunVerb.Picture(e.Contains('=', StringComparison.Ordinal) ? e : $"{e}={Environment.GetEnvironmentVariable(e)}"))],
+            WorkingDirectory = command.Value("--workdir") is { } directory ? Home.Parse("directory", directory, t => GuestPath.Normalize(Encoding.UTF8.GetBytes(t))) : GuestPath.Root,
+            Terminal = terminal,
+            Interactive = command.Has("--interactive"),
+            Detach = command.Has("--detach"),
+        };
+    }
+}
