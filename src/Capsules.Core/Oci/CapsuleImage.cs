@@ -94,7 +94,17 @@ public static class CapsuleImage
         string name = text.StartsWith("SIG", StringComparison.Ordinal) ? text[3..] : text;
         return name switch
         {
-            "HUP" => 1, "INT" => 2, "QUIT" => 3, "ABRT" => 6, "KILL" => 9, "USR1" => 10, "USR2" => 12, "TERM" => 15, "CONT" => 18, "STOP" => 19, "WINCH" => 28,
+            "HUP" => 1,
+            "INT" => 2,
+            "QUIT" => 3,
+            "ABRT" => 6,
+            "KILL" => 9,
+            "USR1" => 10,
+            "USR2" => 12,
+            "TERM" => 15,
+            "CONT" => 18,
+            "STOP" => 19,
+            "WINCH" => 28,
             _ when name.StartsWith("RTMIN+", StringComparison.Ordinal) && int.TryParse(name[6..], out int offset) && offset is >= 0 and <= 30 => 34 + offset,
             _ => throw new FormatException($"'{text}' is no signal that is known here"),
         };

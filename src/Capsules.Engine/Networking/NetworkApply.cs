@@ -90,8 +90,12 @@ internal sealed class NetworkApply : IDisposable
                 Later(s, b => b.AddRoute(new()
                 {
                     IsIPv6 = !(s.Route.Gateway ?? s.Route.Destination?.Address ?? IPAddress.Any).IsIPv4(),
-                    Destination = s.Route.Destination?.Address, PrefixLength = s.Route.Destination?.PrefixLength ?? 0,
-                    Gateway = s.Route.Gateway, Link = GuestLink(s.Link).Index, Metric = s.Route.Metric ?? 0, OnLink = s.OnLink,
+                    Destination = s.Route.Destination?.Address,
+                    PrefixLength = s.Route.Destination?.PrefixLength ?? 0,
+                    Gateway = s.Route.Gateway,
+                    Link = GuestLink(s.Link).Index,
+                    Metric = s.Route.Metric ?? 0,
+                    OnLink = s.OnLink,
                 }));
                 break;
             case NetworkStep.Publish s: Publish(s); break;

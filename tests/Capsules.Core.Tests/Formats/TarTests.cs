@@ -16,8 +16,15 @@ public sealed class TarTests
         Gen.Select(AnyName, Gen.Int[0, Kinds.Length - 1].Select(i => Kinds[i]), Gen.Int[0, 0xFFF], Gen.UInt, Gen.Long[-1000, 1L << 40], AnyName, Gen.Byte.Array[0, 2000])
             .Select((name, kind, mode, uid, modified, target, content) => (new TarEntry
             {
-                Name = name, Kind = kind, Mode = mode, Uid = uid, Gid = uid / 3, Modified = modified,
-                LinkTarget = kind == TarKind.SymbolicLink ? target : [], DeviceMajor = kind == TarKind.CharacterDevice ? 5u : 0, DeviceMinor = kind == TarKind.CharacterDevice ? 1u : 0,
+                Name = name,
+                Kind = kind,
+                Mode = mode,
+                Uid = uid,
+                Gid = uid / 3,
+                Modified = modified,
+                LinkTarget = kind == TarKind.SymbolicLink ? target : [],
+                DeviceMajor = kind == TarKind.CharacterDevice ? 5u : 0,
+                DeviceMinor = kind == TarKind.CharacterDevice ? 1u : 0,
                 Attributes = kind == TarKind.File ? [("security.capability", (ReadOnlyMemory<byte>)content)] : [],
                 Size = kind == TarKind.File ? content.Length : 0,
             }, kind == TarKind.File ? content : []));

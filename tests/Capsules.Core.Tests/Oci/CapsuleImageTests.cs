@@ -11,7 +11,9 @@ public sealed class CapsuleImageTests
 
     private static CapsuleManifest Web => new()
     {
-        Name = CapsuleName.Parse("web"), Layers = [Own], Environment = ["TZ=UTC"],
+        Name = CapsuleName.Parse("web"),
+        Layers = [Own],
+        Environment = ["TZ=UTC"],
         Services = [new() { Name = "web", Command = ["/usr/bin/webd", "-c", "/etc/web.conf"], User = "web", StopSignal = 3, WorkingDirectory = GuestPath.Parse("/srv") }],
         Volumes = [new() { Name = CapsuleName.Parse("data"), Path = GuestPath.Parse("/var/lib/web") }],
         Listeners = [new("tcp", "*", 80), new("unix", "/run/web.sock", 0)],

@@ -14,7 +14,8 @@ public sealed class OciArchiveTests
 {
     private static CapsuleManifest Web(Digest layer) => new()
     {
-        Name = CapsuleName.Parse("web"), Layers = [layer],
+        Name = CapsuleName.Parse("web"),
+        Layers = [layer],
         Services = [new() { Name = "web", Command = ["/bin/true"], RuntimeDirectories = [new(GuestPath.Parse("/run/web"), "web", "web", 0x1C0)] }],
         Volumes = [new() { Name = CapsuleName.Parse("data"), Path = GuestPath.Parse("/var/lib/web") }],
     };

@@ -28,7 +28,9 @@ public sealed class PodmanTests
             """);
         CapsuleManifest manifest = new()
         {
-            Name = CapsuleName.Parse("pair"), Layers = [layer], Environment = ["PATH=/bin"],
+            Name = CapsuleName.Parse("pair"),
+            Layers = [layer],
+            Environment = ["PATH=/bin"],
             Services =
             [
                 new() { Name = "web", Command = ["/bin/sh", "-c", "id -u > /run/web/id; echo it\\'s \"$GREETING\" > /run/web/said; exec sleep 300"], User = "web", Environment = ["GREETING=a b"], RuntimeDirectories = [new(GuestPath.Parse("/run/web"), "web", "web", 0x1ED)], After = ["db"] },

@@ -18,7 +18,8 @@ public sealed class StackNetworkTests
         Stack = CapsuleName.Parse(stack),
         Source = new()
         {
-            HostName = "bill", Domain = "example.net",
+            HostName = "bill",
+            Domain = "example.net",
             Interfaces = [new() { Name = "ens3", Mac = MacAddress.Parse(mac), Addresses = [InterfaceAddress.Parse(address)], Routes = [new(null, IPAddress.Parse(gateway))] }],
         },
     };
