@@ -62,8 +62,8 @@ internal sealed class ImageArchive
         {
             if (_parts.Count > MostFiles) throw new FormatException("it has too many files");
             string name = NameOf(entry.Name.Span);
-            if (entry.Kind == TarKind.File) _parts[name] = (tar.Position, entry.Size);
-            else if (entry.Kind is TarKind.SymbolicLink or TarKind.HardLink) links.Add((name, entry.Kind == TarKind.HardLink ? NameOf(entry.LinkTarget.Span) : Beside(name, NameOf(entry.LinkTarget.Span))));
+            if (entry.Kind == TarMemberKind.File) _parts[name] = (tar.Position, entry.Size);
+            else if (entry.Kind is TarMemberKind.SymbolicLink or TarMemberKind.HardLink) links.Add((name, entry.Kind == TarMemberKind.HardLink ? NameOf(entry.LinkTarget.Span) : Beside(name, NameOf(entry.LinkTarget.Span))));
         }
         foreach (var (name, target) in links) // docker save writes equal layers as links to the first
             if (_parts.TryGetValue(target, out var part)) _parts.TryAdd(name, part);

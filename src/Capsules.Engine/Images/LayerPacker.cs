@@ -7,7 +7,7 @@ using Capsules.Linux.Files;
 namespace Capsules.Engine.Images;
 
 /// <summary>Writes a tree of the store as a layer: entries in the order of bytes, overlay's whiteouts as the image specification has them (layer.md).</summary>
-internal sealed class LayerPacker(TarWriter tar)
+internal sealed class LayerPacker(LayerTarWriter tar)
 {
     private readonly Dictionary<(ulong Device, ulong Inode), byte[]> _seen = [];
     private readonly byte[] _buffer = new byte[128 * 1024];
@@ -17,7 +17,7 @@ internal sealed class LayerPacker(TarWriter tar)
     {
         using Descriptor directory = FileCalls.Open(root, OpenFlags.ReadOnly | OpenFlags.Directory);
         byte[] prefix = Encoding.UTF8.GetBytes(at.Trim('/'));
-        if (prefix.Length > 0) tar.Add(Head(prefix, FileCalls.Stat(directory), TarKind.Directory) with { Attributes = AttributesOf(root) });
+        if (prefix.Length > 0) tar.Add(Head(prefix, FileCalls.Stat(directory), TarMemberKind.Directory) with { Attributes = AttributesOf(root) });
         Walk(directory, prefix);
     }
 
@@ -30,14 +30,14 @@ internal sealed class LayerPacker(TarWriter tar)
             NativePath place = Place(directory, name);
             if (status.Kind == FileKind.CharacterDevice && status is { DeviceMajor: 0, DeviceMinor: 0 })
             {
-                tar.Add(new() { Name = (byte[])[.. prefix.Length == 0 ? [] : (byte[])[.. prefix, (byte)'/'], .. ".wh."u8, .. name], Kind = TarKind.File, Mode = 0x1A4 }, []);
+                tar.Add(new() { Name = (byte[])[.. prefix.Length == 0 ? [] : (byte[])[.. prefix, (byte)'/'], .. ".wh."u8, .. name], Kind = TarMemberKind.File, Mode = 0x1A4 }, []);
                 continue;
             }
             if (status.LinkCount > 1 && !status.IsDirectory)
             {
                 if (_seen.TryGetValue((status.Device, status.Inode), out byte[]? first))
                 {
-                    tar.Add(Head(path, status, TarKind.HardLink) with { LinkTarget = first });
+                    tar.Add(Head(path, status, TarMemberKind.HardLink) with { LinkTarget = first });
                     continue;
                 }
                 _seen.Add((status.Device, status.Inode), path);
@@ -46,16 +46,16 @@ internal sealed class LayerPacker(TarWriter tar)
             {
                 case FileKind.Directory: PackDirectory(directory, name, path, place, status); break;
                 case FileKind.Regular: PackFile(directory, name, path, place, status); break;
-                case FileKind.SymbolicLink: tar.Add(Head(path, status, TarKind.SymbolicLink) with { LinkTarget = FileCalls.ReadLink(directory, name) }); break;
-                case FileKind.Fifo: tar.Add(Head(path, status, TarKind.Fifo)); break;
+                case FileKind.SymbolicLink: tar.Add(Head(path, status, TarMemberKind.SymbolicLink) with { LinkTarget = FileCalls.ReadLink(directory, name) }); break;
+                case FileKind.Fifo: tar.Add(Head(path, status, TarMemberKind.Fifo)); break;
             } // sockets have no meaning without their server, and devices are made by the engine
         }
     }
 
     private void PackDirectory(Descriptor directory, byte[] name, byte[] path, NativePath place, FileStatus status)
     {
-        tar.Add(Head(path, status, TarKind.Directory) with { Attributes = AttributesOf(place) });
-        if (IsOpaque(place)) tar.Add(new() { Name = (byte[])[.. path, .. "/.wh..wh..opq"u8], Kind = TarKind.File, Mode = 0x1A4 }, []);
+        tar.Add(Head(path, status, TarMemberKind.Directory) with { Attributes = AttributesOf(place) });
+        if (IsOpaque(place)) tar.Add(new() { Name = (byte[])[.. path, .. "/.wh..wh..opq"u8], Kind = TarMemberKind.File, Mode = 0x1A4 }, []);
         using Descriptor below = FileCalls.OpenAt(directory, name, OpenFlags.ReadOnly | OpenFlags.Directory | OpenFlags.NoFollow);
         Walk(below, path);
     }
@@ -63,7 +63,7 @@ internal sealed class LayerPacker(TarWriter tar)
     private void PackFile(Descriptor directory, byte[] name, byte[] path, NativePath place, FileStatus status)
     {
         using Descriptor file = FileCalls.OpenAt(directory, name, OpenFlags.ReadOnly | OpenFlags.NoFollow);
-        tar.Add(Head(path, status, TarKind.File) with { Size = status.Size, Attributes = AttributesOf(place) });
+        tar.Add(Head(path, status, TarMemberKind.File) with { Size = status.Size, Attributes = AttributesOf(place) });
         long left = status.Size;
         while (left > 0)
         {
@@ -74,7 +74,7 @@ internal sealed class LayerPacker(TarWriter tar)
         }
     }
 
-    private static TarEntry Head(ReadOnlyMemory<byte> path, FileStatus status, TarKind kind) =>
+    private static TarMember Head(ReadOnlyMemory<byte> path, FileStatus status, TarMemberKind kind) =>
         new() { Name = path, Kind = kind, Mode = status.Mode, Uid = status.Uid, Gid = status.Gid, Modified = status.Modified.Seconds };
 
     private static bool IsOpaque(NativePath place) => ExtendedAttributes.Read(place).Any(a => a.Name is "trusted.overlay.opaque" or "user.overlay.opaque" && a.Value is [(byte)'y']);

@@ -57,12 +57,12 @@ internal sealed class LayerUnpacker(Descriptor root, ImportLimits limits)
         }
     }
 
-    private void Make(TarEntry entry, TarReader tar)
+    private void Make(TarMember entry, TarReader tar)
     {
         byte[] path = Checked(entry, entry.Name.Span, "it");
         if (path.Length == 0)
         {
-            if (entry.Kind != TarKind.Directory) throw Refuse(entry, "it would replace the root");
+            if (entry.Kind != TarMemberKind.Directory) throw Refuse(entry, "it would replace the root");
             Dress(root, ".", entry, path);
             return;
         }
@@ -73,19 +73,19 @@ internal sealed class LayerUnpacker(Descriptor root, ImportLimits limits)
             return;
         }
         FileStatus? there = FileCalls.TryStat(parent, name);
-        if (there is { IsDirectory: true } && entry.Kind != TarKind.Directory) throw Refuse(entry, "it would replace a directory of the same layer");
+        if (there is { IsDirectory: true } && entry.Kind != TarMemberKind.Directory) throw Refuse(entry, "it would replace a directory of the same layer");
         if (there is { IsDirectory: false }) FileCalls.Remove(parent, name);
         switch (entry.Kind)
         {
-            case TarKind.Directory:
+            case TarMemberKind.Directory:
                 if (there is not { IsDirectory: true }) FileCalls.MakeDirectory(parent, name, 0x1C0);
                 break;
-            case TarKind.File: WriteFile(parent, name, tar); break;
-            case TarKind.SymbolicLink:
+            case TarMemberKind.File: WriteFile(parent, name, tar); break;
+            case TarMemberKind.SymbolicLink:
                 if (entry.LinkTarget.Length is 0 or > 4095 || entry.LinkTarget.Span.Contains((byte)0)) throw Refuse(entry, "its target is no path");
                 FileCalls.MakeSymbolicLink(entry.LinkTarget.Span, parent, name); // wherever it leads: nothing here follows it
                 break;
-            case TarKind.HardLink:
+            case TarMemberKind.HardLink:
                 byte[] target = Checked(entry, entry.LinkTarget.Span, "its target");
                 if (target.Length == 0) throw Refuse(entry, "its target is the root");
                 using (Descriptor from = ParentOf(target, out byte[] existing, make: false))
@@ -94,7 +94,7 @@ internal sealed class LayerUnpacker(Descriptor root, ImportLimits limits)
                     FileCalls.MakeHardLink(from, existing, parent, name);
                 }
                 return; // one inode: its owner and mode are those of the first name
-            case TarKind.Fifo: FileCalls.MakeNode(parent, name, FileKind.Fifo, 0x180); break;
+            case TarMemberKind.Fifo: FileCalls.MakeNode(parent, name, FileKind.Fifo, 0x180); break;
             default: throw Refuse(entry, "it is a device, which belongs to a host and not to an image");
         }
         Dress(parent, name, entry, path);
@@ -108,7 +108,7 @@ internal sealed class LayerUnpacker(Descriptor root, ImportLimits limits)
     }
 
     /// <summary>layer.md, Whiteouts; overlay wants a device 0:0 for a hidden name, and an attribute for a directory that hides everything below.</summary>
-    private static void Whiteout(TarEntry entry, Descriptor parent, byte[] name)
+    private static void Whiteout(TarMember entry, Descriptor parent, byte[] name)
     {
         if (name.AsSpan().SequenceEqual(".wh..wh..opq"u8))
         {
@@ -122,20 +122,20 @@ internal sealed class LayerUnpacker(Descriptor root, ImportLimits limits)
     }
 
     /// <summary>Owner first: changing it takes set-id bits and capabilities away.</summary>
-    private void Dress(Descriptor parent, NativePath name, TarEntry entry, byte[] path)
+    private void Dress(Descriptor parent, NativePath name, TarMember entry, byte[] path)
     {
         FileCalls.ChangeOwner(parent, name, entry.Uid, entry.Gid);
-        if (entry.Kind != TarKind.SymbolicLink) FileCalls.ChangeMode(parent, name, entry.Mode);
+        if (entry.Kind != TarMemberKind.SymbolicLink) FileCalls.ChangeMode(parent, name, entry.Mode);
         NativePath place = LayerPacker.Place(parent, name.Bytes);
         foreach (var (attribute, value) in entry.Attributes)
-            if (LayerAttributes.IsCarried(attribute) && entry.Kind is TarKind.File or TarKind.Directory) ExtendedAttributes.Write(place, attribute, value.Span);
+            if (LayerAttributes.IsCarried(attribute) && entry.Kind is TarMemberKind.File or TarMemberKind.Directory) ExtendedAttributes.Write(place, attribute, value.Span);
         var time = new Timestamp(entry.Modified, 0);
-        if (entry.Kind == TarKind.Directory) _directoryTimes[Encoding.Latin1.GetString(path)] = time; // what is made in it later would change it
+        if (entry.Kind == TarMemberKind.Directory) _directoryTimes[Encoding.Latin1.GetString(path)] = time; // what is made in it later would change it
         else FileCalls.SetModified(parent, name, time);
     }
 
     /// <summary>The path below the root, without "./" in front; empty for the root itself.</summary>
-    private static byte[] Checked(TarEntry entry, ReadOnlySpan<byte> path, string what)
+    private static byte[] Checked(TarMember entry, ReadOnlySpan<byte> path, string what)
     {
         if (path.Length > 0 && path[0] == '/') throw Refuse(entry, $"{what} is absolute");
         if (path.Contains((byte)0)) throw Refuse(entry, $"{what} has a NUL byte");
@@ -167,5 +167,5 @@ internal sealed class LayerUnpacker(Descriptor root, ImportLimits limits)
         return FileCalls.OpenResolved(root, path.AsSpan(0, slash), OpenFlags.ReadOnly | OpenFlags.Directory, Inside);
     }
 
-    private static CapsuleException Refuse(TarEntry entry, string why, Exception? inner = null) => new(Problems.HostileLayer(BytePicture.Of(entry.Name.Span), why), inner);
+    private static CapsuleException Refuse(TarMember entry, string why, Exception? inner = null) => new(Problems.HostileLayer(BytePicture.Of(entry.Name.Span), why), inner);
 }

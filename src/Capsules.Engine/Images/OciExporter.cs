@@ -55,7 +55,7 @@ public sealed class OciExporter(StoreLayout layout)
 
     private sealed record Layer(string File, Digest DiffId, BlobDescriptor Blob);
 
-    private static Layer Write(string work, int number, ExportOptions options, Action<TarWriter> write)
+    private static Layer Write(string work, int number, ExportOptions options, Action<LayerTarWriter> write)
     {
         string path = $"{work}/{number}";
         using var file = new FileStream(path, FileMode.CreateNew, FileAccess.Write);
@@ -64,7 +64,7 @@ public sealed class OciExporter(StoreLayout layout)
         using (Stream packed = options.Compress ? new GZipStream(blob, CompressionLevel.Fastest, leaveOpen: true) : new HashingStream(blob, leaveOpen: true))
         using (var plain = new HashingStream(packed, leaveOpen: true))
         {
-            var tar = new TarWriter(plain);
+            var tar = new LayerTarWriter(plain);
             write(tar);
             tar.End();
             diffId = plain.Digest();
@@ -73,12 +73,12 @@ public sealed class OciExporter(StoreLayout layout)
     }
 
     /// <summary>What other engines do not make by themselves: the script, directories made at each start, and the places of volumes with their owners.</summary>
-    private void Additions(TarWriter tar, CapsuleManifest manifest, CapsuleName? capsule)
+    private void Additions(LayerTarWriter tar, CapsuleManifest manifest, CapsuleName? capsule)
     {
         if (ServiceScript.IsNeeded(manifest))
         {
             tar.Add(Directory(".capsule", 0x1ED, 0, 0));
-            tar.Add(new() { Name = Encoding.UTF8.GetBytes(ServiceScript.Path[1..]), Kind = TarKind.File, Mode = 0x1ED }, ServiceScript.Write(manifest));
+            tar.Add(new() { Name = Encoding.UTF8.GetBytes(ServiceScript.Path[1..]), Kind = TarMemberKind.File, Mode = 0x1ED }, ServiceScript.Write(manifest));
         }
         var accounts = new Accounts(this, manifest);
         foreach (RuntimeDirectory directory in manifest.Services.SelectMany(s => s.RuntimeDirectories).DistinctBy(d => d.Path).OrderBy(d => d.Path))
@@ -100,7 +100,7 @@ public sealed class OciExporter(StoreLayout layout)
             Platform = ("linux", CapsuleImage.ArchitectureOf(manifest.Source?.Architecture ?? "x86_64")),
             Annotations = ImmutableSortedDictionary<string, string>.Empty.Add("org.opencontainers.image.ref.name", reference),
         };
-        var tar = new TarWriter(output);
+        var tar = new LayerTarWriter(output);
         tar.Add(FileEntry("oci-layout"), ImageJson.LayoutFile);
         tar.Add(FileEntry("index.json"), ImageJson.Write(new ImageIndex([entry])));
         tar.Add(Directory("blobs", 0x1ED, 0, 0));
@@ -129,11 +129,11 @@ public sealed class OciExporter(StoreLayout layout)
 
     private static Digest DigestOf(byte[] bytes) => Digest.FromSha256(SHA256.HashData(bytes));
 
-    private static TarEntry FileEntry(string name) => new() { Name = Encoding.UTF8.GetBytes(name), Kind = TarKind.File, Mode = 0x1A4 };
+    private static TarMember FileEntry(string name) => new() { Name = Encoding.UTF8.GetBytes(name), Kind = TarMemberKind.File, Mode = 0x1A4 };
 
-    private static TarEntry Directory(string name, int mode, uint uid, uint gid) => new() { Name = Encoding.UTF8.GetBytes(name), Kind = TarKind.Directory, Mode = mode, Uid = uid, Gid = gid };
+    private static TarMember Directory(string name, int mode, uint uid, uint gid) => new() { Name = Encoding.UTF8.GetBytes(name), Kind = TarMemberKind.Directory, Mode = mode, Uid = uid, Gid = gid };
 
-    private static TarEntry Directory(GuestPath path, int mode, uint uid, uint gid) => new() { Name = path.Bytes[1..].ToArray(), Kind = TarKind.Directory, Mode = mode, Uid = uid, Gid = gid };
+    private static TarMember Directory(GuestPath path, int mode, uint uid, uint gid) => new() { Name = path.Bytes[1..].ToArray(), Kind = TarMemberKind.Directory, Mode = mode, Uid = uid, Gid = gid };
 
     /// <summary>Users and groups of the capsule, from the uppermost layer that has the files.</summary>
     private sealed class Accounts(OciExporter exporter, CapsuleManifest manifest)

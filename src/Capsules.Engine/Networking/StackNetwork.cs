@@ -7,7 +7,6 @@ using Capsules.Engine.Store;
 using Capsules.Linux;
 using Capsules.Linux.Netlink;
 using Capsules.Linux.Nftables;
-using Capsules.Linux.Processes;
 
 namespace Capsules.Engine.Networking;
 
@@ -124,6 +123,6 @@ public sealed class StackNetwork(StoreLayout layout, Func<CapsuleName, bool>? is
     private IdentityPlan PlanWith(IdentityRequest request, RouteSocket route, NftSocket nft)
     {
         HostNetworkFacts facts = HostNetworkReader.Read(layout, route, nft, Leases().Read(), [.. _records.Stacks().Where(IsUp)]);
-        return IdentityPlanner.Plan(request, facts, Randomness.Bytes(IdentityPlanner.RandomLength));
+        return IdentityPlanner.Plan(request, facts, Randomness.Get(IdentityPlanner.RandomLength));
     }
 }

@@ -8,13 +8,13 @@ namespace Capsules.Core.Tests.Formats;
 
 public sealed class TarTests
 {
-    private static readonly TarKind[] Kinds = [TarKind.File, TarKind.Directory, TarKind.SymbolicLink, TarKind.Fifo, TarKind.CharacterDevice];
+    private static readonly TarMemberKind[] Kinds = [TarMemberKind.File, TarMemberKind.Directory, TarMemberKind.SymbolicLink, TarMemberKind.Fifo, TarMemberKind.CharacterDevice];
 
     private static readonly Gen<byte[]> AnyName = Gen.Byte[1, 255].Where(b => b != '/').Array[1, 90].Array[1, 4].Select(parts => string.Join("/", parts.Select(Encoding.Latin1.GetString))).Select(Encoding.Latin1.GetBytes);
 
-    private static readonly Gen<(TarEntry Entry, byte[] Content)> AnyEntry =
+    private static readonly Gen<(TarMember Entry, byte[] Content)> AnyEntry =
         Gen.Select(AnyName, Gen.Int[0, Kinds.Length - 1].Select(i => Kinds[i]), Gen.Int[0, 0xFFF], Gen.UInt, Gen.Long[-1000, 1L << 40], AnyName, Gen.Byte.Array[0, 2000])
-            .Select((name, kind, mode, uid, modified, target, content) => (new TarEntry
+            .Select((name, kind, mode, uid, modified, target, content) => (new TarMember
             {
                 Name = name,
                 Kind = kind,
@@ -22,23 +22,23 @@ public sealed class TarTests
                 Uid = uid,
                 Gid = uid / 3,
                 Modified = modified,
-                LinkTarget = kind == TarKind.SymbolicLink ? target : [],
-                DeviceMajor = kind == TarKind.CharacterDevice ? 5u : 0,
-                DeviceMinor = kind == TarKind.CharacterDevice ? 1u : 0,
-                Attributes = kind == TarKind.File ? [("security.capability", (ReadOnlyMemory<byte>)content)] : [],
-                Size = kind == TarKind.File ? content.Length : 0,
-            }, kind == TarKind.File ? content : []));
+                LinkTarget = kind == TarMemberKind.SymbolicLink ? target : [],
+                DeviceMajor = kind == TarMemberKind.CharacterDevice ? 5u : 0,
+                DeviceMinor = kind == TarMemberKind.CharacterDevice ? 1u : 0,
+                Attributes = kind == TarMemberKind.File ? [("security.capability", (ReadOnlyMemory<byte>)content)] : [],
+                Size = kind == TarMemberKind.File ? content.Length : 0,
+            }, kind == TarMemberKind.File ? content : []));
 
-    private static byte[] Write(params (TarEntry Entry, byte[] Content)[] entries)
+    private static byte[] Write(params (TarMember Entry, byte[] Content)[] entries)
     {
         var stream = new MemoryStream();
-        var tar = new TarWriter(stream);
+        var tar = new LayerTarWriter(stream);
         foreach (var (entry, content) in entries) tar.Add(entry, content);
         tar.End();
         return stream.ToArray();
     }
 
-    private static string Text(TarEntry e, byte[] content) =>
+    private static string Text(TarMember e, byte[] content) =>
         $"{Convert.ToHexString(e.Name.Span)} {e.Kind} {e.Mode} {e.Uid} {e.Gid} {e.Size} {e.Modified} {Convert.ToHexString(e.LinkTarget.Span)} {e.DeviceMajor}:{e.DeviceMinor} {string.Join(',', e.Attributes.Select(a => a.Name + Convert.ToHexString(a.Value.Span)))} {Convert.ToHexString(content)}";
 
     private static List<string> ReadAll(byte[] archive)
@@ -47,7 +47,7 @@ public sealed class TarTests
         var read = new List<string>();
         while (tar.Next() is { } entry)
         {
-            byte[] content = new byte[entry.Kind == TarKind.File ? entry.Size : 0];
+            byte[] content = new byte[entry.Kind == TarMemberKind.File ? entry.Size : 0];
             for (int done = 0; done < content.Length;) done += tar.Read(content.AsSpan(done));
             read.Add(Text(entry, content));
         }
@@ -77,7 +77,7 @@ public sealed class TarTests
     public void A_broken_pax_header_is_refused(string records, string says)
     {
         byte[] content = Encoding.ASCII.GetBytes(records);
-        byte[] archive = Write((new TarEntry { Name = "h"u8.ToArray(), Kind = TarKind.File }, content), (new TarEntry { Name = "f"u8.ToArray(), Kind = TarKind.File }, []));
+        byte[] archive = Write((new TarMember { Name = "h"u8.ToArray(), Kind = TarMemberKind.File }, content), (new TarMember { Name = "f"u8.ToArray(), Kind = TarMemberKind.File }, []));
         archive[156] = (byte)'x';
         int sum = 8 * ' ' + archive.Take(512).Where((_, i) => i is < 148 or >= 156).Sum(b => b);
         Encoding.ASCII.GetBytes(Convert.ToString(sum, 8).PadLeft(6, '0') + "\0 ").CopyTo(archive, 148);

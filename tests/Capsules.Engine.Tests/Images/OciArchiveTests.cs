@@ -91,30 +91,30 @@ public sealed class OciArchiveTests
         Should.Throw<CapsuleException>(() => Export(store, web)).Problem.Code.ShouldBe("CAP6107");
     }
 
-    public static TheoryData<string, TarEntry[]> Hostile => new()
+    public static TheoryData<string, TarMember[]> Hostile => new()
     {
         { "absolute", [Entry("/etc/x")] },
         { "upwards", [Entry("a/../../x")] },
-        { "symbolic link", [Entry("a", TarKind.SymbolicLink, "/tmp"), Entry("a/x")] },
-        { "symbolic link", [Entry("a", TarKind.SymbolicLink, ".."), Entry("a/x")] },
-        { "symbolic link", [Entry("a", TarKind.SymbolicLink, "nowhere"), Entry("a/x")] },
-        { "device", [Entry("sda", TarKind.BlockDevice)] },
-        { "device", [Entry("null", TarKind.CharacterDevice)] },
-        { "upwards", [Entry("p", TarKind.HardLink, "../../etc/passwd")] },
-        { "absolute", [Entry("p", TarKind.HardLink, "/etc/passwd")] },
-        { "symbolic link", [Entry("a", TarKind.SymbolicLink, "/etc"), Entry("p", TarKind.HardLink, "a/passwd")] },
-        { "not in the layer", [Entry("p", TarKind.HardLink, "nothing")] },
+        { "symbolic link", [Entry("a", TarMemberKind.SymbolicLink, "/tmp"), Entry("a/x")] },
+        { "symbolic link", [Entry("a", TarMemberKind.SymbolicLink, ".."), Entry("a/x")] },
+        { "symbolic link", [Entry("a", TarMemberKind.SymbolicLink, "nowhere"), Entry("a/x")] },
+        { "device", [Entry("sda", TarMemberKind.BlockDevice)] },
+        { "device", [Entry("null", TarMemberKind.CharacterDevice)] },
+        { "upwards", [Entry("p", TarMemberKind.HardLink, "../../etc/passwd")] },
+        { "absolute", [Entry("p", TarMemberKind.HardLink, "/etc/passwd")] },
+        { "symbolic link", [Entry("a", TarMemberKind.SymbolicLink, "/etc"), Entry("p", TarMemberKind.HardLink, "a/passwd")] },
+        { "not in the layer", [Entry("p", TarMemberKind.HardLink, "nothing")] },
         { "whiteout", [Entry(".wh...")] },
         { "whiteout", [Entry(".wh.")] },
         { "too long", [Entry(new string('n', 300))] },
-        { "root", [Entry(".", TarKind.SymbolicLink, "/")] },
+        { "root", [Entry(".", TarMemberKind.SymbolicLink, "/")] },
         { "file", [Entry("a"), Entry("a/b")] },
-        { "directory", [Entry("d", TarKind.Directory), Entry("d", TarKind.SymbolicLink, "/")] },
+        { "directory", [Entry("d", TarMemberKind.Directory), Entry("d", TarMemberKind.SymbolicLink, "/")] },
     };
 
     [Theory]
     [MemberData(nameof(Hostile))]
-    public void A_hostile_layer_is_refused_and_nothing_stays(string says, TarEntry[] entries)
+    public void A_hostile_layer_is_refused_and_nothing_stays(string says, TarMember[] entries)
     {
         using var store = new TestStore();
         var problem = Should.Throw<CapsuleException>(() => new OciImporter(store.Layout).Import(ArchiveOf(store, entries), null)).Problem;
@@ -148,15 +148,15 @@ public sealed class OciArchiveTests
         Should.Throw<CapsuleException>(() => new OciImporter(store.Layout).Import(store.Directory + "/absent", null)).Problem.Code.ShouldBe("CAP6101");
     }
 
-    private static TarEntry Entry(string name, TarKind kind = TarKind.File, string target = "") =>
+    private static TarMember Entry(string name, TarMemberKind kind = TarMemberKind.File, string target = "") =>
         new() { Name = Encoding.UTF8.GetBytes(name), Kind = kind, Mode = 0x1A4, LinkTarget = Encoding.UTF8.GetBytes(target) };
 
     /// <summary>A well-formed OCI archive around one layer of these entries.</summary>
-    private static string ArchiveOf(TestStore store, TarEntry[] entries)
+    private static string ArchiveOf(TestStore store, TarMember[] entries)
     {
         byte[] layer = Tar(tar =>
         {
-            foreach (TarEntry entry in entries) tar.Add(entry, entry.Kind == TarKind.File ? "content"u8 : []);
+            foreach (TarMember entry in entries) tar.Add(entry, entry.Kind == TarMemberKind.File ? "content"u8 : []);
         });
         byte[] config = ImageJson.Write(new ImageConfig { Architecture = CapsuleImage.ArchitectureOf("x86_64"), DiffIds = [DigestOf(layer)] });
         byte[] manifest = ImageJson.Write(new ImageManifest(new(MediaTypes.Config, DigestOf(config), config.Length), [new(MediaTypes.Layer, DigestOf(layer), layer.Length)]));
@@ -170,10 +170,10 @@ public sealed class OciArchiveTests
         return path;
     }
 
-    private static byte[] Tar(Action<TarWriter> write)
+    private static byte[] Tar(Action<LayerTarWriter> write)
     {
         var stream = new MemoryStream();
-        var tar = new TarWriter(stream);
+        var tar = new LayerTarWriter(stream);
         write(tar);
         tar.End();
         return stream.ToArray();

@@ -19,7 +19,7 @@ public sealed class TarReader(Stream stream)
 
     /// <summary>The next entry; null at the end. What was not read of the last one's content is skipped.</summary>
     /// <exception cref="FormatException">It is no such archive, or cut off.</exception>
-    public TarEntry? Next()
+    public TarMember? Next()
     {
         Skip(_left + _padding);
         (_left, _padding) = (0, 0);
@@ -52,23 +52,23 @@ public sealed class TarReader(Stream stream)
         return count;
     }
 
-    private TarEntry Finish(long size, Dictionary<string, ReadOnlyMemory<byte>> extended, ReadOnlyMemory<byte>? longName, ReadOnlyMemory<byte>? longTarget)
+    private TarMember Finish(long size, Dictionary<string, ReadOnlyMemory<byte>> extended, ReadOnlyMemory<byte>? longName, ReadOnlyMemory<byte>? longTarget)
     {
         char type = (char)_block[156];
         if (extended.Keys.Any(k => k.StartsWith("GNU.sparse.", StringComparison.Ordinal)) || type == 'S') throw new FormatException("sparse entries are not used in container layers");
         ReadOnlyMemory<byte> name = longName ?? ShortName();
         if (extended.TryGetValue("path", out var path)) name = path;
         bool slash = name.Length > 1 && name.Span[^1] == '/';
-        TarKind kind = type switch
+        TarMemberKind kind = type switch
         {
-            '\0' or '0' or '7' => slash ? TarKind.Directory : TarKind.File, // before POSIX, the slash alone told
-            >= '1' and <= '6' => (TarKind)type,
+            '\0' or '0' or '7' => slash ? TarMemberKind.Directory : TarMemberKind.File, // before POSIX, the slash alone told
+            >= '1' and <= '6' => (TarMemberKind)type,
             _ => throw new FormatException($"an entry of the unknown type '{type}'"),
         };
         while (name.Length > 1 && name.Span[^1] == '/') name = name[..^1];
         if (extended.TryGetValue("size", out var wideSize)) size = Decimal(wideSize, "size");
         if (size < 0) throw new FormatException("an entry with a negative size");
-        if (kind != TarKind.File) size = kind is TarKind.HardLink ? size : 0;
+        if (kind != TarMemberKind.File) size = kind is TarMemberKind.HardLink ? size : 0;
         (_left, _padding) = (size, -size & BlockSize - 1);
         return new()
         {
@@ -80,8 +80,8 @@ public sealed class TarReader(Stream stream)
             Size = size,
             Modified = extended.TryGetValue("mtime", out var modified) ? Decimal(modified, "mtime") : Number(136, 12, "mtime"),
             LinkTarget = extended.TryGetValue("linkpath", out var target) ? target : longTarget ?? Field(157, 100),
-            DeviceMajor = kind is TarKind.CharacterDevice or TarKind.BlockDevice ? (uint)Number(329, 8, "device") : 0,
-            DeviceMinor = kind is TarKind.CharacterDevice or TarKind.BlockDevice ? (uint)Number(337, 8, "device") : 0,
+            DeviceMajor = kind is TarMemberKind.CharacterDevice or TarMemberKind.BlockDevice ? (uint)Number(329, 8, "device") : 0,
+            DeviceMinor = kind is TarMemberKind.CharacterDevice or TarMemberKind.BlockDevice ? (uint)Number(337, 8, "device") : 0,
             Attributes = [.. extended.Where(e => e.Key.StartsWith("SCHILY.xattr.", StringComparison.Ordinal)).Select(e => (e.Key["SCHILY.xattr.".Length..], e.Value)).OrderBy(a => a.Item1, StringComparer.Ordinal)],
         };
 

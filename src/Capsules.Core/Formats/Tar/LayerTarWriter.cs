@@ -4,11 +4,11 @@ using System.Text;
 namespace Capsules.Core.Formats.Tar;
 
 /// <summary>
-/// Writes an archive: ustar, with pax headers for what does not fit. Equal entries give equal bytes: nothing is taken from clock, host or user.
+/// Writes the archive of an image and its added layers: ustar, with pax headers for what does not fit. Equal entries give equal bytes: nothing is taken from clock, host or user.
 /// Each entry is followed by exactly its content.
 /// </summary>
 /// <param name="stream">Where to.</param>
-public sealed class TarWriter(Stream stream)
+public sealed class LayerTarWriter(Stream stream)
 {
     private const int BlockSize = 512;
     private static readonly byte[] Zeros = new byte[2 * BlockSize];
@@ -17,7 +17,7 @@ public sealed class TarWriter(Stream stream)
     private int _padding;
 
     /// <summary>Writes the head of an entry; <see cref="Write"/> its content.</summary>
-    public void Add(TarEntry entry)
+    public void Add(TarMember entry)
     {
         Complete();
         byte[] records = ExtendedOf(entry);
@@ -27,7 +27,7 @@ public sealed class TarWriter(Stream stream)
             stream.Write(records);
             Pad(records.Length);
         }
-        ReadOnlySpan<byte> name = entry.Kind == TarKind.Directory && entry.Name.Span is not [.., (byte)'/'] ? [.. entry.Name.Span, (byte)'/'] : entry.Name.Span;
+        ReadOnlySpan<byte> name = entry.Kind == TarMemberKind.Directory && entry.Name.Span is not [.., (byte)'/'] ? [.. entry.Name.Span, (byte)'/'] : entry.Name.Span;
         stream.Write(Head(name, (char)entry.Kind, entry.Mode, entry.Uid, entry.Gid, entry.Size, entry.Modified, entry.LinkTarget.Span, entry.DeviceMajor, entry.DeviceMinor));
         (_left, _padding) = (entry.Size, (int)(-entry.Size & BlockSize - 1));
     }
@@ -41,7 +41,7 @@ public sealed class TarWriter(Stream stream)
     }
 
     /// <summary>An entry with its content.</summary>
-    public void Add(TarEntry entry, ReadOnlySpan<byte> content)
+    public void Add(TarMember entry, ReadOnlySpan<byte> content)
     {
         Add(entry with { Size = content.Length });
         Write(content);
@@ -63,11 +63,11 @@ public sealed class TarWriter(Stream stream)
 
     private void Pad(int length) => stream.Write(Zeros.AsSpan(0, -length & BlockSize - 1));
 
-    private static byte[] ExtendedOf(TarEntry entry)
+    private static byte[] ExtendedOf(TarMember entry)
     {
         var records = new List<byte>();
-        int slash = entry.Kind == TarKind.Directory ? 1 : 0;
-        if (entry.Name.Length + slash > 100 && SplitAt(entry.Name.Span, slash) < 0) Record("path", entry.Kind == TarKind.Directory ? [.. entry.Name.Span, (byte)'/'] : entry.Name.Span);
+        int slash = entry.Kind == TarMemberKind.Directory ? 1 : 0;
+        if (entry.Name.Length + slash > 100 && SplitAt(entry.Name.Span, slash) < 0) Record("path", entry.Kind == TarMemberKind.Directory ? [.. entry.Name.Span, (byte)'/'] : entry.Name.Span);
         if (entry.LinkTarget.Length > 100) Record("linkpath", entry.LinkTarget.Span);
         if (entry.Size > 0x1_FFFF_FFFF) Record("size", Ascii(entry.Size));
         if (entry.Uid > 0x1F_FFFF) Record("uid", Ascii(entry.Uid));

@@ -3,7 +3,7 @@ using System.Collections.Immutable;
 namespace Capsules.Core.Formats.Tar;
 
 /// <summary>typeflag of ustar: what an entry is.</summary>
-public enum TarKind
+public enum TarMemberKind
 {
     /// <summary>A regular file.</summary>
     File = '0',
@@ -22,12 +22,12 @@ public enum TarKind
 }
 
 /// <summary>The head of one entry of an archive: pax(1), with the extensions of GNU and of star that container layers use. Names are bytes, as written.</summary>
-public sealed record TarEntry
+public sealed record TarMember
 {
     /// <summary>The path, without the slash at a directory's end.</summary>
     public required ReadOnlyMemory<byte> Name { get; init; }
-    /// <summary>See <see cref="TarKind"/>.</summary>
-    public required TarKind Kind { get; init; }
+    /// <summary>See <see cref="TarMemberKind"/>.</summary>
+    public required TarMemberKind Kind { get; init; }
     /// <summary>Permissions, with set-id and sticky bits.</summary>
     public int Mode { get; init; }
     /// <summary>Owner.</summary>

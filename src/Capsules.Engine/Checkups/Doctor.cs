@@ -1,0 +1,132 @@
+using System.Collections.Immutable;
+using Capsules.Core.Facts;
+using Capsules.Core.Model;
+using Capsules.Engine.Networking;
+using Capsules.Engine.Running;
+using Capsules.Engine.Store;
+using Capsules.Linux;
+using Capsules.Linux.Cgroups;
+using Capsules.Linux.Files;
+using Capsules.Linux.Processes;
+using Capsules.Linux.Security;
+
+namespace Capsules.Engine.Checkups;
+
+/// <summary>How a check ended.</summary>
+public enum CheckLevel
+{
+    /// <summary>As it should be.</summary>
+    Ok,
+    /// <summary>Something will not be as expected.</summary>
+    Warn,
+    /// <summary>Something will not work.</summary>
+    Fail,
+    /// <summary>A crash left it.</summary>
+    Left,
+    /// <summary>A crash left it, and it was cleared.</summary>
+    Cleared,
+}
+
+/// <summary>One line of a checkup.</summary>
+public sealed record CheckResult(CheckLevel Level, string What, string? Fix = null);
+
+/// <summary>Tells what this host lacks, and finds and clears what crashes left.</summary>
+/// <param name="store">Capsules and images.</param>
+public sealed class Doctor(CapsuleStore store)
+{
+    private readonly StoreLayout _layout = store.Layout;
+    private readonly CapsuleRunner _runner = new(store);
+
+    /// <summary>What the host can do.</summary>
+    public static IEnumerable<CheckResult> Host()
+    {
+        KernelFacts kernel = Running.Host.Kernel;
+        yield return kernel.Version >= KernelFacts.Oldest
+            ? new(CheckLevel.Ok, $"kernel {kernel.Version}")
+            : new(CheckLevel.Fail, $"kernel {kernel.Version} is older than {KernelFacts.Oldest}", "boot a newer kernel");
+        foreach (KernelFeatureRow row in KernelFacts.Table.Where(r => kernel.Version < r.Since))
+            yield return new(CheckLevel.Warn, $"the kernel has no {row.Name}: {row.Without}", $"kernel {row.Since} has it");
+        yield return ProcessCalls.IsRoot ? new(CheckLevel.Ok, "root") : new(CheckLevel.Fail, "not root", "SPECIFICATION.md says which verbs work without root");
+        yield return FileCalls.TryStat(null, "/proc/self/ns/user") is not null ? new(CheckLevel.Ok, "user namespaces") : new(CheckLevel.Fail, "the kernel has no user namespaces", "boot a kernel with CONFIG_USER_NS");
+        if (SmallFiles.TryRead("/proc/sys/user/max_user_namespaces") is { } most && System.Text.Encoding.UTF8.GetString(most).Trim() == "0")
+            yield return new(CheckLevel.Fail, "user namespaces are switched off", "sysctl user.max_user_namespaces=10000");
+        string fileSystems = FileCalls.ReadText("/proc/filesystems");
+        yield return fileSystems.Contains("\toverlay", StringComparison.Ordinal) ? new(CheckLevel.Ok, "overlay") : new(CheckLevel.Fail, "the kernel has no overlay file system (yet)", "modprobe overlay");
+        foreach (CheckResult result in Cgroups()) yield return result;
+        if (!HostLimits.MayRaise()) yield return new(CheckLevel.Warn, "CAP_SYS_RESOURCE is missing: limits above this host's own are clamped", "run capsule outside of this container");
+        foreach (string name in CapsuleSpecsNeeds.Where(n => (Capabilities.Bounding() >> Capabilities.Parse(n)!.Value & 1) == 0)) yield return new(CheckLevel.Fail, $"CAP_{name} is missing", "run capsule outside of this container");
+    }
+
+    private static readonly string[] CapsuleSpecsNeeds = ["SYS_ADMIN", "NET_ADMIN", "SETUID", "SETGID", "MKNOD", "SYS_PTRACE"];
+
+    private static IEnumerable<CheckResult> Cgroups()
+    {
+        IReadOnlyList<CgroupHierarchy> hierarchies = CgroupHierarchies.Read();
+        if (hierarchies.Count == 0)
+        {
+            yield return new(CheckLevel.Fail, "no control groups are mounted below /sys/fs/cgroup", "mount -t cgroup2 none /sys/fs/cgroup");
+            yield break;
+        }
+        bool unified = hierarchies.Any(h => h.IsUnified), old = hierarchies.Any(h => !h.IsUnified);
+        yield return new(CheckLevel.Ok, $"control groups: {(unified && old ? "hybrid" : unified ? "version 2" : "version 1")}");
+        foreach (string controller in (string[])["memory", "cpu", "pids"])
+            if (!hierarchies.Any(h => h.Controllers.Contains(controller))) yield return new(CheckLevel.Warn, $"no {controller} controller: limits of it are refused", "boot with the controller enabled");
+    }
+
+    /// <summary>What crashes left. With <paramref name="fix"/> it is cleared; capsules whose changes are under way are left alone.</summary>
+    public IEnumerable<CheckResult> Leftovers(bool fix)
+    {
+        var found = new List<CheckResult>();
+        void Left(string what) => found.Add(new(fix ? CheckLevel.Cleared : CheckLevel.Left, what, fix ? null : "capsule doctor --fix"));
+
+        foreach (CapsuleName name in DirectoryNames.In(_layout.RunningCapsules))
+        {
+            if (_runner.Running(name) is not null && store.Find(name) is not null) continue;
+            bool known = store.Find(name) is not null;
+            using Descriptor? held = known ? store.Lock(name, wait: false) : null;
+            if (known && held is null) continue;
+            Left($"run directory, mounts and control group of `{name}`, which does not run");
+            if (fix) _runner.Discard(name);
+        }
+        foreach (CapsuleName name in DirectoryNames.In(_layout.RunningStacks))
+        {
+            if (_runner.RunningMembers(name).Any() || IsBusy(name)) continue;
+            Left($"namespaces and network of stack `{name}`, in which nothing runs");
+            if (!fix) continue;
+            using Descriptor held = _runner.Stacks.Lock(name);
+            _runner.Stacks.Down(name);
+        }
+        foreach (string name in Entries(_layout.Temporary).Where(n => !IsInUse(n)))
+        {
+            Left($"half-made {_layout.Temporary}/{name}");
+            if (fix) SmallFiles.RemoveTree($"{_layout.Temporary}/{name}");
+        }
+        foreach (CgroupHierarchy hierarchy in CgroupHierarchies.Read())
+            foreach (string name in Entries($"{hierarchy.MountPoint}/{_layout.Cgroup}").Where(n => CapsuleName.TryParse(n, out _) && FileCalls.TryStat(null, _layout.RunningCapsules + "/" + n) is null && FileCalls.TryStat(null, $"{hierarchy.MountPoint}/{_layout.Cgroup}/{n}") is { IsDirectory: true }))
+            {
+                Left($"control group {hierarchy.MountPoint}/{_layout.Cgroup}/{name}");
+                if (fix) Cgroup.At($"{_layout.Cgroup}/{name}", hierarchy.Controllers, [hierarchy]).Remove();
+            }
+        var network = new NetworkDoctor(_layout, name => _runner.RunningMembers(name).Any() || IsBusy(name));
+        foreach (NetworkLeftover leftover in fix ? network.Fix() : network.Find()) Left(leftover.What);
+        return found;
+    }
+
+    private bool IsBusy(CapsuleName stack)
+    {
+        var (file, _) = FileCalls.TryOpenAt(null, _layout.Stack(stack) + "/lock", OpenFlags.ReadWrite);
+        if (file is null) return false;
+        using (file) return !FileCalls.Lock(file, exclusive: true, wait: false);
+    }
+
+    /// <summary>Names of half-made things end with the pid of their maker.</summary>
+    private static bool IsInUse(string name) =>
+        name.Split('.').Any(part => int.TryParse(part, out int pid) && pid > 1 && ProcessTable.TryRead(pid) is { IsDead: false });
+
+    private static IEnumerable<string> Entries(string directory)
+    {
+        var (opened, _) = FileCalls.TryOpenAt(null, directory, OpenFlags.ReadOnly | OpenFlags.Directory);
+        if (opened is null) return [];
+        using (opened) return [.. FileCalls.List(opened).Select(e => System.Text.Encoding.UTF8.GetString(e.Name))];
+    }
+}
