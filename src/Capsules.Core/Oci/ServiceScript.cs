@@ -29,10 +29,11 @@ public static class ServiceScript
             # Made by capsule: starts the services, passes the request to stop on, ends when the first of them has ended.
             pids=
             as() {
-                user=$1; shift
+                user=${1%%:*}; group=${1#*:}; shift
                 if [ "$user" = root ] || [ "$user" = 0 ]; then exec "$@"; fi
-                if setpriv --reuid="$user" --regid="$(id -g "$user")" --init-groups -- sh -c : 2>/dev/null; then exec setpriv --reuid="$user" --regid="$(id -g "$user")" --init-groups -- "$@"; fi
-                if command -v runuser >/dev/null; then exec runuser -u "$user" -- "$@"; fi
+                [ "$group" != "$user" ] || group=$(id -g "$user")
+                if setpriv --reuid="$user" --regid="$group" --init-groups -- sh -c : 2>/dev/null; then exec setpriv --reuid="$user" --regid="$group" --init-groups -- "$@"; fi
+                if command -v runuser >/dev/null; then exec runuser -u "$user" -g "$group" -- "$@"; fi
                 if command -v su >/dev/null; then exec su -s /bin/sh "$user" -c 'exec "$@"' -- sh "$@"; fi
                 echo "nothing here can become user $user: setpriv, runuser or su is needed" >&2; exit 126
             }
@@ -85,7 +86,7 @@ public static class ServiceScript
     {
         var text = new StringBuilder("( cd ").Append(Quote(service.WorkingDirectory.ToString())).Append(" && umask ").Append(Convert.ToString(service.Umask, 8).PadLeft(4, '0'));
         foreach (string variable in manifest.Environment.Concat(service.Environment)) text.Append(" && export ").Append(Quote(variable));
-        return text.Append(" && as ").Append(Quote(service.User ?? "root")).Append(' ').ToString();
+        return text.Append(" && as ").Append(Quote(service.Group is { } group ? $"{service.User ?? "root"}:{group}" : service.User ?? "root")).Append(' ').ToString();
     }
 
     private static string Words(ImmutableArray<string> command) => string.Join(' ', command.Select(Quote));

@@ -2,10 +2,11 @@
 # Made by capsule: starts the services, passes the request to stop on, ends when the first of them has ended.
 pids=
 as() {
-    user=$1; shift
+    user=${1%%:*}; group=${1#*:}; shift
     if [ "$user" = root ] || [ "$user" = 0 ]; then exec "$@"; fi
-    if setpriv --reuid="$user" --regid="$(id -g "$user")" --init-groups -- sh -c : 2>/dev/null; then exec setpriv --reuid="$user" --regid="$(id -g "$user")" --init-groups -- "$@"; fi
-    if command -v runuser >/dev/null; then exec runuser -u "$user" -- "$@"; fi
+    [ "$group" != "$user" ] || group=$(id -g "$user")
+    if setpriv --reuid="$user" --regid="$group" --init-groups -- sh -c : 2>/dev/null; then exec setpriv --reuid="$user" --regid="$group" --init-groups -- "$@"; fi
+    if command -v runuser >/dev/null; then exec runuser -u "$user" -g "$group" -- "$@"; fi
     if command -v su >/dev/null; then exec su -s /bin/sh "$user" -c 'exec "$@"' -- sh "$@"; fi
     echo "nothing here can become user $user: setpriv, runuser or su is needed" >&2; exit 126
 }
