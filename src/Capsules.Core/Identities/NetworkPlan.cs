@@ -123,7 +123,7 @@ public abstract record NetworkStep
         public override string ToString() => $"link {GuestName} ({Mac}), macvlan on {Parent}";
     }
 
-    /// <summary>A link of the stack is up, the loopback among them.</summary>
+    /// <summary>A link of the stack is up, the loopback among them. Coming up, it announces the addresses that it has by then.</summary>
     public sealed record GuestUp(string Link) : NetworkStep
     {
         /// <inheritdoc/>
@@ -158,7 +158,7 @@ public abstract record NetworkStep
         public override string ToString() => $"port {Port} leads to {To}";
     }
 
-    /// <summary>Everybody on the link hears where the address is now.</summary>
+    /// <summary>Everybody on a real network hears where the address is now, once it was probed for and taken.</summary>
     public sealed record Announce(string Link, IPAddress Address) : NetworkStep
     {
         /// <inheritdoc/>

@@ -30,13 +30,13 @@ internal static class NetworkPlanner
         foreach (var (link, index) in identity.Interfaces.Select((l, i) => (l, i)))
         {
             steps.Add(new NetworkStep.Veth(NetworkPlan.HostLinkName(draft.Request.Stack, index), bridge, link.Name, link.Mac ?? throw new InvalidOperationException("a link without MAC address"), link.Mtu));
-            steps.Add(new NetworkStep.GuestUp(link.Name));
             foreach (IPAddress address in link.Addresses.Select(a => a.Address).Where(a => !pool.Holds(a)))
             {
                 if (HostLinkTo(draft, address) is { } near) steps.Add(new NetworkStep.Probe(near, address, Inside: false));
                 draft.Warnings.Add(Problems.Warnings.KeptBehindNat(address));
             }
             foreach (InterfaceAddress address in link.Addresses) steps.Add(new NetworkStep.GuestAddress(link.Name, address));
+            steps.Add(new NetworkStep.GuestUp(link.Name)); // after the addresses: the kernel announces those that a link has when it comes up (arp_notify)
             GuestRoutes(link, Gateways(draft, link, pool, index == 0, steps), steps);
         }
         IPAddress? To(PublishedPort port) => identity.Interfaces.SelectMany(i => i.Addresses).Select(a => a.Address).FirstOrDefault(a => a.IsIPv4() == (port.HostAddress?.IsIPv4() ?? true));
@@ -45,7 +45,6 @@ internal static class NetworkPlanner
             if (port.HostAddress is { } host && host.Equals(IPAddress.IPv6Loopback)) draft.Warnings.Add(Problems.Warnings.LoopbackNotPublished(port.ToString()));
             else if (To(port) is { } to) steps.Add(new NetworkStep.Publish(port, to));
         }
-        steps.AddRange(identity.Interfaces.SelectMany(l => l.Addresses.Select(a => new NetworkStep.Announce(l.Name, a.Address))));
     }
 
     /// <summary>What the bridge and the host need for the kept addresses and gateways of a link; the routes that the link gets.</summary>

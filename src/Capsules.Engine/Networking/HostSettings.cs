@@ -23,10 +23,11 @@ internal static class HostSettings
     /// <summary>Writes a setting.</summary>
     public static void Write(string name, string value) => FileCalls.WriteText("/proc/sys/net/" + name, value);
 
-    /// <summary>Writes a setting of another namespace, if it has it (a kernel may lack IPv6).</summary>
-    public static void WriteInside(Descriptor networkNamespace, string name, string value) => NetworkNamespace.Inside(networkNamespace, () =>
+    /// <summary>Writes settings of another namespace, where it has them (a kernel may lack IPv6).</summary>
+    public static void WriteInside(Descriptor networkNamespace, params (string Name, string Value)[] settings) => NetworkNamespace.Inside(networkNamespace, () =>
     {
-        if (FileCalls.TryStat(null, "/proc/sys/net/" + name) is not null) Write(name, value);
+        foreach (var (name, value) in settings)
+            if (FileCalls.TryStat(null, "/proc/sys/net/" + name) is not null) Write(name, value);
         return true;
     });
 

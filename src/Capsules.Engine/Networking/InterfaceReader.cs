@@ -27,7 +27,7 @@ public static class InterfaceReader
         var found = new List<(NetworkInterface Interface, int Order)>();
         foreach (LinkStatus link in route.Links())
         {
-            if (link.Flags.HasFlag(LinkFlags.Loopback) || (link.Kind is "bridge" or "veth" && link.Parent == 0 && IsForGuests(link.Name))) continue;
+            if (link.Flags.HasFlag(LinkFlags.Loopback) || (link.Kind is "bridge" or "veth" && IsForGuests(link.Name))) continue;
             ImmutableArray<InterfaceAddress> own = [.. addresses.Where(a => a.Link == link.Index && !a.IsLinkLocal && !a.Address.IsLinkLocal() && !a.IsTemporary).Select(a => new InterfaceAddress(a.Address, a.PrefixLength))];
             if (own.IsEmpty) continue;
             var through = routes.Where(r => r.Link == link.Index).ToList();

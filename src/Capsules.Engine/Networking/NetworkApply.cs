@@ -79,7 +79,9 @@ internal sealed class NetworkApply : IDisposable
                 _host.Apply(new RouteBatch().CreateMacvlan(new() { Name = s.GuestName, Parent = IndexOf(s.Parent), Address = new(s.Mac.Value), Namespace = _space, Mtu = s.Mtu }));
                 break;
             case NetworkStep.GuestUp { Link: "lo" } s:
-                HostSettings.WriteInside(_space, "ipv6/conf/default/accept_ra", "0"); // the addresses are the identity's, and no others
+                HostSettings.WriteInside(_space,
+                    ("ipv6/conf/default/accept_ra", "0"), // the addresses are the identity's, and no others
+                    ("ipv4/conf/default/arp_notify", "1"), ("ipv6/conf/default/ndisc_notify", "1")); // a packet socket would do it too, but closing one waits for every processor (synchronize_net)
                 Later(s, b => b.ChangeLink(1, new() { Up = true }));
                 break;
             case NetworkStep.GuestUp s: Later(s, b => b.ChangeLink(GuestLink(s.Link).Index, new() { Up = true })); break;
@@ -88,8 +90,12 @@ internal sealed class NetworkApply : IDisposable
                 Later(s, b => b.AddRoute(new()
                 {
                     IsIPv6 = !(s.Route.Gateway ?? s.Route.Destination?.Address ?? IPAddress.Any).IsIPv4(),
-                    Destination = s.Route.Destination?.Address, PrefixLength = s.Route.Destination?.PrefixLength ?? 0,
-                    Gateway = s.Route.Gateway, Link = GuestLink(s.Link).Index, Metric = s.Route.Metric ?? 0, OnLink = s.OnLink,
+                    Destination = s.Route.Destination?.Address,
+                    PrefixLength = s.Route.Destination?.PrefixLength ?? 0,
+                    Gateway = s.Route.Gateway,
+                    Link = GuestLink(s.Link).Index,
+                    Metric = s.Route.Metric ?? 0,
+                    OnLink = s.OnLink,
                 }));
                 break;
             case NetworkStep.Publish s: Publish(s); break;

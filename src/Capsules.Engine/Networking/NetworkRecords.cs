@@ -26,18 +26,20 @@ internal sealed class NetworkRecords(StoreLayout layout)
     /// <summary>The record of a stack; null when it has none.</summary>
     public NetworkPlan? Read(CapsuleName stack)
     {
-        if (FileCalls.TryStat(null, PathOf(stack)) is null) return null;
-        try { return NetworkPlanJson.Read(FileCalls.ReadAll(PathOf(stack))); }
-        catch (SyscallException e) when (e.Errno == Errno.ENOENT) { return null; } // it stopped meanwhile
+        if (SmallFiles.TryRead(PathOf(stack)) is not { } bytes) return null;
+        try { return NetworkPlanJson.Read(bytes); }
         catch (FormatException e) { throw new CapsuleException(Problems.BadFile(PathOf(stack), e.Message), e); }
     }
+
+    /// <summary>Whether the stack has a record.</summary>
+    public bool Has(CapsuleName stack) => FileCalls.TryStat(null, PathOf(stack)) is not null;
 
     /// <summary>Stacks that have a record.</summary>
     public ImmutableArray<CapsuleName> Stacks()
     {
         if (!Directory.Exists(layout.RunningStacks)) return [];
         return [.. Directory.EnumerateDirectories(layout.RunningStacks).Select(Path.GetFileName).Where(n => CapsuleName.TryParse(n!, out _)).Select(n => CapsuleName.Parse(n!))
-            .Where(n => FileCalls.TryStat(null, PathOf(n)) is not null).Order()];
+            .Where(Has).Order()];
     }
 
     /// <summary>The records of all other stacks.</summary>

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using System.Net;
 using Capsules.Core.Identities;
 using Capsules.Core.Model;
 using Capsules.Core.Problems;
@@ -54,16 +55,25 @@ public sealed class StackNetwork(StoreLayout layout, Func<CapsuleName, bool>? is
     {
         TimeSpan time = probeTime ?? DefaultProbeTime;
         using RouteSocket route = RouteSocket.Open();
-        using (var guard = new AddressGuard(time))
-        {
-            foreach (var probe in plan.Steps.OfType<NetworkStep.Probe>().Where(p => !p.Inside))
-                if (route.FindLink(probe.Link) is { Address: not null } link) guard.Ask(null, link, probe.Address);
-            guard.Check();
-        }
+        ProbeFromHost(route, plan.Steps.OfType<NetworkStep.Probe>().Where(p => !p.Inside).Select(p => (p.Link, p.Address)), time);
         using NftSocket nft = NftSocket.Open();
         using Descriptor? held = plan.Steps.Any(s => s.IsShared) ? _records.Lock() : null;
         using var apply = new NetworkApply(plan.Stack, networkNamespace, route, nft, time);
         apply.Run(plan.Steps);
+    }
+
+    /// <summary>Asks the host's links whether somebody else has the plan's addresses, without claiming anything.</summary>
+    /// <exception cref="CapsuleException">Somebody answered.</exception>
+    public static void Check(NetworkPlan plan, TimeSpan? probeTime = null)
+    {
+        using RouteSocket route = RouteSocket.Open();
+        string? Below(string guestLink) => plan.Steps.Select(s => s switch
+        {
+            NetworkStep.Macvlan m when m.GuestName == guestLink => m.Parent,
+            NetworkStep.Veth v when v.GuestName == guestLink => v.BridgeName,
+            _ => null,
+        }).FirstOrDefault(l => l is not null);
+        ProbeFromHost(route, plan.Steps.OfType<NetworkStep.Probe>().Select(p => (p.Inside ? Below(p.Link) ?? p.Link : p.Link, p.Address)), probeTime ?? DefaultProbeTime);
     }
 
     /// <summary>Takes away what was made for a stack, and gives its identity free. Nothing happens when there is nothing.</summary>
@@ -91,7 +101,7 @@ public sealed class StackNetwork(StoreLayout layout, Func<CapsuleName, bool>? is
     public NetworkPlan? Find(CapsuleName stack) => _records.Read(stack);
 
     internal NetworkRecords Records => _records;
-    internal Leases Leases() => new(layout, stack => _records.Read(stack) is not null && (isUp?.Invoke(stack) ?? true));
+    internal Leases Leases() => new(layout, stack => _records.Has(stack) && (isUp?.Invoke(stack) ?? true));
     internal bool IsUp(CapsuleName stack) => isUp?.Invoke(stack) ?? true;
 
     internal void Undo(NetworkPlan plan, RouteSocket route, NftSocket nft)
@@ -100,6 +110,14 @@ public sealed class StackNetwork(StoreLayout layout, Func<CapsuleName, bool>? is
         new NetworkUndo(plan.Stack, route, nft).Run(plan.Steps.Where(s => !shared.Contains(s)));
         Leases().Release(plan.Stack);
         _records.Remove(plan.Stack);
+    }
+
+    private static void ProbeFromHost(RouteSocket route, IEnumerable<(string Link, IPAddress Address)> probes, TimeSpan time)
+    {
+        using var guard = new AddressGuard(time);
+        foreach (var (name, address) in probes)
+            if (route.FindLink(name) is { Address: not null } link) guard.Ask(null, link, address);
+        guard.Check();
     }
 
     private IdentityPlan PlanWith(IdentityRequest request, RouteSocket route, NftSocket nft)

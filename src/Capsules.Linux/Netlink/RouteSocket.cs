@@ -103,7 +103,12 @@ public sealed class RouteSocket : IDisposable
         ReadOnlySpan<byte> header = message.Body.Span;
         var route = new RouteStatus
         {
-            IsIPv6 = header[0] == 10, PrefixLength = header[1], Table = header[4], Protocol = header[5], Type = header[7], OnLink = (header[8] & 4) != 0,
+            IsIPv6 = header[0] == 10,
+            PrefixLength = header[1],
+            Table = header[4],
+            Protocol = header[5],
+            Type = header[7],
+            OnLink = (header[8] & 4) != 0,
         };
         foreach (NetlinkAttribute a in NetlinkAttribute.Split(message.Body[12..]))
             route = a.Type switch

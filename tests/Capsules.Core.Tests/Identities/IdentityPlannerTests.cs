@@ -23,8 +23,14 @@ public sealed class IdentityPlannerTests
 
     private static Identity Source => new()
     {
-        HostName = "bill", Domain = "example.net", MachineId = MachineId.Parse("0123456789abcdef0123456789abcdef"), HostId = 0x140a0f00, ProductUuid = "11111111-2222-4333-8444-555555555555",
-        ProductSerial = "VMware-56", Dmi = ImmutableSortedDictionary<string, string>.Empty.Add("sys_vendor", "VMware, Inc.").Add("board_serial", "VMware-56"), NameServers = ["10.20.0.53"],
+        HostName = "bill",
+        Domain = "example.net",
+        MachineId = MachineId.Parse("0123456789abcdef0123456789abcdef"),
+        HostId = 0x140a0f00,
+        ProductUuid = "11111111-2222-4333-8444-555555555555",
+        ProductSerial = "VMware-56",
+        Dmi = ImmutableSortedDictionary<string, string>.Empty.Add("sys_vendor", "VMware, Inc.").Add("board_serial", "VMware-56"),
+        NameServers = ["10.20.0.53"],
         Interfaces =
         [
             new() { Name = "ens3", Mac = MacAddress.Parse("52:54:00:6b:1f:02"), Addresses = [InterfaceAddress.Parse("10.20.0.15/24")], Routes = [new(null, IPAddress.Parse("10.20.0.1")), new(InterfaceAddress.Parse("10.77.0.0/16"), IPAddress.Parse("10.20.0.2"), 50)] },

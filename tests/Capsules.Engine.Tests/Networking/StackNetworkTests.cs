@@ -18,7 +18,8 @@ public sealed class StackNetworkTests
         Stack = CapsuleName.Parse(stack),
         Source = new()
         {
-            HostName = "bill", Domain = "example.net",
+            HostName = "bill",
+            Domain = "example.net",
             Interfaces = [new() { Name = "ens3", Mac = MacAddress.Parse(mac), Addresses = [InterfaceAddress.Parse(address)], Routes = [new(null, IPAddress.Parse(gateway))] }],
         },
     };
@@ -158,6 +159,17 @@ public sealed class StackNetworkTests
     }
 
     [Fact]
+    public void A_check_asks_the_network_and_claims_nothing()
+    {
+        using var host = new TestHost();
+        var request = Kept("bill", "192.0.2.15/24", "192.0.2.254") with { Mode = new(NetworkKind.Macvlan, "out") };
+        host.On(n => { Engine.Networking.StackNetwork.Check(n.Plan(request).Network); return 0; });
+        TestHost.Run(host.Outside, "ip", "address", "add", "192.0.2.15/24", "dev", "lan");
+        Should.Throw<CapsuleException>(() => host.On(n => { Engine.Networking.StackNetwork.Check(n.Plan(request).Network); return 0; })).Problem.Code.ShouldBe("CAP3104");
+        host.On(n => n.Find(request.Stack)).ShouldBeNull();
+    }
+
+    [Fact]
     public void An_identity_has_one_live_holder()
     {
         using var host = new TestHost();
@@ -178,6 +190,18 @@ public sealed class StackNetworkTests
         host.Stop("web");
         host.On(n => { n.Forget(CapsuleName.Parse("web")); return 0; });
         AddressOf(host.Start(Fresh("third")).Plan).ShouldBe(first);
+    }
+
+    [Fact]
+    public void A_stack_that_comes_back_with_another_mac_is_found_at_once()
+    {
+        using var host = new TestHost();
+        host.Start(Kept("bill"));
+        TestHost.Run(host.Space, "ip", "neigh", "replace", "10.20.0.15", "lladdr", "52:54:00:6b:1f:02", "dev", "capsule0", "nud", "stale");
+        host.Start(Kept("bill", mac: "52:54:00:6b:1f:77"));
+        string neighbours = "";
+        SpinWait.SpinUntil(() => (neighbours = TestHost.Run(host.Space, "ip", "neigh", "show", "10.20.0.15")).Contains("52:54:00:6b:1f:77", StringComparison.Ordinal) || neighbours.Length == 0, 2000);
+        neighbours.ShouldNotContain("52:54:00:6b:1f:02");
     }
 
     [Fact]

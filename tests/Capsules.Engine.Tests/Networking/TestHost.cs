@@ -102,7 +102,14 @@ internal sealed class TestHost : IDisposable
     });
 
     /// <summary>All that a stack could leave behind on the host; without counters, which packets change.</summary>
-    public string Picture() => Run(Space, "nft", "-s", "list", "ruleset") + Run(Space, "ip", "-o", "link") + Run(Space, "ip", "-o", "-4", "address") + Run(Space, "ip", "route");
+    public string Picture() => Run(Space, "nft", "-s", "list", "ruleset") + Links() + Run(Space, "ip", "-o", "-4", "address") + Run(Space, "ip", "route").Replace(" linkdown", "", StringComparison.Ordinal);
+
+    /// <summary>Names alone: whether a link has its carrier yet is a matter of time.</summary>
+    private string Links()
+    {
+        using var route = RouteSocket.Open(Space);
+        return string.Join(' ', route.Links().Select(l => $"{l.Name}/{l.Master}")) + "\n";
+    }
 
     public void Dispose()
     {
