@@ -54,25 +54,26 @@ public sealed class Sandbox : IDisposable
     public Result Capsule(params string[] words) => Run([Programs + "/capsule", .. words]);
 
     /// <summary>Runs a shell command.</summary>
-    public Result Shell(string script, int seconds = 120) => Run(["bash", "-c", script], seconds: seconds);
+    public Result Shell(string script, int seconds = 60) => Run(["bash", "-c", script], seconds: seconds);
 
-    /// <summary>Runs a program in the sandbox.</summary>
-    public Result Run(string[] words, string? input = null, int seconds = 120)
+    /// <summary>Runs a program in the sandbox. Its output goes to files: what it leaves running may keep them open.</summary>
+    public Result Run(string[] words, string? input = null, int seconds = 60)
     {
-        using Process process = Start(words, input is not null);
-        Task<string> output = process.StandardOutput.ReadToEndAsync(), error = process.StandardError.ReadToEndAsync();
+        string files = $"{State}/out{Interlocked.Increment(ref _runs)}";
+        using Process process = Start(["bash", "-c", "exec \"$@\" >\"$0\" 2>\"$0.err\"", files, .. words], input is not null);
         if (input is not null)
         {
             process.StandardInput.Write(input);
             process.StandardInput.Close();
         }
-        if (!process.WaitForExit(TimeSpan.FromSeconds(seconds)))
-        {
-            process.Kill(entireProcessTree: true);
-            throw new TimeoutException($"{string.Join(' ', words)} took longer than {seconds} s\n{(output.IsCompleted ? output.Result : "")}{(error.IsCompleted ? error.Result : "")}");
-        }
-        return new(process.ExitCode, output.Result, error.Result);
+        bool ended = process.WaitForExit(TimeSpan.FromSeconds(seconds));
+        if (!ended) process.Kill(entireProcessTree: true);
+        string output = File.Exists(files) ? File.ReadAllText(files) : "", error = File.Exists(files + ".err") ? File.ReadAllText(files + ".err") : "";
+        if (!ended) throw new TimeoutException($"{string.Join(' ', words)} took longer than {seconds} s\n{output}{error}");
+        return new(process.ExitCode, output, error);
     }
+
+    private int _runs;
 
     /// <summary>Starts a program in the sandbox.</summary>
     public Process Start(string[] words, bool withInput = false)
