@@ -34,7 +34,7 @@ public static class VerbTable
         new("--ip", "ADDRESS", "address on the network"),
         new("--mac-address", "MAC", "MAC address on the network"),
         new("--network", "MODE", "bridge, nat, none, host, macvlan:IF, bridge:NAME or stack:NAME"),
-        new("--keep", "WHAT", "keep this part of the source's identity (address, mac, hostname, machine-id, host-id, serial, all)", Repeats: true),
+        new("--keep", "WHAT", "keep this part of the source's identity (address, mac, hostname, machine-id, hostid, serial, all)", Repeats: true),
         new("--fresh", "WHAT", "make this part of the identity fresh (as --keep)", Repeats: true),
         new("--user", "USER[:GROUP]", "run as this user", 'u'),
         new("--workdir", "DIR", "start in this directory", 'w'),

@@ -119,18 +119,16 @@ internal static class NetworkPlanner
 
     /// <summary>
     /// Docker and others let nothing pass that they do not know, and an accept in our table cannot overrule a drop in theirs: what is ours is
-    /// accepted at the front of the chain that they leave to their users, or of the one that drops. That holds between two capsules, too, where
-    /// the kernel shows bridged packets to such chains (br_netfilter). firewalld makes its rules anew at each reload: it has to be told in
-    /// its own words as well, for good.
+    /// accepted at the front of the chain that they leave to their users, or of the one that drops. firewalld makes its rules anew at each
+    /// reload, so that it has to be told in its own words.
     /// </summary>
     private static void Admit(IdentityDraft draft, string bridge, List<NetworkStep> steps)
     {
         foreach (var table in draft.Facts.ForwardChains.GroupBy(c => (c.Family, c.Table)).OrderBy(g => g.Key))
         {
-            bool isFirewalld = table.Key.Table == "firewalld"; // its chain ends with a reject, whatever its policy says
-            if (isFirewalld) draft.Warnings.Add(Problems.Warnings.FirewallMadeAnew($"{table.Key.Family} firewalld", bridge));
-            ForwardChain? chain = table.FirstOrDefault(c => c.Chain == "DOCKER-USER") ?? table.FirstOrDefault(c => c.DropsByDefault || isFirewalld);
-            if (chain is not null) steps.Add(new NetworkStep.Admission(table.Key.Family, table.Key.Table, chain.Chain, bridge));
+            if (table.Key.Table == "firewalld") draft.Warnings.Add(Problems.Warnings.FirewallDecides($"{table.Key.Family} firewalld", bridge));
+            else if (table.FirstOrDefault(c => c.Chain == "DOCKER-USER") is { } forUsers) steps.Add(new NetworkStep.Admission(table.Key.Family, table.Key.Table, forUsers.Chain, bridge));
+            else if (table.FirstOrDefault(c => c.DropsByDefault) is { } dropping) steps.Add(new NetworkStep.Admission(table.Key.Family, table.Key.Table, dropping.Chain, bridge));
         }
     }
 

@@ -98,9 +98,10 @@ public static partial class Warnings
     public static Warning PortsNotNeeded(string mode) =>
         new("CAP3204", $"on `{mode}` every port is reachable at the capsule's own address: -p does nothing", "leave -p out");
 
-    /// <summary>firewalld forgets our rules in its chain when it is reloaded.</summary>
-    public static Warning FirewallMadeAnew(string table, string bridge) =>
-        new("CAP3205", $"`{table}` is made anew whenever firewalld is reloaded, and then may stop what capsules send", $"tell firewalld once: firewall-cmd --permanent --zone=trusted --add-interface={bridge} && firewall-cmd --reload");
+    /// <summary>Another firewall decides about what passes.</summary>
+    public static Warning FirewallDecides(string table, string bridge) =>
+        new("CAP3205", $"the rules of `{table}` decide whether the capsule's packets pass this host", table.Contains("firewalld", StringComparison.Ordinal)
+            ? $"firewall-cmd --permanent --zone=trusted --add-interface={bridge} && firewall-cmd --reload" : $"accept what comes from and goes to {bridge} there");
 
     /// <summary>Fresh addresses are given to the first link only.</summary>
     public static Warning LinksLeftOut(string links) =>

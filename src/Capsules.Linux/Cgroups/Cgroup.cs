@@ -91,12 +91,7 @@ public sealed class Cgroup
     public bool Remove()
     {
         bool all = true;
-        foreach (var (hierarchy, directory) in _places)
-        {
-            all &= RemoveTree(directory);
-            string parent = directory[..directory.LastIndexOf('/')];
-            if (parent != hierarchy.MountPoint) TryRemove(parent); // ours too, when it was the last
-        }
+        foreach (var (_, directory) in _places) all &= RemoveTree(directory);
         return all;
     }
 
@@ -118,17 +113,12 @@ public sealed class Cgroup
         using (opened)
             foreach (var (name, kind) in FileCalls.List(opened))
                 if (kind == FileKind.Directory) RemoveTree(directory + "/" + System.Text.Encoding.UTF8.GetString(name));
-        return TryRemove(directory);
-    }
-
-    private static bool TryRemove(string directory)
-    {
         try
         {
             FileCalls.Remove(null, directory, isDirectory: true);
             return true;
         }
-        catch (SyscallException e) when (e.Errno is Errno.EBUSY or Errno.ENOTEMPTY) { return false; }
+        catch (SyscallException e) when (e.Errno == Errno.EBUSY) { return false; }
     }
 
     private static bool Collect(string directory, HashSet<int> pids)
@@ -174,7 +164,7 @@ public sealed class Cgroup
     }
 
     /// <summary>mkdir of the path; v2 controllers are switched on in each parent, v1 cpusets inherit their parent's processors and nodes.</summary>
-    private static void MakeAll(CgroupHierarchy hierarchy, string directory, int attempt = 0)
+    private static void MakeAll(CgroupHierarchy hierarchy, string directory)
     {
         string at = hierarchy.MountPoint;
         foreach (string name in directory[(at.Length + 1)..].Split('/', StringSplitOptions.RemoveEmptyEntries))
@@ -187,11 +177,6 @@ public sealed class Cgroup
             at += "/" + name;
             try { FileCalls.MakeDirectory(null, at); }
             catch (SyscallException e) when (e.Errno == Errno.EEXIST) { continue; }
-            catch (SyscallException e) when (e.Errno == Errno.ENOENT && attempt < 50) // the last group beside ours was just removed, and the parent with it
-            {
-                MakeAll(hierarchy, directory, attempt + 1);
-                return;
-            }
             if (!hierarchy.IsUnified && hierarchy.Controllers.Contains("cpuset"))
                 foreach (string file in (string[])["cpuset.cpus", "cpuset.mems"]) FileCalls.WriteText($"{at}/{file}", FileCalls.ReadText($"{parent}/{file}").Trim());
         }

@@ -61,6 +61,6 @@ public static class Board
     public static void Replace(NativePath path, int entry, int pid, int generation)
     {
         using Descriptor file = FileCalls.Open(path, OpenFlags.WriteOnly);
-        FileContent.WriteAt(file, MemoryMarshal.AsBytes(new ReadOnlySpan<BoardEntry>([new BoardEntry { Pid = pid, State = BoardEntry.Running, Generation = generation }])), BoardLayout.OffsetOf(entry), path.ToString());
+        FileCalls.WriteAt(file, MemoryMarshal.AsBytes(new ReadOnlySpan<BoardEntry>([new BoardEntry { Pid = pid, State = BoardEntry.Running, Generation = generation }])), BoardLayout.OffsetOf(entry), path.ToString());
     }
 }
