@@ -48,7 +48,7 @@ internal static class HostNetworkReader
     {
         if (ReadPool(layout) == pool) return;
         Directory.CreateDirectory(layout.State);
-        SmallFiles.Write(PoolPath(layout), Encoding.UTF8.GetBytes($"{pool.Gateway}\n"), durable: false);
+        WholeFile.Write(PoolPath(layout), Encoding.UTF8.GetBytes($"{pool.Gateway}\n"));
     }
 
     private static string PoolPath(StoreLayout layout) => layout.State + "/pool";

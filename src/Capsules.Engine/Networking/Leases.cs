@@ -26,9 +26,6 @@ internal sealed class Leases(StoreLayout layout, Func<CapsuleName, bool> isUp)
         return [.. Entries(_kept).Select(e => new IdentityLease(e.Subject, e.Stack, false)), .. Entries(_live).Select(e => new IdentityLease(e.Subject, e.Stack, IsUp(e.Stack)))];
     }
 
-    /// <summary>What is written down as held now, whether or not its stack runs.</summary>
-    public ImmutableArray<(string Subject, CapsuleName Stack)> Held() => [.. Entries(_live)];
-
     /// <summary>The stack holds these now.</summary>
     /// <exception cref="CapsuleException">Another stack that is up holds one of them.</exception>
     public void Take(CapsuleName stack, IEnumerable<string> subjects)
@@ -38,7 +35,7 @@ internal sealed class Leases(StoreLayout layout, Func<CapsuleName, bool> isUp)
         {
             if (HolderOf(subject) is { } holder && holder != stack && isUp(holder))
                 throw new CapsuleException(IPAddress.TryParse(subject, out var address) ? Problems.AddressHeldByStack(address, holder) : Problems.MacHeldByStack(MacAddress.Parse(subject), holder));
-            SmallFiles.Write($"{_live}/{subject}", Encoding.UTF8.GetBytes(stack.ToString()), durable: false);
+            WholeFile.Write($"{_live}/{subject}", Encoding.UTF8.GetBytes(stack.ToString()));
         }
     }
 
@@ -49,7 +46,7 @@ internal sealed class Leases(StoreLayout layout, Func<CapsuleName, bool> isUp)
     public void Reserve(CapsuleName stack, IEnumerable<IPAddress> addresses)
     {
         Directory.CreateDirectory(_kept);
-        foreach (IPAddress address in addresses) SmallFiles.Write($"{_kept}/{address}", Encoding.UTF8.GetBytes(stack.ToString()), durable: false);
+        foreach (IPAddress address in addresses) WholeFile.Write($"{_kept}/{address}", Encoding.UTF8.GetBytes(stack.ToString()));
     }
 
     /// <summary>The stack is removed: its addresses are free for others.</summary>
@@ -67,7 +64,7 @@ internal sealed class Leases(StoreLayout layout, Func<CapsuleName, bool> isUp)
     {
         if (!Directory.Exists(directory)) yield break;
         foreach (string path in Directory.EnumerateFiles(directory))
-            if (!path.EndsWith(".tmp", StringComparison.Ordinal) && ReadHolder(path) is { } stack) yield return (Path.GetFileName(path), stack);
+            if (!path.EndsWith(".new", StringComparison.Ordinal) && ReadHolder(path) is { } stack) yield return (Path.GetFileName(path), stack);
     }
 
     private static CapsuleName? ReadHolder(string path)

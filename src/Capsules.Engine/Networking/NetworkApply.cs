@@ -63,7 +63,7 @@ internal sealed class NetworkApply : IDisposable
                 new CapsuleTable(_nft).Ensure(s.BridgeName);
                 HostSettings.Write($"ipv4/conf/{s.BridgeName}/route_localnet", "1"); // 127.0.0.1 of the host may lead to a capsule
                 break;
-            case NetworkStep.Admission s: Tolerating(Errno.EPERM, () => new Admissions(_nft).Ensure(s)); break; // a table that its owner alone may change (firewalld 2.1 and later)
+            case NetworkStep.Admission s: new Admissions(_nft).Ensure(s); break;
             case NetworkStep.GatewayAddress s: Tolerating(Errno.EEXIST, () => _host.Apply(new RouteBatch().AddAddress(IndexOf(s.BridgeName), s.Address.Address, s.Address.PrefixLength))); break;
             case NetworkStep.ProxyArp s:
                 HostSettings.Write($"ipv4/neigh/{s.BridgeName}/proxy_delay", "0");

@@ -47,7 +47,7 @@ internal sealed class NetworkRecords(StoreLayout layout)
     public void Write(NetworkPlan plan)
     {
         Directory.CreateDirectory(layout.RunOfStack(plan.Stack));
-        SmallFiles.Write(PathOf(plan.Stack), NetworkPlanJson.Write(plan), durable: false);
+        WholeFile.Write(PathOf(plan.Stack), NetworkPlanJson.Write(plan));
     }
 
     /// <summary>Removes the record.</summary>

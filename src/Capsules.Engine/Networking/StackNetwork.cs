@@ -6,6 +6,7 @@ using Capsules.Engine.Store;
 using Capsules.Linux;
 using Capsules.Linux.Netlink;
 using Capsules.Linux.Nftables;
+using Capsules.Linux.Processes;
 
 namespace Capsules.Engine.Networking;
 
@@ -105,6 +106,6 @@ public sealed class StackNetwork(StoreLayout layout, Func<CapsuleName, bool>? is
     private IdentityPlan PlanWith(IdentityRequest request, RouteSocket route, NftSocket nft)
     {
         HostNetworkFacts facts = HostNetworkReader.Read(layout, route, nft, Leases().Read(), [.. _records.Stacks().Where(IsUp)]);
-        return IdentityPlanner.Plan(request, facts, Randomness.Get(IdentityPlanner.RandomLength));
+        return IdentityPlanner.Plan(request, facts, Randomness.Bytes(IdentityPlanner.RandomLength));
     }
 }

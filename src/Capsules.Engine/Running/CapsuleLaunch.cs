@@ -17,7 +17,7 @@ internal sealed record CapsuleLaunch(CapsuleRecord Capsule, CapsuleManifest Mani
     public static ImmutableArray<string> Controllers { get; } = ["freezer", "pids", "memory", "cpu", "cpuacct", "devices"];
 
     /// <summary>Path of a capsule's control group below each hierarchy.</summary>
-    public static string CgroupOf(StoreLayout layout, CapsuleName name) => $"{layout.Cgroup}/{name}";
+    public static string CgroupOf(CapsuleName name) => $"capsule/{name}";
 
     /// <summary>Gathers.</summary>
     public static CapsuleLaunch Of(CapsuleStore store, CapsuleRecord capsule, CapsuleManifest manifest, StackUp stack)
@@ -33,7 +33,7 @@ internal sealed record CapsuleLaunch(CapsuleRecord Capsule, CapsuleManifest Mani
             IdentityFiles = stack.IdentityFiles,
             HostDirectories = [.. capsule.HostDirectories.Select(d => (new HostPath(d.Source), d.Target, d.ReadOnly))],
             Limits = capsule.Limits,
-            Cgroup = CgroupOf(layout, capsule.Name),
+            Cgroup = CgroupOf(capsule.Name),
             ReadOnlyRoot = capsule.ReadOnly,
             Seccomp = DefaultSeccomp.Profile(SyscallTable.X64.Keys.Concat(SyscallTable.I386.Keys)),
         };

@@ -176,7 +176,7 @@ public sealed class CapsuleRunner(CapsuleStore store)
         if (FileCalls.TryStat(null, run) is not null)
         {
             while (MountCalls.Detach(run + "/peer")) { }
-            Linux.Cgroups.Cgroup.At(CapsuleLaunch.CgroupOf(_layout, name), CapsuleLaunch.Controllers, Linux.Cgroups.CgroupHierarchies.Read()).RemoveWithPatience();
+            Linux.Cgroups.Cgroup.At(CapsuleLaunch.CgroupOf(name), CapsuleLaunch.Controllers, Linux.Cgroups.CgroupHierarchies.Read()).RemoveWithPatience();
             SmallFiles.RemoveTree(run);
         }
         if (store.Find(name) is { } capsule) DownIfEmpty(capsule.Stack);
@@ -236,7 +236,7 @@ public sealed class CapsuleRunner(CapsuleStore store)
                 rollback.Add(() => { if (ProcessCalls.Signal(launched.Pid, Signals.KILL)) ProcessCalls.TryWait(launched.Pid); });
                 var record = new RunRecord
                 {
-                    Name = name, Init = launched.Pid, InitStart = ProcessTable.TryRead(launched.Pid)?.StartTime ?? 0, Started = DateTimeOffset.UtcNow, Cgroup = CapsuleLaunch.CgroupOf(_layout, name),
+                    Name = name, Init = launched.Pid, InitStart = ProcessTable.TryRead(launched.Pid)?.StartTime ?? 0, Started = DateTimeOffset.UtcNow, Cgroup = CapsuleLaunch.CgroupOf(name),
                     Controllers = CapsuleLaunch.Controllers, Services = [.. launch.Manifest.Services.Select((s, i) => new RunService(s.Name, pipes[i].Read.Number, pipes[i].Write.Number))], CommandOnly = commandOnly,
                 };
                 SmallFiles.Write(RunRecord.FileOf(_layout, name), record.ToJson(), durable: false);

@@ -11,7 +11,7 @@ namespace Capsules.Engine.Running;
 /// </summary>
 internal static class KeeperDoor
 {
-    private static readonly string[] Passed = ["CAPSULE_STATE", "CAPSULE_RUN", "CAPSULE_CGROUP", "XDG_RUNTIME_DIR", "XDG_DATA_HOME", "HOME", "PATH"];
+    private static readonly string[] Passed = ["CAPSULE_STATE", "CAPSULE_RUN", "XDG_RUNTIME_DIR", "XDG_DATA_HOME", "HOME", "PATH"];
 
     /// <summary>Where one knocks.</summary>
     public static string Fifo(StoreLayout layout) => layout.Run + "/keeper";
@@ -22,33 +22,15 @@ internal static class KeeperDoor
     /// <summary>Tells the keeper to look, or starts one.</summary>
     public static void Knock(StoreLayout layout)
     {
-        for (int attempt = 0; attempt < 200; attempt++)
-        {
-            if (TryKnock(layout)) return;
-            if (!IsKept(layout))
-            {
-                Start(layout);
-                return;
-            }
-            Thread.Sleep(10); // one that just comes will look by itself, and opens its door first; one that just goes will be gone
-        }
-    }
-
-    private static bool TryKnock(StoreLayout layout)
-    {
         var (fifo, _) = FileCalls.TryOpenAt(null, Fifo(layout), OpenFlags.WriteOnly | OpenFlags.NonBlock);
-        if (fifo is null) return false;
+        if (fifo is null)
+        {
+            Start(layout);
+            return;
+        }
         using (fifo)
             try { FileCalls.Write(fifo, "k"u8, "keeper"); }
             catch (SyscallException e) when (e.Errno is Errno.EAGAIN or Errno.EPIPE) { } // full: it will look anyway; gone: its guard starts the next, which looks first
-        return true;
-    }
-
-    private static bool IsKept(StoreLayout layout)
-    {
-        var (file, _) = FileCalls.TryOpenAt(null, LockFile(layout), OpenFlags.ReadWrite);
-        if (file is null) return false;
-        using (file) return !FileCalls.Lock(file, exclusive: true, wait: false);
     }
 
     private static void Start(StoreLayout layout)

@@ -47,12 +47,24 @@ public sealed record StackRecord
         Keep = Keep,
         Fresh = Fresh,
         Mode = Network,
-        Addresses = [.. Addresses.Select(AddressOption.Parse)],
+        Addresses = [.. Addresses.Select(ParseAddress)],
         Mac = Mac,
         HostName = HostName,
         Ports = Ports,
         OtherStacks = [.. others],
     };
+
+    /// <summary>"10.0.0.5" or "10.0.0.5/24".</summary>
+    /// <exception cref="FormatException">It is neither.</exception>
+    public static (IPAddress Address, int? PrefixLength) ParseAddress(string text)
+    {
+        if (text.Contains('/', StringComparison.Ordinal))
+        {
+            InterfaceAddress address = InterfaceAddress.Parse(text);
+            return (address.Address, address.PrefixLength);
+        }
+        return IPAddress.TryParse(text, out var alone) ? (alone, null) : throw new FormatException($"'{text}' is not an address");
+    }
 
     /// <summary>The file's bytes.</summary>
     public byte[] ToJson() => JsonWriting.Document(w =>
@@ -88,8 +100,8 @@ public sealed record StackRecord
             Name = CapsuleName.Parse(e.RequiredText("name")),
             IdBase = (uint)(e.Integer("idBase") ?? throw new FormatException("`idBase` is missing")),
             Network = NetworkMode.Parse(e.RequiredText("network")),
-            Keep = [.. e.Texts("keep").SelectMany(MemberOption.Parse)],
-            Fresh = [.. e.Texts("fresh").SelectMany(MemberOption.Parse)],
+            Keep = [.. e.Texts("keep").Select(Member)],
+            Fresh = [.. e.Texts("fresh").Select(Member)],
             Addresses = e.Texts("addresses"),
             Mac = e.Text("mac") is { } mac ? MacAddress.Parse(mac) : null,
             HostName = e.Text("hostName"),
@@ -97,5 +109,16 @@ public sealed record StackRecord
             Source = e.Member("source") is { } source ? ManifestJson.ReadIdentity(source) : new(),
             Identity = e.Member("identity") is { } identity ? ManifestJson.ReadIdentity(identity) : null,
         };
+    }
+
+    /// <summary>"machine-id" and the like; "all" is every member.</summary>
+    /// <exception cref="FormatException">It is none.</exception>
+    public static IEnumerable<IdentityMember> Members(string text) => text == "all" ? Enum.GetValues<IdentityMember>() : [Member(text == "hostid" ? "host-id" : text)];
+
+    private static IdentityMember Member(string text)
+    {
+        foreach (IdentityMember member in Enum.GetValues<IdentityMember>())
+            if (JsonReading.Dashed(member) == text) return member;
+        throw new FormatException($"'{text}' is no part of an identity: {string.Join(", ", Enum.GetValues<IdentityMember>().Select(JsonReading.Dashed))}, all");
     }
 }

@@ -37,7 +37,7 @@ public sealed class StackRunner(StoreLayout layout)
 {
     private const uint FirstIdBase = 0x4000_0000; // far from accounts, subordinate ids (shadow-utils) and systemd-nspawn's range
 
-    private readonly StackNetwork _network = new(layout, stack => IsHeld(layout, stack));
+    private readonly StackNetwork _network = new(layout);
 
     /// <summary>The stacks' networks.</summary>
     public StackNetwork Network => _network;
@@ -84,15 +84,6 @@ public sealed class StackRunner(StoreLayout layout)
 
     /// <summary>Whether its namespaces are pinned.</summary>
     public bool IsUp(CapsuleName name) => FileCalls.TryStat(null, UpMark(name)) is not null;
-
-    /// <summary>Whether it is up, or somebody is just bringing it up or down: then what it has is not left over.</summary>
-    internal static bool IsHeld(StoreLayout layout, CapsuleName name)
-    {
-        if (FileCalls.TryStat(null, layout.RunOfStack(name) + "/up") is not null) return true;
-        var (file, _) = FileCalls.TryOpenAt(null, layout.Stack(name) + "/lock", OpenFlags.ReadWrite);
-        if (file is null) return false;
-        using (file) return !FileCalls.Lock(file, exclusive: true, wait: false);
-    }
 
     /// <summary>Brings the stack up, unless it is. Call it with the stack's lock.</summary>
     /// <exception cref="CapsuleException">Its identity is held elsewhere, or a step failed; what was made is taken away again.</exception>

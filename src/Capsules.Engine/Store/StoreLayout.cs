@@ -22,8 +22,6 @@ public sealed record StoreLayout(string State, string Run)
         return new(state, run);
     }
 
-    /// <summary>The control group below which those of capsules are, in each hierarchy: "capsule", or $CAPSULE_CGROUP.</summary>
-    public string Cgroup { get; init; } = Environment.GetEnvironmentVariable("CAPSULE_CGROUP") ?? "capsule";
     /// <summary>What is being made; anything in here that no process holds a lock on is left over from a crash.</summary>
     public string Temporary => State + "/tmp";
     /// <summary>The unpacked tree of a layer, named by its diff id.</summary>

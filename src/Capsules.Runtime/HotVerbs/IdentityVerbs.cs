@@ -59,11 +59,11 @@ internal static class IdentityVerbs
         StackRecord stack = StackOf(home, capsule);
         using var held = home.Stacks.Lock(stack.Name);
         if (home.Runner.RunningMembers(stack.Name).FirstOrDefault() is { } running) throw new CapsuleException(Problems.AlreadyRunning(running.Name.ToString()));
-        var keep = command.Values("--keep").SelectMany(k => Home.Parse("part of an identity", k, MemberOption.Parse)).ToImmutableHashSet();
-        var fresh = command.Values("--fresh").SelectMany(k => Home.Parse("part of an identity", k, MemberOption.Parse)).ToImmutableHashSet();
+        var keep = command.Values("--keep").SelectMany(k => Home.Parse("part of an identity", k, t => StackRecord.Members(t).ToArray())).ToImmutableHashSet();
+        var fresh = command.Values("--fresh").SelectMany(k => Home.Parse("part of an identity", k, t => StackRecord.Members(t).ToArray())).ToImmutableHashSet();
         home.Stacks.Save(stack with
         {
-            Addresses = command.Value("--address") is { } address ? Home.Parse("address", address, t => { AddressOption.Parse(t); return ImmutableArray.Create(t); }) : stack.Addresses,
+            Addresses = command.Value("--address") is { } address ? Home.Parse("address", address, t => { StackRecord.ParseAddress(t); return ImmutableArray.Create(t); }) : stack.Addresses,
             Mac = command.Value("--mac-address") is { } mac ? Home.Parse("MAC address", mac, MacAddress.Parse) : stack.Mac,
             HostName = command.Value("--hostname") ?? stack.HostName,
             Network = command.Value("--network") is { } mode ? Home.Parse("network", mode, NetworkMode.Parse) : stack.Network,

@@ -9,7 +9,7 @@ using Capsules.Core.Problems;
 using Capsules.Engine.Running;
 using Capsules.Engine.Stacks;
 using Capsules.Engine.Store;
-using Capsules.Linux;
+using Capsules.Linux.Processes;
 using Capsules.Linux.Terminals;
 
 namespace Capsules.Runtime.HotVerbs;
@@ -117,7 +117,7 @@ internal static class RunVerb
     /// <summary>A second capsule of the same image has a name, changes, state and identity of its own.</summary>
     private static CapsuleRecord Further(Home home, CapsuleRecord image, ParsedCommand command)
     {
-        string name = command.Value("--name") ?? $"{image.Name}-{Convert.ToHexStringLower(Randomness.Get(3))}";
+        string name = command.Value("--name") ?? $"{image.Name}-{Convert.ToHexStringLower(Randomness.Bytes(3))}";
         CapsuleName own = Home.Parse("name of a capsule", name, CapsuleName.Parse);
         if (home.Store.Find(own) is not null) throw new CapsuleException(Problems.NameTaken(name));
         NetworkMode mode = Mode(command);
@@ -150,14 +150,14 @@ internal static class RunVerb
     private static StackRecord Changed(StackRecord stack, ParsedCommand command, bool further)
     {
         NetworkMode mode = Mode(command);
-        var keep = command.Values("--keep").SelectMany(k => Home.Parse("part of an identity", k, MemberOption.Parse)).ToImmutableHashSet();
-        var fresh = command.Values("--fresh").SelectMany(k => Home.Parse("part of an identity", k, MemberOption.Parse)).ToImmutableHashSet();
+        var keep = command.Values("--keep").SelectMany(k => Home.Parse("part of an identity", k, t => StackRecord.Members(t).ToArray())).ToImmutableHashSet();
+        var fresh = command.Values("--fresh").SelectMany(k => Home.Parse("part of an identity", k, t => StackRecord.Members(t).ToArray())).ToImmutableHashSet();
         return stack with
         {
             Network = command.Value("--network") is null || mode.Kind == NetworkKind.Stack ? stack.Network : mode,
             Keep = stack.Keep.Union(keep).Except(fresh),
             Fresh = stack.Fresh.Union(fresh).Except(keep),
-            Addresses = command.Value("--ip") is { } ip ? Home.Parse("address", ip, t => { AddressOption.Parse(t); return ImmutableArray.Create(t); }) : stack.Addresses,
+            Addresses = command.Value("--ip") is { } ip ? Home.Parse("address", ip, t => { StackRecord.ParseAddress(t); return ImmutableArray.Create(t); }) : stack.Addresses,
             Mac = command.Value("--mac-address") is { } mac ? Home.Parse("MAC address", mac, MacAddress.Parse) : stack.Mac,
             HostName = command.Value("--hostname") ?? stack.HostName,
             Ports = command.Values("--publish") is { IsEmpty: false } ports ? [.. ports.SelectMany(p => Home.Parse("port", p, t => PublishedPort.Parse(t)))] : stack.Ports,

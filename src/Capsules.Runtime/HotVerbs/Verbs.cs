@@ -44,7 +44,6 @@ internal static class Verbs
             "stack start" => IdentityVerbs.StartStack(home, command),
             "stack stop" => IdentityVerbs.StopStack(home, command),
             "stack rm" => IdentityVerbs.RemoveStack(home, command),
-            "doctor" => DoctorVerb.Run(home, command),
             _ => throw new CapsuleException(Problems.UnknownVerb(command.Verb.Name)),
         };
     }

@@ -45,6 +45,7 @@ public sealed class StackNetworkTests
             TestHost.Connect(host.Space, address, 80, listener).ShouldBe("10.144.0.1");
             TestHost.Connect(other, address, 80, listener).ShouldBe("10.144.0.3");
             TestHost.Connect(other, "192.0.2.1", 8080, listener).ShouldNotBeNull();
+            TestHost.Connect(web, "192.0.2.1", 8080, listener).ShouldNotBeNull();
         }
         using (var secret = TestHost.Listen(host.Space, 7070)) TestHost.Connect(web, "10.144.0.1", 7070, secret).ShouldBe(address);
         host.Stop("web");

@@ -101,8 +101,8 @@ internal sealed class TestHost : IDisposable
         return process.ExitCode == 0 ? output : throw new InvalidOperationException($"{program}: {output}");
     });
 
-    /// <summary>All that a stack could leave behind on the host; without counters, which packets change.</summary>
-    public string Picture() => Run(Space, "nft", "-s", "list", "ruleset") + Run(Space, "ip", "-o", "link") + Run(Space, "ip", "-o", "-4", "address") + Run(Space, "ip", "route");
+    /// <summary>All that a stack could leave behind on the host.</summary>
+    public string Picture() => Run(Space, "nft", "list", "ruleset") + Run(Space, "ip", "-o", "link") + Run(Space, "ip", "-o", "-4", "address") + Run(Space, "ip", "route");
 
     public void Dispose()
     {
