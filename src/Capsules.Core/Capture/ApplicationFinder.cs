@@ -126,7 +126,8 @@ public static class ApplicationFinder
         return null;
     }
 
-    private static GuestPath? Resolve(SourceView view, string picture)
+    /// <summary>Where a program's name leads, in the directories of a service's PATH when it is no path.</summary>
+    internal static GuestPath? Resolve(SourceView view, string picture)
     {
         string[] places = picture.StartsWith('/') ? [picture] : [.. ((string[])["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin"]).Select(d => $"{d}/{picture}")];
         foreach (string place in places)

@@ -162,7 +162,7 @@ public static class CapturePlanner
         Application application = footprint.Application;
         foreach (NeededLibrary library in footprint.Missing) yield return new($"{library.NeededBy} needs {library.Name}, which the source does not have");
         if (application.Listeners.Length > 0 && application.Listeners.All(l => l.Protocol == "unix" || l.IsLoopback))
-            yield return new("it listens on loopback only: others reach it within its stack");
+            yield return new($"it listens on {(application.Listeners.Any(l => l.Address is not null) ? "loopback" : "a unix socket")} only: others reach it within its stack");
         foreach (ConfigurationFile file in footprint.Configuration.Where(c => c.Path.Bytes.StartsWith("/etc/cron"u8)))
             yield return new($"{file.Path} is run by the source's cron, which stays there");
         foreach (StateDirectory state in footprint.State)

@@ -29,7 +29,12 @@ public sealed partial class FootprintFinder
                     Mention(Encoding.UTF8.GetBytes(setting.Value), new($"{setting.Key} of {unit.Name} names it", _start));
         }
         if (_application.Main is { } main)
+        {
             foreach (string argument in main.Arguments) Mention(BytePicture.FromPicture(argument), new($"the command line of process {main.Pid} names it", _start));
+            ImmutableArray<string> ambient = _view.Facts.Processes.FirstOrDefault(p => p.InnerPid == 1 && p.Pid != main.Pid)?.Environment ?? [];
+            foreach (string variable in main.Environment)
+                if (!variable.StartsWith("PATH=", StringComparison.Ordinal) && !ambient.Contains(variable)) Mention(BytePicture.FromPicture(variable), new($"the environment of process {main.Pid} names it", _start));
+        }
         foreach (string name in (string[])[_application.Name, _application.Unit?.Name.Prefix ?? _application.Name])
             AddConfiguration(GuestPath.Parse("/etc/default").Child(CapsuleName.From(name).ToString()), new("settings of its service", _start));
         do

@@ -37,9 +37,16 @@ public sealed partial class FootprintFinder
         {
             if (chosen.Package.Package is { Essential: true } or { Priority: "required" or "important" } || CaptureTables.AlwaysPackages.Contains(chosen.Package.Name)) continue;
             foreach (GuestPath path in _view.Packages.FilesOf(chosen.Package))
-                if (CaptureTables.StateParents.Contains(path.Parent) || path == WebRoot)
+                if ((CaptureTables.StateParents.Contains(path.Parent) || path == WebRoot) && !IsAnothers(path))
                     AddState(path, new($"package {chosen.Package.Name} brings it for data", ReasonOf(chosen.Package.Name)));
         }
+    }
+
+    /// <summary>Whether a directory carries the name of a package that is not the application's, which uses it by courtesy (php-fpm and /var/lib/apache2).</summary>
+    private bool IsAnothers(GuestPath directory)
+    {
+        string name = Encoding.UTF8.GetString(directory.Name);
+        return _view.Packages.OwnersOf(directory).Any(o => !_closure.Has(o.Name) && name == o.Package.Source) && !_closure.Family.Any(f => f.Package.Source == name);
     }
 
     /// <summary>Files that processes hold open for writing, and their working directories.</summary>

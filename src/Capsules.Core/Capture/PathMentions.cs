@@ -30,7 +30,7 @@ public static class PathMentions
                 if (start > 0 && !CanPrecede(line[start - 1])) continue;
                 ReadOnlySpan<byte> token = line[start..stop];
                 bool isPattern = stop < line.Length && line[stop] is (byte)'*' or (byte)'?' or (byte)'{' or (byte)'[';
-                if (isPattern || stop < line.Length && line[stop] is (byte)'$') token = token[..(token.LastIndexOf((byte)'/') + 1)];
+                if (isPattern) token = token[..(token.LastIndexOf((byte)'/') + 1)];
                 token = token.TrimEnd(".,:/"u8);
                 if (token.Length < 2 || token.Length > Longest || token.StartsWith("//"u8)) continue;
                 GuestPath path = GuestPath.Normalize(token);
@@ -62,7 +62,7 @@ public static class PathMentions
     public static bool IsText(ReadOnlySpan<byte> bytes) => !bytes[..Math.Min(bytes.Length, 4096)].Contains((byte)0);
 
     private static bool IsPathByte(byte b) =>
-        b is >= (byte)'a' and <= (byte)'z' or >= (byte)'A' and <= (byte)'Z' or >= (byte)'0' and <= (byte)'9' or (byte)'/' or (byte)'.' or (byte)'_' or (byte)'-' or (byte)'+' or (byte)'@' or (byte)'%' or (byte)'~' or (byte)':' or >= 0x80;
+        b is >= (byte)'a' and <= (byte)'z' or >= (byte)'A' and <= (byte)'Z' or >= (byte)'0' and <= (byte)'9' or (byte)'/' or (byte)'.' or (byte)'_' or (byte)'-' or (byte)'+' or (byte)'@' or (byte)'%' or (byte)'~' or >= 0x80;
 
     private static bool CanPrecede(byte b) => b is (byte)' ' or (byte)'\t' or (byte)'"' or (byte)'\'' or (byte)'=' or (byte)':' or (byte)',' or (byte)'(' or (byte)'[' or (byte)'<' or (byte)'>' or (byte)'|' or (byte)'!' or (byte)'-' or (byte)'`' or (byte)'{';
 }

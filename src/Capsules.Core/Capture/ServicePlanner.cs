@@ -27,7 +27,7 @@ internal sealed class ServicePlanner(SourceView view, Footprint footprint)
         ImmutableArray<string> environment = Environment(out ImmutableDictionary<string, string> variables);
         if (Command(variables) is not { } start) return (null, [.. _notes, new($"nobody knows how {_application.Name} is started: it has no unit, and its process shows a title in place of its command line")]);
 
-        ServiceKind kind = start.IsProcess ? ServiceKind.Simple : Kind(Setting("Type"), Setting("BusName"));
+        ServiceKind kind = start.IsProcess ? (_application.Known?.Notifies == true ? ServiceKind.Notify : ServiceKind.Simple) : Kind(Setting("Type"), Setting("BusName"));
         string? pidFile = kind == ServiceKind.Forking ? Setting("PIDFile") ?? _application.InitScript?.Script.PidFile ?? _application.Known?.PidFile : null;
         ServiceManifest service = new()
         {
@@ -79,7 +79,7 @@ internal sealed class ServicePlanner(SourceView view, Footprint footprint)
         GuestPath? unitProgram = _application.Unit is { } unit ? ApplicationFinder.ProgramOf(unit, view) : null;
         bool hasArguments = main is not null && HasRealArguments(main);
         string? user = main is { Uid: not 0 } ? view.Facts.UserName(main.Uid) : null;
-        if (main is not null && hasArguments && (exec is null || unitProgram != main.Executable))
+        if (main is not null && hasArguments && (exec is null || ApplicationFinder.Resolve(view, exec.Executable) != main.Executable))
         {
             // The unit starts it through another program (pg_ctlcluster, apachectl, a wrapper), or there is none: the process itself says how it runs.
             if (exec is not null) _notes.Add(new($"started as its process runs ({string.Join(' ', main.Arguments)}); {_application.Unit!.Name} would start it by {exec.Executable}"));
@@ -145,7 +145,10 @@ internal sealed class ServicePlanner(SourceView view, Footprint footprint)
         if (_application.Main is { } main && main.Environment.Any(e => e.StartsWith("PATH=", StringComparison.Ordinal)))
         {
             declared.Clear();
-            foreach (string word in main.Environment) Set(word);
+            // What the first process of its namespace has as well belongs to the machine (or to whoever started it by hand), not to the application.
+            ImmutableArray<string> ambient = view.Facts.Processes.FirstOrDefault(p => p.InnerPid == 1 && p.Pid != main.Pid)?.Environment ?? [];
+            foreach (string word in main.Environment)
+                if (word.StartsWith("PATH=", StringComparison.Ordinal) || !ambient.Contains(word)) Set(word);
         }
         return [.. declared.Where(v => !CaptureTables.ForeignVariables.Contains(v.Key)).OrderBy(v => v.Key, StringComparer.Ordinal).Select(v => $"{v.Key}={v.Value}")];
 

@@ -61,6 +61,8 @@ public static class CaptureRunner
         // What had its final name is kept by nobody yet; the rest goes with the working directory.
     }
 
+    private const int MostPasses = 5, ShortPass = 20; // milliseconds
+
     private static CaptureResult Make(CapturePlan plan, RootTree source, StoreLayout layout, CaptureOptions options, string work)
     {
         CapsuleManifest manifest = plan.Manifest;
@@ -148,8 +150,16 @@ public static class CaptureRunner
                 foreach (StateCopier copier in copiers) copier.Pass(isLast: true);
                 return TimeSpan.Zero;
             }
-            foreach (StateCopier copier in copiers) copier.Pass(isLast: false);
-            foreach (StateCopier copier in copiers) copier.Pass(isLast: false); // what changed during the first: the pause is for the rest alone
+            // Further passes take what changed during the one before, so that the pause is for the rest alone; they end when they gain little.
+            long last = long.MaxValue;
+            for (int pass = 0; pass < MostPasses; pass++)
+            {
+                long start = Environment.TickCount64;
+                foreach (StateCopier copier in copiers) copier.Pass(isLast: false);
+                long took = Environment.TickCount64 - start;
+                if (pass > 0 && (took < ShortPass || took > last * 3 / 4)) break;
+                last = took;
+            }
             if (options.Stop)
             {
                 StopProcesses(plan);

@@ -7,8 +7,8 @@ using Capsules.Linux.Files;
 namespace Capsules.Engine.Capturing;
 
 /// <summary>
-/// Copies a directory of state in passes. The first takes everything; each further one copies whole every file whose inode, size, mtime or
-/// ctime is another than when it was copied, and removes what vanished. The last pass, while the writers are paused, leaves an exact copy.
+/// Copies a directory of state in passes. The first takes everything; each further one makes equal every file whose inode, size, mtime or
+/// ctime is another than when it was copied (page by page, every page compared), and removes what vanished. The last pass, while the writers are paused, leaves an exact copy.
 /// </summary>
 internal sealed class StateCopier : IDisposable
 {
@@ -59,7 +59,7 @@ internal sealed class StateCopier : IDisposable
         using Descriptor? directory = _source.TryOpen(path, OpenFlags.ReadOnly | OpenFlags.Directory | OpenFlags.NoFollow | OpenFlags.NonBlock);
         if (directory is null) return; // it vanished meanwhile: so will its copy
         FileStatus own = FileCalls.Stat(directory);
-        if (_copier.CopyOnce(place, own) is null) return;
+        if (_copier.CopyOnce(place, own, null) is null) return;
         seen.Add(place);
         _copied[place] = Likeness.Of(own);
         foreach (var (name, _) in FileCalls.List(directory))
@@ -72,11 +72,12 @@ internal sealed class StateCopier : IDisposable
                 continue;
             }
             seen.Add(child);
-            if (_copied.TryGetValue(child, out Likeness before) && before == Likeness.Of(status)) continue;
+            bool isKnown = _copied.TryGetValue(child, out Likeness before);
+            if (isKnown && before == Likeness.Of(status)) continue;
             try
             {
                 // The likeness is that of before the copy: what changes during it is copied again in the next pass.
-                if (_copier.CopyOnce(child, status) is { } copied) _copied[child] = Likeness.Of(copied);
+                if (_copier.CopyOnce(child, status, isKnown ? before : null) is { } copied) _copied[child] = Likeness.Of(copied);
                 else seen.Remove(child);
                 count++;
             }

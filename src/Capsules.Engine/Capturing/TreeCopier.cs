@@ -68,16 +68,32 @@ internal sealed class TreeCopier : IDisposable
         throw new CapsuleException(Problems.SourceKeepsChanging(path.ToString()));
     }
 
-    /// <summary>As <see cref="Copy"/>, for what may change under the copy (state): the last try counts.</summary>
-    public FileStatus? CopyOnce(GuestPath place, FileStatus status)
+    /// <summary>As <see cref="Copy"/>, for what may change under the copy (state), with how it looked when it was copied before: one try, the last pass counts.</summary>
+    public FileStatus? CopyOnce(GuestPath place, FileStatus status, Likeness? before)
     {
         GuestPath path = place.IsRoot ? _from : _from.Combine(place.Bytes[1..]);
         using Descriptor? entry = _source.TryOpen(path, OpenFlags.PathOnly | OpenFlags.NoFollow);
         if (entry is null) return null;
         FileStatus now = FileCalls.Stat(entry);
         if (now.Kind != status.Kind) return null;
-        Make(place, path, entry, now);
+        if (!TryUpdate(place, path, entry, now, before)) Make(place, path, entry, now);
         return now;
+    }
+
+    /// <summary>The same file as before with other content: its copy is brought up to it in place.</summary>
+    private bool TryUpdate(GuestPath place, GuestPath path, Descriptor entry, FileStatus now, Likeness? before)
+    {
+        if (!now.IsRegular || now.LinkCount != 1 || before is not { Kind: FileKind.Regular } old || (old.Device, old.Inode) != (now.Device, now.Inode)) return false;
+        Descriptor directory = Parent(place);
+        if (FileCalls.TryStat(directory, place.Name) is not { IsRegular: true, LinkCount: 1 }) return false;
+        using (Descriptor from = _source.OpenToRead(path, follow: false))
+        using (Descriptor to = FileCalls.OpenAt(directory, place.Name, OpenFlags.ReadWrite | OpenFlags.NoFollow))
+        {
+            if (FileCalls.Stat(from) is not { IsRegular: true } status || status.Inode != now.Inode) return false;
+            FileUpdate.Apply(from, to, status.Size, path.ToString());
+        }
+        Dress(directory, new(place.Name), now, ExtendedAttributes.Read(entry));
+        return true;
     }
 
     /// <summary>Removes an entry of the target with everything below it.</summary>

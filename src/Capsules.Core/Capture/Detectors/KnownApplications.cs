@@ -14,6 +14,8 @@ public sealed record KnownApplication(string Name, ImmutableArray<string> Units,
     public string? PidFile { get; init; }
     /// <summary>Runs programs that it finds among its content (PHP, CGI): content may name further places, and may start a shell.</summary>
     public bool RunsContent { get; init; }
+    /// <summary>Says READY=1 on NOTIFY_SOCKET when it runs in front, whatever starts it: its port answers before it is up (a recovering database).</summary>
+    public bool Notifies { get; init; }
     /// <summary>Words that make it stop orderly, when its unit does not say: a signal's number.</summary>
     public int? StopSignal { get; init; }
 }
@@ -43,7 +45,7 @@ public static class KnownApplications
         new("nginx", ["nginx"], ["nginx"]) { PidFile = "/run/nginx.pid", StopSignal = 3 },
         new("apache", ["apache2", "httpd"], ["apache2", "httpd"]) { Command = (["-k", "start"], ["-DFOREGROUND"]), PidFile = "/run/apache2/apache2.pid", RunsContent = true, StopSignal = 28 },
         new("php-fpm", [], []) { RunsContent = true, StopSignal = 3 },
-        new("postgresql", ["postgresql"], ["postgres"]) { StopSignal = 2 },
+        new("postgresql", ["postgresql"], ["postgres"]) { StopSignal = 2, Notifies = true },
         new("redis", ["redis-server", "redis"], ["redis-server"]),
         new("memcached", ["memcached"], ["memcached"]),
         new("mariadb", ["mariadb", "mysql"], ["mariadbd", "mysqld"]),
