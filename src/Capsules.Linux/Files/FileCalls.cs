@@ -96,6 +96,18 @@ public static unsafe class FileCalls
             }
     }
 
+    /// <summary>pwrite(2) until everything is written.</summary>
+    public static void WriteAt(Descriptor to, ReadOnlySpan<byte> content, long offset, string subject)
+    {
+        fixed (byte* bytes = content)
+            for (int done = 0; done < content.Length;)
+            {
+                nint count = Native.pwrite(to.Number, bytes + done, content.Length - done, offset + done);
+                if (Native.Interrupted(count)) continue;
+                done += Native.Check(count, "pwrite", subject);
+            }
+    }
+
     /// <summary>The whole content of a file, for small ones and for /proc (whose sizes are 0).</summary>
     /// <exception cref="SyscallException">EFBIG when it holds more than <paramref name="limit"/> bytes; or as open and read.</exception>
     public static byte[] ReadAll(NativePath path, int limit = 64 << 20) => ReadAllAt(null, path, limit);

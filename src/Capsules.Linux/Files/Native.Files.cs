@@ -8,6 +8,7 @@ internal static unsafe partial class Native
     [LibraryImport("libc", SetLastError = true)] internal static partial nint read(int fd, void* to, nint count);
     [LibraryImport("libc", SetLastError = true)] internal static partial nint pread(int fd, void* to, nint count, long offset);
     [LibraryImport("libc", SetLastError = true)] internal static partial nint write(int fd, void* from, nint count);
+    [LibraryImport("libc", SetLastError = true)] internal static partial nint pwrite(int fd, void* from, nint count, long offset);
     [LibraryImport("libc", SetLastError = true)] internal static partial long lseek(int fd, long offset, int whence);
     [LibraryImport("libc", SetLastError = true)] internal static partial int pipe2(int* ends, int flags);
     [LibraryImport("libc", SetLastError = true)] internal static partial int memfd_create(byte* name, uint flags);

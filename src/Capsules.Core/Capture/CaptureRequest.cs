@@ -1,0 +1,19 @@
+using System.Collections.Immutable;
+using Capsules.Core.Model;
+
+namespace Capsules.Core.Capture;
+
+/// <summary>What the user decided about a capture.</summary>
+public sealed record CaptureRequest
+{
+    /// <summary>The capsule's name; the application's when null.</summary>
+    public CapsuleName? Name { get; init; }
+    /// <summary>The stack; one of the capsule's own name when null.</summary>
+    public CapsuleName? Stack { get; init; }
+    /// <summary>Paths to take though no rule does.</summary>
+    public ImmutableArray<GuestPath> Add { get; init; } = [];
+    /// <summary>Directories that are state though no rule says so.</summary>
+    public ImmutableArray<GuestPath> State { get; init; } = [];
+    /// <summary>Paths to leave out.</summary>
+    public ImmutableArray<GuestPath> Leave { get; init; } = [];
+}

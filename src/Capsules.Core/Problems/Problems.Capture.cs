@@ -1,0 +1,49 @@
+namespace Capsules.Core.Problems;
+
+public static partial class Problems
+{
+    /// <summary>A source's root that cannot be opened.</summary>
+    public static Problem NoSuchRoot(string directory, string fact) =>
+        new("CAP2001", ExitCode.NotFound, $"the root of the source, {directory}, cannot be opened", fact, "give the directory where the other machine's disk is mounted");
+
+    /// <summary>A source's process that is not there.</summary>
+    public static Problem NoSuchProcess(string pid, string fact) =>
+        new("CAP2002", ExitCode.NotFound, $"there is no process {pid} to look at", fact, "give the id of a process of the container, as this host sees it");
+
+    /// <summary>Nothing that the word could mean.</summary>
+    public static Problem NoSuchApplication(string word, string? similar) =>
+        new("CAP2003", ExitCode.NotFound, $"there is no application `{word}` at the source", null,
+            (similar is null ? "" : $"did you mean `{similar}`?\n") + "`capsule scan` lists what is there; unit: pid: port: package: path: say which is meant");
+
+    /// <summary>A word that means several applications.</summary>
+    public static Problem SeveralApplications(string word, IEnumerable<string> names) =>
+        new("CAP2004", ExitCode.Usage, $"`{word}` can mean several applications", string.Join(", ", names), "use one of these names, or unit: pid: port: package: path:");
+
+    /// <summary>An application that cannot be captured as it is.</summary>
+    public static Problem CaptureBlocked(string name, IEnumerable<string> reasons) =>
+        new("CAP2005", ExitCode.Failed, $"{name} cannot be adopted", string.Join("; ", reasons), "see `capsule scan` for its verdict; start it once at the source if it has no unit");
+
+    /// <summary>A planned file could not be copied.</summary>
+    public static Problem CannotCopy(string path, string fact) =>
+        new("CAP2006", ExitCode.Failed, $"{path} could not be copied from the source", fact, "nothing was made; make the file readable, or leave it out with --leave");
+
+    /// <summary>A file of the code changed each time it was copied.</summary>
+    public static Problem SourceKeepsChanging(string path) =>
+        new("CAP2007", ExitCode.Failed, $"{path} changes while it is copied", "it was copied three times, and was another file each time", "if the application writes it, say so with --state DIRECTORY; else try again when it is quiet");
+
+    /// <summary>No room for the capsule.</summary>
+    public static Problem StoreFull(string store, string fact) =>
+        new("CAP2008", ExitCode.Failed, $"there is no room left in {store}", fact, "nothing was made; make room, or set another store");
+
+    /// <summary>A plan that was made of another state of the source.</summary>
+    public static Problem PlanIsStale(string what) =>
+        new("CAP2009", ExitCode.Failed, "the plan does not fit the source any more", what, "make it again with `capsule adopt … --plan --json`");
+
+    /// <summary>A path that no plan has.</summary>
+    public static Problem NotInPlan(string path, string why) =>
+        new("CAP2010", ExitCode.NotFound, $"{path} is not in the plan", why, $"take it in with --add {path}, or as state with --state {path}");
+
+    /// <summary>A process could not be paused.</summary>
+    public static Problem CannotPause(int pid, string fact) =>
+        new("CAP2011", ExitCode.Failed, $"process {pid} could not be paused for the copy of its state", fact, "nothing was made; stop it yourself, or use --stop");
+}

@@ -1,0 +1,234 @@
+using System.Collections.Immutable;
+using System.Text;
+using Capsules.Core.Capture;
+using Capsules.Core.Facts;
+using Capsules.Core.Json;
+using Capsules.Core.Model;
+using Capsules.Core.Problems;
+using Capsules.Engine.Scanning;
+using Capsules.Engine.Store;
+using Capsules.Linux;
+using Capsules.Linux.Files;
+using Capsules.Linux.Processes;
+
+namespace Capsules.Engine.Capturing;
+
+/// <summary>How a plan is carried out.</summary>
+public sealed record CaptureOptions
+{
+    /// <summary>Stop the processes for the copy of the state, and leave them stopped for good, instead of pausing them.</summary>
+    public bool Stop { get; init; }
+    /// <summary>The clock that dates the capsule.</summary>
+    public required TimeProvider Clock { get; init; }
+    /// <summary>Hears what is being done: a verb and its object.</summary>
+    public Action<string, string> Progress { get; init; } = (_, _) => { };
+}
+
+/// <summary>What a capture made.</summary>
+/// <param name="Name">The capsule.</param>
+/// <param name="Image">Its image.</param>
+/// <param name="Pause">How long the application was paused; zero when it was not.</param>
+/// <param name="Skipped">Planned paths that the source did not have any more.</param>
+public sealed record CaptureResult(CapsuleName Name, Digest Image, TimeSpan Pause, ImmutableArray<GuestPath> Skipped);
+
+/// <summary>Carries out a capture plan: layers, secrets, state, image, and at the very end the capsule, each present by one rename.</summary>
+public static class CaptureRunner
+{
+    /// <summary>Refuses a name that is taken, before any work is done.</summary>
+    public static void CheckName(CapturePlan plan, StoreLayout layout)
+    {
+        if (FileCalls.TryStat(null, layout.Capsule(plan.Manifest.Name)) is not null) throw new CapsuleException(Problems.NameTaken(plan.Manifest.Name.ToString()));
+    }
+
+    /// <summary>Makes the capsule. When it fails, or is killed, only entries of the store's tmp stay.</summary>
+    /// <exception cref="CapsuleException">The name is taken, the source cannot be read, or there is no room.</exception>
+    public static CaptureResult Apply(CapturePlan plan, RootTree source, StoreLayout layout, CaptureOptions options)
+    {
+        CheckName(plan, layout);
+        foreach (string directory in (string[])[layout.Temporary, layout.Layers, layout.Images, layout.Capsules]) SmallFiles.MakeDirectories(directory);
+        string work = $"{layout.Temporary}/adopt-{Convert.ToHexStringLower(Randomness.Get(8))}";
+        FileCalls.MakeDirectory(null, work, 0x1C0);
+        using var rollback = new Rollback();
+        rollback.Add(() => SmallFiles.RemoveTree(work));
+        using Descriptor held = FileCalls.Open(work + "/lock", OpenFlags.ReadWrite | OpenFlags.Create, 0x180);
+        FileCalls.Lock(held, exclusive: true, wait: true); // as long as it is held, nobody takes this for a left-over
+
+        try { return Make(plan, source, layout, options, work); }
+        catch (SyscallException e) when (e.Errno is Errno.ENOSPC or 122) // EDQUOT
+        {
+            throw new CapsuleException(Problems.StoreFull(layout.State, e.Message), e);
+        }
+        // What had its final name is kept by nobody yet; the rest goes with the working directory.
+    }
+
+    private const int MostPasses = 5, ShortPass = 20; // milliseconds
+
+    private static CaptureResult Make(CapturePlan plan, RootTree source, StoreLayout layout, CaptureOptions options, string work)
+    {
+        CapsuleManifest manifest = plan.Manifest;
+        string capsule = work + "/capsule";
+        foreach (string directory in (string[])[capsule, capsule + "/volumes", capsule + "/secrets", capsule + "/logs"]) FileCalls.MakeDirectory(null, directory, 0x1ED);
+        FileCalls.ChangeMode(null, capsule + "/secrets", 0x1ED);
+        var skipped = ImmutableArray.CreateBuilder<GuestPath>();
+        var layers = ImmutableArray.CreateBuilder<Digest>();
+
+        long bytes = plan.Paths.Sum(p => p.Size);
+        options.Progress("Reading", $"{manifest.Source?.HostName}: {plan.Paths.Length} paths, {bytes / 1_000_000.0:0.#} MB");
+        foreach (PathKind kind in (PathKind[])[PathKind.Code, PathKind.Config])
+        {
+            string tree = $"{work}/{kind}";
+            FileCalls.MakeDirectory(null, tree, 0x1ED);
+            CopyPaths(plan, source, kind, tree, skipped);
+            Digest digest = TreeArchive.DigestOf(tree);
+            if (FileCalls.TryStat(null, layout.Layer(digest)) is null) TryRename(tree, layout.Layer(digest));
+            layers.Add(digest);
+        }
+        CopyPaths(plan, source, PathKind.Secret, capsule + "/secrets", skipped);
+        TimeSpan pause = CopyState(plan, source, capsule, options);
+
+        manifest = manifest with { Layers = layers.ToImmutable() };
+        byte[] manifestBytes = ManifestJson.Write(manifest);
+        Digest image = Digest.FromSha256(System.Security.Cryptography.SHA256.HashData(manifestBytes));
+        string imagePlace = work + "/image";
+        FileCalls.MakeDirectory(null, imagePlace, 0x1ED);
+        SmallFiles.Write(imagePlace + "/manifest.json", manifestBytes, durable: false);
+        SmallFiles.Write(imagePlace + "/plan.json", CapturePlanJson.Write(plan with { Manifest = manifest }), durable: false);
+        SmallFiles.Write(imagePlace + "/left-out.jsonl", LeftOutFile.Write(plan.LeftOut.AddRange(skipped.Select(p => new LeftOutPath(p, "it vanished while the source was read")))), durable: false);
+        SmallFiles.Write(capsule + "/capsule.json", new CapsuleRecord
+        {
+            Name = manifest.Name, Image = image, Stack = plan.Stack, Created = options.Clock.GetUtcNow(), Source = plan.Source.ToString(),
+        }.ToJson(), durable: false);
+
+        using (Descriptor store = FileCalls.Open(work, OpenFlags.ReadOnly | OpenFlags.Directory)) FileContent.SyncFileSystem(store);
+        if (FileCalls.TryStat(null, layout.Image(image)) is null) TryRename(imagePlace, layout.Image(image));
+        try { FileCalls.Rename(null, capsule, null, layout.Capsule(manifest.Name)); }
+        catch (SyscallException e) when (e.Errno is Errno.ENOTEMPTY or Errno.EEXIST) { throw new CapsuleException(Problems.NameTaken(manifest.Name.ToString()), e); }
+        SmallFiles.RemoveTree(work);
+        options.Progress("Sealing", $"{manifest.Name}@{image.Short} ({layers.Count} layers)");
+        return new(manifest.Name, image, pause, skipped.ToImmutable());
+    }
+
+    private static void CopyPaths(CapturePlan plan, RootTree source, PathKind kind, string target, ImmutableArray<GuestPath>.Builder skipped)
+    {
+        using var copier = new TreeCopier(source, GuestPath.Root, target);
+        var made = new HashSet<GuestPath>();
+        copier.Copy(GuestPath.Root);
+        made.Add(GuestPath.Root);
+        foreach (PlannedPath planned in plan.Paths)
+        {
+            if (planned.Kind != kind || planned.Path.IsRoot) continue;
+            MakeParents(planned.Path.Parent);
+            if (made.Add(planned.Path) && copier.Copy(planned.Path) is null) skipped.Add(planned.Path);
+        }
+        copier.Finish();
+
+        void MakeParents(GuestPath directory)
+        {
+            if (made.Contains(directory)) return;
+            MakeParents(directory.Parent);
+            made.Add(directory);
+            if (copier.Copy(directory) is not { IsDirectory: true }) throw new CapsuleException(Problems.PlanIsStale($"{directory} is not a directory of the source any more"));
+        }
+    }
+
+    private static TimeSpan CopyState(CapturePlan plan, RootTree source, string capsule, CaptureOptions options)
+    {
+        if (plan.Volumes.IsEmpty) return TimeSpan.Zero;
+        var copiers = new List<StateCopier>();
+        try
+        {
+            foreach (PlannedVolume volume in plan.Volumes)
+            {
+                string target = $"{capsule}/volumes/{volume.Name}";
+                FileCalls.MakeDirectory(null, target, 0x1C0);
+                copiers.Add(new(source, volume.Path, target));
+            }
+            string names = string.Join(", ", plan.Volumes.Select(v => v.Name));
+            options.Progress("Copying", $"state {names}: {plan.Volumes.Sum(v => v.Size) / 1_000_000.0:0.#} MB");
+            if (plan.Processes.IsEmpty)
+            {
+                foreach (StateCopier copier in copiers) copier.Pass(isLast: true);
+                return TimeSpan.Zero;
+            }
+            // Further passes take what changed during the one before, so that the pause is for the rest alone; they end when they gain little.
+            long last = long.MaxValue;
+            for (int pass = 0; pass < MostPasses; pass++)
+            {
+                long start = Environment.TickCount64;
+                foreach (StateCopier copier in copiers) copier.Pass(isLast: false);
+                long took = Environment.TickCount64 - start;
+                if (pass > 0 && (took < ShortPass || took > last * 3 / 4)) break;
+                last = took;
+            }
+            if (options.Stop)
+            {
+                StopProcesses(plan);
+                foreach (StateCopier copier in copiers) copier.Pass(isLast: true);
+                options.Progress("Copied", "state (consistent: the application was stopped)");
+                return TimeSpan.Zero;
+            }
+            using ProcessPause? pause = ProcessPause.Start(plan.Processes);
+            int files = copiers.Sum(copier => copier.Pass(isLast: true));
+            pause?.Dispose();
+            TimeSpan length = pause?.Length ?? TimeSpan.Zero;
+            options.Progress("Copied", pause is null ? "state (its processes had ended)" : $"state (consistent: service paused {length.TotalSeconds:0.###} s, {files} files changed)");
+            return length;
+        }
+        finally
+        {
+            foreach (StateCopier copier in copiers) copier.Dispose();
+        }
+    }
+
+    private static void StopProcesses(CapturePlan plan)
+    {
+        PausedProcess[] living = [.. plan.Processes.Where(p => ProcessTable.IsAlive(p.Pid, p.StartTicks))];
+        if (living.Length == 0) return;
+        ServiceManifest service = plan.Manifest.Services[0];
+        ProcessCalls.Signal(living[0].Pid, service.StopSignal);
+        long start = Environment.TickCount64, patience = service.StopTimeout == 0 ? 90_000 : service.StopTimeout;
+        while (living.Any(p => ProcessTable.IsAlive(p.Pid, p.StartTicks)))
+        {
+            if (Environment.TickCount64 - start > patience) throw new CapsuleException(Problems.CannotPause(living[0].Pid, $"it did not stop within {patience / 1000} s of {Signals.Name(service.StopSignal)}"));
+            Thread.Sleep(10);
+        }
+    }
+
+    /// <summary>Another capture may have made the same content meanwhile; then that is as good as ours.</summary>
+    private static void TryRename(string from, string to)
+    {
+        try { FileCalls.Rename(null, from, null, to); }
+        catch (SyscallException e) when (e.Errno is Errno.ENOTEMPTY or Errno.EEXIST) { SmallFiles.RemoveTree(from); }
+    }
+}
+
+/// <summary>left-out.jsonl of an image: what was met and not taken, one JSON object a line.</summary>
+public static class LeftOutFile
+{
+    /// <summary>The file's bytes.</summary>
+    public static byte[] Write(IEnumerable<LeftOutPath> paths)
+    {
+        using var lines = new MemoryStream();
+        foreach (LeftOutPath left in paths.OrderBy(l => l.Path))
+            lines.Write(JsonWriting.Document(w =>
+            {
+                w.Text("path", left.Path.ToString());
+                w.Text("why", left.Why);
+            }, indented: false));
+        return lines.ToArray();
+    }
+
+    /// <summary>Why a path was left out; null when the file does not say.</summary>
+    /// <exception cref="FormatException">A line is none of ours.</exception>
+    public static string? Find(ReadOnlyMemory<byte> file, GuestPath path)
+    {
+        byte[] picture = Encoding.UTF8.GetBytes(path.ToString());
+        foreach (ReadOnlyMemory<byte> line in Core.Formats.ByteLines.Of(file))
+        {
+            if (line.Span.IndexOf(picture) < 0) continue;
+            using var document = ManifestJson.Parse(line);
+            if (document.RootElement.RequiredText("path") == path.ToString()) return document.RootElement.RequiredText("why");
+        }
+        return null;
+    }
+}

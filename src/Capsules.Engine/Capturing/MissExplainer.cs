@@ -1,0 +1,68 @@
+using Capsules.Core.Capture;
+using Capsules.Core.Facts;
+using Capsules.Core.Model;
+using Capsules.Core.Problems;
+using Capsules.Engine.Scanning;
+using Capsules.Engine.Store;
+using Capsules.Linux;
+
+namespace Capsules.Engine.Capturing;
+
+/// <summary>Why a path is not in a capsule.</summary>
+/// <param name="Path">The path.</param>
+/// <param name="IsThere">It is in the capsule after all.</param>
+/// <param name="AtSource">Whether the source has it; null when the source cannot be looked at any more.</param>
+/// <param name="Why">The reason.</param>
+/// <param name="Owner">The package that owns it at the source.</param>
+/// <param name="Fix">The command that takes it in; null when nothing does.</param>
+public sealed record Miss(GuestPath Path, bool IsThere, bool? AtSource, string Why, string? Owner, string? Fix);
+
+/// <summary>Explains paths that a capsule does not have: from what its capture left out, and from its source while that is there.</summary>
+public static class MissExplainer
+{
+    /// <summary>Explains one path of a capsule.</summary>
+    /// <exception cref="CapsuleException">The capsule or its image is broken.</exception>
+    public static Miss Explain(CapsuleRecord capsule, StoreLayout layout, GuestPath path)
+    {
+        string image = layout.Image(capsule.Image);
+        CapturePlan? plan = null;
+        string? leftOut = null;
+        try
+        {
+            if (SmallFiles.TryRead(image + "/plan.json") is { } bytes) plan = CapturePlanJson.Read(bytes);
+            if (SmallFiles.TryRead(image + "/left-out.jsonl") is { } lines) leftOut = LeftOutFile.Find(lines, path);
+        }
+        catch (FormatException e) { throw new CapsuleException(Problems.BadFile(image, e.Message), e); }
+        if (plan?.Why(path) is { } chain) return new(path, true, null, string.Join(" ← ", chain), null, null);
+
+        string adopt = $"capsule adopt {plan?.Application ?? capsule.Name.ToString()} {Words(capsule.Source)}--add {path} --name {capsule.Name}-2";
+        if (leftOut is not null) return new(path, false, true, leftOut, null, adopt);
+        if (capsule.Source is null || TryOpen(capsule.Source) is not { } source) return new(path, false, null, "its capture did not meet it, and the source is not there to look", null, null);
+        using (source)
+        {
+            if (source.Look(path) is not { } entry) return new(path, false, false, "the source does not have it either", null, null);
+            var troubles = new List<string>();
+            var facts = new HostFacts { Source = SourceReference.Parse(capsule.Source), Packages = PackageReader.Read(source, troubles), Diversions = PackageReader.ReadDiversions(source, troubles) };
+            var resolver = new TreeResolver(source);
+            string? owner = resolver.ResolveParent(path) is { } place ? new PackageIndex(facts, resolver).OwnerOf(place.Path)?.Name : null;
+            string what = entry.IsDirectory ? "the directory" : "the file";
+            return new(path, false, true, owner is null ? $"{what} is of no package, and nothing that was found needs it" : $"{what} is of package {owner}, which the application does not depend on", owner,
+                entry.IsDirectory && CaptureTables.StateParents.Any(path.IsWithin) ? $"{adopt.Replace("--add", "--state", StringComparison.Ordinal)}" : adopt);
+        }
+    }
+
+    private static RootTree? TryOpen(string source)
+    {
+        try
+        {
+            SourceReference reference = SourceReference.Parse(source);
+            return new(reference.Kind == SourceKind.PidNamespace ? $"/proc/{reference.Place}/root" : reference.Place);
+        }
+        catch (Exception e) when (e is FormatException or SyscallException)
+        {
+            return null; // a record of another version, or a source that is gone: both mean that nobody can look
+        }
+    }
+
+    private static string Words(string? source) => source is null or "live" ? "" : source.StartsWith("root:", StringComparison.Ordinal) ? $"--root {source[5..]} " : $"--pid-ns {source[7..]} ";
+}

@@ -1,0 +1,65 @@
+using System.Collections.Immutable;
+using System.Text;
+using Capsules.Core.Facts;
+using Capsules.Core.Formats.Dpkg;
+using Capsules.Core.Model;
+
+namespace Capsules.Engine.Scanning;
+
+/// <summary>Reads the package database of a tree: dpkg's, from its own files.</summary>
+internal static class PackageReader
+{
+    private static readonly GuestPath Database = GuestPath.Parse("/var/lib/dpkg");
+
+    /// <summary>Installed packages with their files; none when there is no database.</summary>
+    public static ImmutableArray<PackageFact> Read(ISourceTree tree, List<string> troubles)
+    {
+        if (tree.Read(Database.Child("status"), 256 << 20) is not { } status) return [];
+        ImmutableArray<DpkgPackage> packages;
+        try { packages = DpkgStatus.Parse(status); }
+        catch (FormatException e)
+        {
+            troubles.Add($"the package database cannot be read: {e.Message}");
+            return [];
+        }
+        GuestPath info = Database.Child("info");
+        var lists = new Dictionary<string, GuestPath>(StringComparer.Ordinal);
+        foreach (FileFact entry in tree.List(info))
+            if (Encoding.UTF8.GetString(entry.Path.Name) is var name && name.EndsWith(".list", StringComparison.Ordinal)) lists[name] = entry.Path;
+        var facts = ImmutableArray.CreateBuilder<PackageFact>();
+        foreach (DpkgPackage package in packages)
+        {
+            if (!package.IsPresent) continue;
+            GuestPath? list = lists.TryGetValue($"{package.Name}:{package.Architecture}.list", out GuestPath qualified) ? qualified
+                : lists.TryGetValue($"{package.Name}.list", out GuestPath plain) ? plain : null;
+            if (list is null) troubles.Add($"package {package.Name}: its file list is missing");
+            facts.Add(new(package, list is { } path && tree.Read(path, 64 << 20) is { } text ? DpkgFiles.List(text) : []));
+        }
+        return facts.ToImmutable();
+    }
+
+    /// <summary>Alternatives.</summary>
+    public static ImmutableArray<DpkgAlternative> ReadAlternatives(ISourceTree tree)
+    {
+        var alternatives = ImmutableArray.CreateBuilder<DpkgAlternative>();
+        foreach (FileFact entry in tree.List(Database.Child("alternatives")))
+        {
+            if (tree.Read(entry.Path, 1 << 20) is not { } text) continue;
+            try { alternatives.Add(DpkgFiles.Alternative(Encoding.UTF8.GetString(entry.Path.Name), text)); }
+            catch (FormatException) { } // a broken group is no group; its links are still found by following them
+        }
+        return alternatives.ToImmutable();
+    }
+
+    /// <summary>Diversions.</summary>
+    public static ImmutableArray<DpkgDiversion> ReadDiversions(ISourceTree tree, List<string> troubles)
+    {
+        if (tree.Read(Database.Child("diversions")) is not { } text) return [];
+        try { return DpkgFiles.Diversions(text); }
+        catch (FormatException e)
+        {
+            troubles.Add(e.Message);
+            return [];
+        }
+    }
+}

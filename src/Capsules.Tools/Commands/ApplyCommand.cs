@@ -1,0 +1,26 @@
+using Capsules.Core.Capture;
+using Capsules.Core.Problems;
+using Capsules.Engine.Capturing;
+using Capsules.Engine.Scanning;
+using Capsules.Engine.Store;
+using Capsules.Linux;
+using Capsules.Linux.Files;
+
+namespace Capsules.Tools.Commands;
+
+/// <summary>`capsule apply`: carries out a plan that was saved by `adopt --plan --json`, exactly.</summary>
+public static class ApplyCommand
+{
+    /// <summary>Runs it; the exit code.</summary>
+    public static int Run(string file, StoreLayout layout, CommandOutput output, TimeProvider clock)
+    {
+        CapturePlan plan;
+        try { plan = CapturePlanJson.Read(FileCalls.ReadAll(file, 1 << 30)); }
+        catch (SyscallException e) { throw new CapsuleException(Problems.BadFile(file, e.Message), e); }
+        catch (FormatException e) { throw new CapsuleException(Problems.BadFile(file, e.Message), e); }
+        CaptureRunner.CheckName(plan, layout);
+        using ScannedSource source = Scanner.Read(plan.Source);
+        AdoptCommand.Apply(plan, source, layout, stop: false, output, clock);
+        return 0;
+    }
+}
