@@ -142,6 +142,8 @@ public sealed class ReaderTests
         ["dpkg md5sums"] = b => DpkgFiles.Md5Sums(b),
         ["dpkg diversions"] = b => DpkgFiles.Diversions(b),
         ["dpkg alternative"] = b => DpkgFiles.Alternative("x", b),
+        ["sqlite"] = b => Core.Formats.Rpm.RpmDatabase.Parse(b),
+        ["rpm header"] = b => Core.Formats.Rpm.RpmDatabase.Header(b),
         ["elf"] = b => ElfFile.Parse(b),
         ["shared object names"] = b => ElfFile.SharedObjectNames(b),
         ["ld.so.cache"] = b => LinkerCache.Parse(b),
@@ -192,6 +194,8 @@ public sealed class ReaderTests
     {
         "elf" or "shared object names" => SmallElf.Bytes,
         "ld.so.cache" => SmallElf.Cache,
+        "sqlite" => RpmTests.Database,
+        "rpm header" => RpmTests.Header,
         "tcp" => Bytes(SocketLine),
         "process stat" => Bytes("12 (a) b) S 1 12 12 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 98765 1 1"),
         "process status" => Bytes("Name:\tx\nState:\tS (sleeping)\nTgid:\t5\nPPid:\t1\nUid:\t0\t0\t0\t0\nVmRSS:\t 12 kB\nNSpid:\t5\t1\nUmask:\t0022\n"),
