@@ -1,1 +1,50 @@
-Console.WriteLine("capsule-tools 0.1.0");
+using Capsules.Core.CommandLine;
+using Capsules.Core.Facts;
+using Capsules.Core.Problems;
+using Capsules.Engine.Doors;
+using Capsules.Engine.Images;
+using Capsules.Engine.Store;
+using Capsules.Tools.Commands;
+
+// The other program behind the word `capsule`: it knows the verbs that may start slower. `capsule` hands them over by execve.
+var output = new CommandOutput(Console.Out, Console.Error, !Console.IsOutputRedirected, Console.IsInputRedirected ? null : question =>
+{
+    Console.Error.Write(question + " [y/N] ");
+    return Console.In.ReadLine()?.Trim() is "y" or "Y" or "yes";
+});
+return Failures.Guard(args, () =>
+{
+    if (args.Length == 0 || args[0] is "-h" or "--help") return Print(HelpText.Overview());
+    ParsedCommand command = CommandLineParser.Parse(args);
+    Colour.Choose(command);
+    if (command.Has("--help")) return Print(HelpText.Of(command.Verb));
+    Rights.Check(command);
+    StoreLayout layout = StoreLayout.Default();
+    SourceReference Source() => command.Value("--root") is { } root ? SourceReference.OfRoot(Path.GetFullPath(root))
+        : command.Value("--pid-ns") is not { } pid ? SourceReference.Live
+        : int.TryParse(pid, out int number) ? SourceReference.OfPidNamespace(number) : throw new CapsuleException(Problems.BadValue("process", pid, "a pid"));
+    return command.Verb.Name switch
+    {
+        "scan" => ScanCommand.Run(new(Source(), command.Has("--json")), output),
+        "adopt" => AdoptCommand.Run(new()
+        {
+            Source = Source(), Targets = command.Arguments, Name = command.Value("--name"), Stack = command.Value("--stack"), Plan = command.Has("--plan"), Json = command.Has("--json"),
+            Why = command.Value("--why"), Stop = command.Has("--stop"), Yes = command.Has("--yes"), State = command.Values("--state"), Leave = command.Values("--leave"), Add = command.Values("--add"),
+        }, layout, output, TimeProvider.System),
+        "apply" => ApplyCommand.Run(command.Arguments[0], layout, output, TimeProvider.System),
+        "misses" => MissesCommand.Run(command.Arguments[0], command.Arguments[1], command.Has("--json"), layout, output),
+        "images" => ImagesCommand.Run(new(command.Has("--quiet"), command.Has("--json")), new CapsuleStore(layout), output),
+        "export" => ExportCommand.Run(new(command.Arguments[0], command.Value("--format"), command.Value("--output"), new ExportOptions(command.Has("--with-state"), command.Has("--with-secrets"))),
+            new CapsuleStore(layout), output, Console.OpenStandardOutput),
+        "import" => ImportCommand.Run(command.Arguments[0], command.Value("--name"), new CapsuleStore(layout), output, TimeProvider.System),
+        "explain" => ExplainCommand.Run(command.Arguments[0], output),
+        "completion" => command.Arguments[0] == "bash" ? Print(HelpText.BashCompletion()) : throw new CapsuleException(Problems.BadValue("shell with a completion script", command.Arguments[0], "there is one for bash")),
+        _ => throw new CapsuleException(Problems.UnknownVerb(command.Verb.Name)),
+    };
+});
+
+int Print(string text)
+{
+    output.Data.Write(text);
+    return 0;
+}
