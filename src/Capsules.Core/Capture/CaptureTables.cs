@@ -8,7 +8,8 @@ public static class CaptureTables
 {
     /// <summary>Packages that every capsule gets when the source has them: the C library, time zones, certificates, names. Captures by tracing miss these.</summary>
     public static ImmutableArray<string> AlwaysPackages { get; } =
-        ["base-files", "libc6", "libc-bin", "libc-gconv-modules-extra", "dash", "netbase", "tzdata", "tzdata-legacy", "ca-certificates", "locales", "media-types", "mime-support", "ncurses-base", "libnss-systemd", "libnss-myhostname", "libnss-resolve", "libnss-ldapd", "libnss-sss", "libnss-mdns"];
+        ["base-files", "libc6", "libc-bin", "libc-gconv-modules-extra", "dash", "netbase", "tzdata", "tzdata-legacy", "ca-certificates", "locales", "media-types", "mime-support", "ncurses-base", "libnss-systemd", "libnss-myhostname", "libnss-resolve", "libnss-ldapd", "libnss-sss", "libnss-mdns",
+            "filesystem", "setup", "glibc", "glibc-common", "glibc-gconv-extra", "glibc-minimal-langpack", "bash", "nss-altfiles"];
 
     /// <summary>Packages that are needed to install and configure, not to run.</summary>
     public static ImmutableHashSet<string> InstallationOnly { get; } =
@@ -61,6 +62,9 @@ public static class CaptureTables
         ("ruby", Paths("/usr/local/lib/site_ruby", "/var/lib/gems")), ("nodejs", Paths("/usr/local/lib/node_modules", "/usr/lib/node_modules")), ("lua", Paths("/usr/local/share/lua", "/usr/local/lib/lua")),
         ("tcl", []), ("openjdk", []), ("guile", []),
     ];
+
+    /// <summary>What dpkg marks as essential, where rpm marks nothing: commands that scripts use.</summary>
+    public static ImmutableArray<string> ShellPackages { get; } = ["bash", "coreutils", "coreutils-single", "coreutils-common", "findutils", "gawk", "grep", "gzip", "sed", "tar", "util-linux", "util-linux-core", "hostname", "which"];
 
     /// <summary>What comes along when a program asks PAM: its stack is generated and owned by no package.</summary>
     public static ImmutableArray<string> PamPackages { get; } = ["libpam-runtime", "libpam-modules", "libpam-modules-bin"];

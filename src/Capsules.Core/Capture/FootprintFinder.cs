@@ -218,7 +218,7 @@ public sealed partial class FootprintFinder
         if (_application.Known?.RunsContent == true) _needsShell = true;
         if (!_needsShell) return;
         foreach (PackageFact package in _view.Packages.All)
-            if (package.Package.Essential && !CaptureTables.InstallationOnly.Contains(package.Name))
+            if ((package.Package.Essential || !_view.Packages.All.Any(p => p.Package.Essential) && CaptureTables.ShellPackages.Contains(package.Name)) && !CaptureTables.InstallationOnly.Contains(package.Name))
                 _closure.Add(package, $"{package.Name} is essential: the application runs scripts or starts a shell");
         if (_view.Packages.Find("procps") is { } procps) _closure.Add(procps, "procps: scripts use ps and kill");
     }

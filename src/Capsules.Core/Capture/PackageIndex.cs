@@ -8,6 +8,7 @@ namespace Capsules.Core.Capture;
 public sealed class PackageIndex
 {
     private readonly Dictionary<GuestPath, List<PackageFact>> _owners = [];
+    private readonly TreeResolver _resolver;
     private readonly Dictionary<string, PackageFact> _byName = new(StringComparer.Ordinal);
     private readonly Dictionary<string, List<PackageFact>> _providers = new(StringComparer.Ordinal);
     private readonly Dictionary<string, ImmutableArray<GuestPath>> _files = new(StringComparer.Ordinal);
@@ -15,6 +16,7 @@ public sealed class PackageIndex
     /// <summary>Reads the packages of the facts.</summary>
     public PackageIndex(HostFacts facts, TreeResolver resolver)
     {
+        _resolver = resolver;
         var diverted = facts.Diversions.ToLookup(d => d.From);
         foreach (PackageFact package in facts.Packages)
         {
@@ -50,8 +52,10 @@ public sealed class PackageIndex
     /// <summary>An installed package by name.</summary>
     public PackageFact? Find(string name) => _byName.GetValueOrDefault(name);
 
-    /// <summary>Installed packages that a dependency on a name can mean: it itself, or those that provide it.</summary>
-    public IEnumerable<PackageFact> Satisfying(string name) => _byName.TryGetValue(name, out PackageFact? package) ? [package] : _providers.TryGetValue(name, out List<PackageFact>? list) ? list : [];
+    /// <summary>Installed packages that a dependency on a name can mean: it itself, those that provide it, or (rpm) the owner of a path.</summary>
+    public IEnumerable<PackageFact> Satisfying(string name) =>
+        name.StartsWith('/') && _resolver.ResolveParent(GuestPath.Normalize(System.Text.Encoding.UTF8.GetBytes(name))) is { } place ? OwnersOf(place.Path)
+        : _byName.TryGetValue(name, out PackageFact? package) ? [package] : _providers.TryGetValue(name, out List<PackageFact>? list) ? list : [];
 
     /// <summary>A package's paths in the tree.</summary>
     public ImmutableArray<GuestPath> FilesOf(PackageFact package) => _files[package.Name];

@@ -149,6 +149,7 @@ public sealed record ScanReport(SourceReference Source, string System, string Ho
     {
         if (view.Packages.OwnerOf(path) is not { } owner || owner.Package.Conffiles.FirstOrDefault(c => c.Path == path) is not { } conffile) return null;
         if (view.Resolver.Tree.Read(path) is not { } content) return null;
+        if (conffile.Md5.Length == 64) return Convert.ToHexStringLower(SHA256.HashData(content.Span)) != conffile.Md5; // rpm's
 #pragma warning disable CA5351 // dpkg's database has MD5; it is compared, not trusted
         return Convert.ToHexStringLower(MD5.HashData(content.Span)) != conffile.Md5;
 #pragma warning restore CA5351

@@ -44,7 +44,7 @@ public static class CommandLineParser
         for (int i = taken; i < words.Length; i++)
         {
             string word = words[i];
-            if (word == "--" || (verb.CommandAfter == arguments.Count && (word.Length < 2 || word[0] != '-' || arguments.Count > 0)))
+            if (word == "--" || (verb.CommandAfter == arguments.Count && (word.Length < 2 || word[0] != '-')))
             {
                 ReadOnlySpan<string> rest = words[(word == "--" ? i + 1 : i)..];
                 if (verb.CommandAfter is int after)

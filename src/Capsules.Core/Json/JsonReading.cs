@@ -20,7 +20,7 @@ public static class JsonReading
     public static string? Text(this JsonElement element, string name) => Member(element, name) switch
     {
         null => null,
-        { ValueKind: JsonValueKind.String } value => value.GetString(),
+        { ValueKind: JsonValueKind.String } value => AsText(value, name),
         _ => throw new FormatException($"`{name}` must be a string"),
     };
 
@@ -85,8 +85,12 @@ public static class JsonReading
     };
 
     /// <summary>An element of an array as text.</summary>
-    public static string AsText(JsonElement item, string name) =>
-        item.ValueKind == JsonValueKind.String ? item.GetString()! : throw new FormatException($"`{name}` must hold strings");
+    public static string AsText(JsonElement item, string name)
+    {
+        if (item.ValueKind != JsonValueKind.String) throw new FormatException($"`{name}` must hold strings");
+        try { return item.GetString()!; }
+        catch (InvalidOperationException e) { throw new FormatException($"`{name}` is no text: half of a surrogate pair", e); }
+    }
 
     /// <summary>One of an enum's names, written as the format writes them: lower case, with dashes.</summary>
     public static T? Choice<T>(this JsonElement element, string name) where T : struct, Enum

@@ -59,6 +59,7 @@ public static class LaunchPlanner
     public static LaunchPlan PlanEnter(ProcessSpec process, LaunchRequest request, (int Entry, int Generation)? service)
     {
         var tail = ImmutableArray.CreateBuilder<TailStep>();
+        AdjustOomScore(tail, process, request);
         if (request.Cgroups) tail.Add(new TailStep.EnterCgroups());
         NamespaceKind[] kinds = [.. request.Spec.Namespaces.Select(n => n.Kind).Append(NamespaceKind.Mount).Distinct().Order()];
         tail.Add(new TailStep.JoinProcess([.. kinds]));
@@ -72,6 +73,7 @@ public static class LaunchPlanner
     private static void Enter(ImmutableArray<TailStep>.Builder tail, LaunchRequest request)
     {
         RuntimeSpec spec = request.Spec;
+        AdjustOomScore(tail, request.End == LaunchEnd.Supervise ? null : spec.Process, request);
         if (request.Cgroups) tail.Add(new TailStep.EnterCgroups());
         NamespaceSpec? user = spec.Namespaces.FirstOrDefault(n => n.Kind == NamespaceKind.User);
         if (user?.Path is { } held) tail.Add(new TailStep.Join(NamespaceKind.User, held));
@@ -91,7 +93,6 @@ public static class LaunchPlanner
     {
         yield return new TailStep.TakeStreams(process.Terminal, process.Uid);
         foreach (ResourceLimit limit in process.Limits) yield return Clamp(limit, request);
-        if (process.OomScoreAdjust is int score) yield return new TailStep.OomScore(score);
         if (process.Nice is int nice) yield return new TailStep.NiceLevel(nice);
         CapabilitySets capabilities = process.Capabilities ?? CapabilitySets.Of([]);
         yield return new TailStep.BoundCapabilities(capabilities.Bounding);
@@ -107,6 +108,15 @@ public static class LaunchPlanner
         yield return new TailStep.Execute(Candidates(process), process.Arguments, process.Environment);
     }
 
+    /// <summary>
+    /// First of all, as the host's root: a process that has changed its ids owns its files in /proc no more, and must not be made to. What is
+    /// started takes the score over. Without the right to lower it the step is left out, and named by <see cref="Clamped"/>.
+    /// </summary>
+    private static void AdjustOomScore(ImmutableArray<TailStep>.Builder tail, ProcessSpec? process, LaunchRequest request)
+    {
+        if (process?.OomScoreAdjust is int score && (score >= 0 || request.MayRaiseLimits)) tail.Add(new TailStep.OomScore(score));
+    }
+
     private static TailStep.Limit Clamp(ResourceLimit limit, LaunchRequest request)
     {
         if (request.MayRaiseLimits || !request.HostHardLimits.TryGetValue(limit.Name, out ulong most)) return new(limit.Name, limit.Soft, limit.Hard);
@@ -115,7 +125,8 @@ public static class LaunchPlanner
 
     /// <summary>The limits that had to be clamped, for a warning.</summary>
     public static IEnumerable<string> Clamped(ProcessSpec process, LaunchRequest request) =>
-        process.Limits.Where(l => Clamp(l, request) is var c && (c.Hard != l.Hard || c.Soft != l.Soft)).Select(l => l.Name);
+        process.Limits.Where(l => Clamp(l, request) is var c && (c.Hard != l.Hard || c.Soft != l.Soft)).Select(l => l.Name)
+            .Concat(process.OomScoreAdjust < 0 && !request.MayRaiseLimits ? ["the OOM score"] : []);
 
     /// <summary>PATH is searched by the plan: one execve for each directory.</summary>
     private static ImmutableArray<string> Candidates(ProcessSpec process)

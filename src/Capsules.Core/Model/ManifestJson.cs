@@ -139,6 +139,7 @@ public static class ManifestJson
     /// <exception cref="FormatException">It is not JSON.</exception>
     public static JsonDocument Parse(ReadOnlyMemory<byte> bytes)
     {
+        if (!System.Text.Unicode.Utf8.IsValid(bytes.Span)) throw new FormatException("not JSON: it is not UTF-8");
         try { return JsonDocument.Parse(bytes, new JsonDocumentOptions { MaxDepth = 64 }); }
         catch (JsonException e) { throw new FormatException($"not JSON: line {e.LineNumber + 1}, byte {e.BytePositionInLine + 1}", e); }
     }

@@ -71,6 +71,7 @@ public static class CaptureRunner
         FileCalls.ChangeMode(null, capsule + "/secrets", 0x1ED);
         var skipped = ImmutableArray.CreateBuilder<GuestPath>();
         var layers = ImmutableArray.CreateBuilder<Digest>();
+        var finished = new List<(string From, string To)>(); // get their final names at the end, so that a failure before leaves nothing
 
         long bytes = plan.Paths.Sum(p => p.Size);
         options.Progress("Reading", $"{manifest.Source?.HostName}: {plan.Paths.Length} paths, {bytes / 1_000_000.0:0.#} MB");
@@ -80,8 +81,8 @@ public static class CaptureRunner
             FileCalls.MakeDirectory(null, tree, 0x1ED);
             CopyPaths(plan, source, kind, tree, skipped);
             Digest digest = TreeArchive.DigestOf(tree);
-            if (FileCalls.TryStat(null, layout.Layer(digest)) is null) TryRename(tree, layout.Layer(digest));
             layers.Add(digest);
+            finished.Add((tree, layout.Layer(digest)));
         }
         CopyPaths(plan, source, PathKind.Secret, capsule + "/secrets", skipped);
         TimeSpan pause = CopyState(plan, source, capsule, options);
@@ -100,7 +101,9 @@ public static class CaptureRunner
         }.ToJson(), durable: false);
 
         using (Descriptor store = FileCalls.Open(work, OpenFlags.ReadOnly | OpenFlags.Directory)) FileContent.SyncFileSystem(store);
-        if (FileCalls.TryStat(null, layout.Image(image)) is null) TryRename(imagePlace, layout.Image(image));
+        finished.Add((imagePlace, layout.Image(image)));
+        foreach (var (from, to) in finished)
+            if (FileCalls.TryStat(null, to) is null) TryRename(from, to);
         try { FileCalls.Rename(null, capsule, null, layout.Capsule(manifest.Name)); }
         catch (SyscallException e) when (e.Errno is Errno.ENOTEMPTY or Errno.EEXIST) { throw new CapsuleException(Problems.NameTaken(manifest.Name.ToString()), e); }
         SmallFiles.RemoveTree(work);

@@ -176,7 +176,9 @@ public sealed class CapsuleRunner(CapsuleStore store)
         if (FileCalls.TryStat(null, run) is not null)
         {
             while (MountCalls.Detach(run + "/peer")) { }
-            Linux.Cgroups.Cgroup.At(CapsuleLaunch.CgroupOf(_layout, name), CapsuleLaunch.Controllers, Linux.Cgroups.CgroupHierarchies.Read()).RemoveWithPatience();
+            var group = Linux.Cgroups.Cgroup.At(CapsuleLaunch.CgroupOf(_layout, name), CapsuleLaunch.Controllers, Linux.Cgroups.CgroupHierarchies.Read());
+            group.Kill(); // a PID 1 whose starter was killed before it could write down its number is found by its group
+            group.RemoveWithPatience();
             SmallFiles.RemoveTree(run);
         }
         if (store.Find(name) is { } capsule) DownIfEmpty(capsule.Stack);

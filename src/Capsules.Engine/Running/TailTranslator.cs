@@ -19,6 +19,7 @@ internal sealed class TailTranslator(TailPlan tail, LaunchChannels channels, Wor
     /// <summary>Adds every step.</summary>
     public void Translate(IEnumerable<TailStep> steps)
     {
+        if (world is not null) tail.GoToRoot(world.RootDirectory);
         foreach (TailStep step in steps) Add(step);
     }
 
@@ -36,7 +37,7 @@ internal sealed class TailTranslator(TailPlan tail, LaunchChannels channels, Wor
             case TailStep.NewService service: tail.CloneForInit(channels.Board!, service.BoardEntry, service.Generation); break;
             case TailStep.WaitForMaps: tail.WaitForByte("wait for the id maps", mapsWritten!); break;
             case TailStep.NewSession: tail.Call("setsid", SyscallNumber.Setsid); break;
-            case TailStep.SwitchRoot change: tail.SwitchRoot(world!.RootDirectory, change.BindFirst); break;
+            case TailStep.SwitchRoot change: tail.SwitchRoot(change.BindFirst); break;
             case TailStep.OpenFileSystem open: _fileSystems[open.Number] = tail.NewMount(open.Type, (MountAttributes)(int)open.Flags, [.. open.Data]); break;
             case TailStep.AttachFileSystem attach: tail.Attach(_fileSystems[attach.Number], attach.Target.ToNative()); break;
             case TailStep.AttachPrepared attach: tail.Attach(world!.Prepared[attach.Number], attach.Target.ToNative()); break;

@@ -2,11 +2,12 @@ using System.Collections.Immutable;
 using System.Text;
 using Capsules.Core.Facts;
 using Capsules.Core.Formats.Dpkg;
+using Capsules.Core.Formats.Rpm;
 using Capsules.Core.Model;
 
 namespace Capsules.Engine.Scanning;
 
-/// <summary>Reads the package database of a tree: dpkg's, from its own files.</summary>
+/// <summary>Reads the package database of a tree, dpkg's or rpm's, from its own files.</summary>
 internal static class PackageReader
 {
     private static readonly GuestPath Database = GuestPath.Parse("/var/lib/dpkg");
@@ -14,7 +15,7 @@ internal static class PackageReader
     /// <summary>Installed packages with their files; none when there is no database.</summary>
     public static ImmutableArray<PackageFact> Read(ISourceTree tree, List<string> troubles)
     {
-        if (tree.Read(Database.Child("status"), 256 << 20) is not { } status) return [];
+        if (tree.Read(Database.Child("status"), 256 << 20) is not { Length: > 0 } status) return ReadRpm(tree, troubles);
         ImmutableArray<DpkgPackage> packages;
         try { packages = DpkgStatus.Parse(status); }
         catch (FormatException e)
@@ -36,6 +37,17 @@ internal static class PackageReader
             facts.Add(new(package, list is { } path && tree.Read(path, 64 << 20) is { } text ? DpkgFiles.List(text) : []));
         }
         return facts.ToImmutable();
+    }
+
+    private static ImmutableArray<PackageFact> ReadRpm(ISourceTree tree, List<string> troubles)
+    {
+        foreach (string place in (string[])["/usr/lib/sysimage/rpm/rpmdb.sqlite", "/var/lib/rpm/rpmdb.sqlite"])
+        {
+            if (tree.Read(GuestPath.Parse(place), 1 << 30) is not { } database) continue;
+            try { return RpmDatabase.Parse(database); }
+            catch (FormatException e) { troubles.Add($"the package database {place} cannot be read: {e.Message}"); }
+        }
+        return [];
     }
 
     /// <summary>Alternatives.</summary>

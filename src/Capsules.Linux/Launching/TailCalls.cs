@@ -134,15 +134,26 @@ public static class TailCalls
         plan.Call($"attach {target}", SyscallNumber.MoveMount, plan.Pass(mount), "", Native.CurrentDirectory, target, fromEmptyPath);
     }
 
-    /// <summary>pivot_root(2) into a directory that is a mount, and no way back.</summary>
+    /// <summary>
+    /// chdir(2) to the new root, while the launcher still is the host's root: whoever becomes root of a user namespace afterwards may not
+    /// be allowed to walk there. A new mount namespace takes the working directory along.
+    /// </summary>
+    public static void GoToRoot(this TailPlan plan, string root) => plan.Call($"chdir {root}", SyscallNumber.Chdir, root);
+
+    /// <summary>pivot_root(2) into the working directory, which is a mount, and no way back.</summary>
     /// <param name="plan">The plan.</param>
-    /// <param name="root">The new root, as the world sees it.</param>
-    /// <param name="bindFirst">Mounts copied into another user namespace are locked and cannot become the root; a recursive bind of one can.</param>
-    public static void SwitchRoot(this TailPlan plan, string root, bool bindFirst)
+    /// <param name="bindFirst">Mounts copied into another user namespace are locked and cannot become the root; a recursive copy of one on top of it can.</param>
+    public static void SwitchRoot(this TailPlan plan, bool bindFirst)
     {
-        const int detach = 2;
-        if (bindFirst) plan.Call("bind the root onto itself", SyscallNumber.Mount, root, root, 0, Bind | Recursive, 0);
-        plan.Call($"chdir {root}", SyscallNumber.Chdir, root);
+        const int clone = 1, recursiveTree = 0x8000, emptyPath = 0x1000, fromEmptyPath = 4, detach = 2;
+        if (bindFirst)
+        {
+            Slot copy = plan.NewSlot();
+            plan.Call("copy the root", SyscallNumber.OpenTree, Native.CurrentDirectory, "", clone | CloseOnExec | recursiveTree | emptyPath).SaveIn(copy);
+            plan.Call("put the copy onto the root", SyscallNumber.MoveMount, copy, "", Native.CurrentDirectory, ".", fromEmptyPath);
+            plan.Call("go to the copy", SyscallNumber.Fchdir, copy);
+            plan.Call("close the copy", SyscallNumber.Close, copy);
+        }
         plan.Call("pivot_root", SyscallNumber.PivotRoot, ".", ".");
         plan.Call("detach the host's root", SyscallNumber.Umount2, ".", detach);
         plan.Call("chdir /", SyscallNumber.Chdir, "/");

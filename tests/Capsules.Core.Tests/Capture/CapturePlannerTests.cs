@@ -1,0 +1,194 @@
+using System.Collections.Immutable;
+using System.Net;
+using Capsules.Core.Capture;
+using Capsules.Core.Facts;
+using Capsules.Core.Formats.Accounts;
+using Capsules.Core.Formats.Dpkg;
+using Capsules.Core.Formats.Systemd;
+using Capsules.Core.Model;
+using Capsules.Core.Problems;
+using Capsules.Core.Tests.Formats;
+using Shouldly;
+using Xunit;
+
+namespace Capsules.Core.Tests.Capture;
+
+public sealed class CapturePlannerTests
+{
+    private const string Key = "-----BEGIN RSA PRIVATE KEY-----\nx\n-----END RSA PRIVATE KEY-----\n";
+
+    /// <summary>A small server: a packaged daemon with a plug-in, and one in /opt that no package owns.</summary>
+    private static MemoryTree Tree => new MemoryTree()
+        .Link("/lib", "usr/lib").Link("/bin", "usr/bin").Link("/lib64", "usr/lib").Link("/var/run", "/run").Directory("/run").Directory("/tmp")
+        .File("/usr/lib/ld.so", SmallElf.Make(null, [])).File("/usr/lib/libc.so.6", SmallElf.Make(null, [])).File("/usr/lib/libssl.so.3", SmallElf.Make(null, ["libc.so.6"]))
+        .File("/etc/ld.so.cache", SmallElf.MakeCache([("libc.so.6", "/lib/libc.so.6", 0), ("libssl.so.3", "/lib/libssl.so.3", 0)]))
+        .File("/usr/bin/dash", SmallElf.Make("/lib64/ld.so", ["libc.so.6"]), 0x1ED).Link("/usr/bin/sh", "dash")
+        .File("/usr/sbin/httpd9", SmallElf.Make("/lib64/ld.so", ["libssl.so.3", "libc.so.6"]), 0x1ED).File("/usr/lib/httpd9/modules/mod_x.so", SmallElf.Make(null, ["libc.so.6"]))
+        .File("/usr/share/doc/httpd9/README", "read me").File("/usr/share/doc/httpd9/copyright", "free")
+        .File("/etc/httpd9/httpd9.conf", "# path /etc/hostname-of-comment\nuser web;\nroot /srv/site;\nkey /etc/ssl/private/site.key;\nlog /var/log/httpd9/access.log;\npid /var/run/httpd9/pid;\nupstream unix:/run/app/app.sock;\n")
+        .File("/etc/httpd9/sites/own.conf", "include /etc/elsewhere/*.conf\n").File("/etc/elsewhere/more.conf", "").File("/etc/ssl/private/site.key", Key, 0x180)
+        .File("/srv/site/index.html", "hello").Directory("/var/log/httpd9").Directory("/var/lib/other")
+        .File("/lib/systemd/system/httpd9.service", "").File("/etc/passwd", "").File("/etc/shadow", "", 0x180)
+        .File("/opt/acme/bin/billd", SmallElf.Make("/lib64/ld.so", ["libacme.so"], "$ORIGIN/../lib"), 0x1ED).File("/opt/acme/lib/libacme.so", SmallElf.Make(null, ["libc.so.6"]))
+        .File("/opt/acme/etc/bill.ini", "data = /opt/acme/data\n").File("/opt/acme/data/bills", "1", uid: 998).Directory("/opt/acme/data", 998);
+
+    private static HostFacts Facts(bool isRunning = false) => new()
+    {
+        Source = isRunning ? SourceReference.Live : SourceReference.OfRoot("/mnt"),
+        Users = [new("root", 0, 0, "", "/root", ""), new("web", 33, 33, "", "/srv/site", ""), new("acme", 998, 998, "", "/nonexistent", "")],
+        Groups = [new("web", 33, []), new("acme", 998, [])],
+        Packages =
+        [
+            Package("httpd9", ["libc6", "libssl3"], "/usr/sbin/httpd9", "/etc/httpd9", "/etc/httpd9/httpd9.conf", "/lib/systemd/system/httpd9.service", "/usr/share/doc/httpd9/README", "/usr/share/doc/httpd9/copyright", "/usr/lib/httpd9/modules", "/var/log/httpd9"),
+            Package("httpd9-mod-x", ["httpd9"], "/usr/lib/httpd9/modules/mod_x.so"),
+            Package("libc6", [], "/lib/libc.so.6", "/lib/ld.so"), Package("libssl3", ["libc6"], "/lib/libssl.so.3"), Package("dash", ["libc6"], "/bin/dash", "/bin/sh"),
+            Package("other", ["libc6"], "/var/lib/other"),
+        ],
+        Units = [Unit("httpd9.service", "/lib/systemd/system/httpd9.service", "[Service]\nType=forking\nPIDFile=/run/httpd9/pid\nExecStart=/usr/sbin/httpd9 -D\nRestart=on-failure\n"),
+            Unit("acme-bill.service", "/etc/systemd/system/acme-bill.service", "[Service]\nExecStart=/opt/acme/bin/billd -c /opt/acme/etc/bill.ini\nUser=acme\nStateDirectory=nowhere\nLimitNOFILE=1024:4096\n")],
+        Processes = !isRunning ? [] :
+        [
+            new() { Pid = 100, InnerPid = 100, ParentPid = 1, Name = "httpd9", Executable = GuestPath.Parse("/usr/sbin/httpd9"), Arguments = ["httpd9: master"], StartTicks = 5 },
+            new() { Pid = 101, InnerPid = 101, ParentPid = 100, Name = "httpd9", Executable = GuestPath.Parse("/usr/sbin/httpd9"), Uid = 33, StartTicks = 6 },
+            new() { Pid = 200, InnerPid = 200, ParentPid = 1, Name = "billd", Executable = GuestPath.Parse("/opt/acme/bin/billd"), Arguments = ["/opt/acme/bin/billd", "-c", "/opt/acme/etc/bill.ini", "-v"], Uid = 998, Environment = ["PATH=/bin", "INVOCATION_ID=1", "BILL=1"], OpenFiles = [new(GuestPath.Parse("/opt/acme/data/bills"), true)] },
+        ],
+        Listeners = !isRunning ? [] : [new("tcp", new(IPAddress.Any, 80), null, 1, [100, 101]), new("tcp", new(IPAddress.Loopback, 8080), null, 2, [200])],
+    };
+
+    [Fact]
+    public void A_dead_disk_shows_its_enabled_services() => ApplicationFinder.Find(View()).Select(a => a.Name).ShouldBe(["acme-bill", "httpd9"]);
+
+    [Fact]
+    public void Workers_belong_to_their_master()
+    {
+        Application web = ApplicationFinder.Find(View(isRunning: true)).Single(a => a.Name == "httpd9");
+        web.Main!.Pid.ShouldBe(100);
+        web.Processes.Select(p => p.Pid).ShouldBe([100, 101]);
+    }
+
+    [Fact]
+    public void Packages_are_taken_whole_without_documentation()
+    {
+        CapturePlan plan = Plan("httpd9");
+        plan.Paths.Select(p => p.Path.ToString()).ShouldContain("/usr/lib/libssl.so.3");
+        plan.Paths.Select(p => p.Path.ToString()).ShouldContain("/usr/share/doc/httpd9/copyright");
+        plan.Paths.Select(p => p.Path.ToString()).ShouldNotContain("/usr/share/doc/httpd9/README");
+        plan.LeftOut.ShouldContain(new LeftOutPath(GuestPath.Parse("/usr/share/doc/httpd9/README"), "documentation of package httpd9"));
+    }
+
+    [Fact]
+    public void A_plug_in_comes_along_though_nothing_depends_on_it() => Plan("httpd9").Why(GuestPath.Parse("/usr/lib/httpd9/modules/mod_x.so"))!.Value.ShouldContain(r => r.Contains("plugs into it"));
+
+    [Fact]
+    public void Links_of_a_merged_usr_are_taken_and_what_they_lead_to()
+    {
+        CapturePlan plan = Plan("httpd9");
+        plan.Paths.Single(p => p.Path == GuestPath.Parse("/lib")).Entry.ShouldBe(EntryKind.SymbolicLink);
+        plan.Paths.ShouldNotContain(p => p.Path.ToString().StartsWith("/lib/"));
+        plan.Paths.ShouldContain(p => p.Path == GuestPath.Parse("/usr/bin/sh"));
+    }
+
+    [Fact]
+    public void Configuration_leads_to_includes_content_secrets_and_runtime_directories()
+    {
+        CapturePlan plan = Plan("httpd9");
+        plan.Paths.Single(p => p.Path == GuestPath.Parse("/etc/httpd9/sites/own.conf")).Kind.ShouldBe(PathKind.Config);
+        plan.Paths.ShouldContain(p => p.Path == GuestPath.Parse("/etc/elsewhere/more.conf"));
+        plan.Paths.Single(p => p.Path == GuestPath.Parse("/etc/ssl/private/site.key")).Kind.ShouldBe(PathKind.Secret);
+        plan.Manifest.Secrets.ShouldBe([GuestPath.Parse("/etc/shadow"), GuestPath.Parse("/etc/ssl/private/site.key")]);
+        plan.Volumes.Select(v => v.Path.ToString()).ShouldBe(["/srv/site", "/var/log/httpd9"]);
+        plan.Manifest.Services[0].RuntimeDirectories.Select(d => d.Path.ToString()).ShouldBe(["/run/app", "/run/httpd9"]);
+    }
+
+    [Fact]
+    public void What_nobody_needs_stays_away() => Plan("httpd9").Paths.ShouldNotContain(p => p.Path.IsWithin(GuestPath.Parse("/opt/acme")) || p.Path.IsWithin(GuestPath.Parse("/var/lib/other")));
+
+    [Fact]
+    public void A_forking_daemon_keeps_the_command_of_its_unit()
+    {
+        ServiceManifest service = Plan("httpd9", isRunning: true).Manifest.Services[0];
+        service.Command.ShouldBe(["/usr/sbin/httpd9", "-D"]);
+        (service.Kind, service.PidFile, service.Restart).ShouldBe((ServiceKind.Forking, GuestPath.Parse("/run/httpd9/pid"), RestartPolicy.OnFailure));
+    }
+
+    [Fact]
+    public void An_application_that_no_package_owns_is_its_directory()
+    {
+        CapturePlan plan = Plan("acme-bill");
+        plan.Paths.Single(p => p.Path == GuestPath.Parse("/opt/acme/lib/libacme.so")).Kind.ShouldBe(PathKind.Code);
+        plan.Volumes.ShouldHaveSingleItem().Path.ShouldBe(GuestPath.Parse("/opt/acme/data"));
+        plan.Paths.ShouldNotContain(p => p.Path == GuestPath.Parse("/opt/acme/data/bills"));
+        plan.Paths.ShouldContain(p => p.Path == GuestPath.Parse("/usr/lib/libc.so.6"));
+    }
+
+    [Fact]
+    public void A_running_process_decides_arguments_and_environment_the_unit_the_policy()
+    {
+        CapturePlan plan = Plan("acme-bill", isRunning: true);
+        ServiceManifest service = plan.Manifest.Services[0];
+        service.Command[^1].ShouldBe("-v");
+        service.Environment.ShouldBe(["BILL=1", "PATH=/bin"]);
+        service.User.ShouldBe("acme");
+        service.ResourceLimits.ShouldBe([new("RLIMIT_NOFILE", 1024, 4096)]);
+        plan.Notes.ShouldContain(n => n.Text.Contains("other arguments"));
+        plan.Notes.ShouldContain(n => n.Text.Contains("loopback only"));
+        plan.Processes.Single().Pid.ShouldBe(200);
+    }
+
+    [Theory]
+    [InlineData("httpd9")]
+    [InlineData("unit:httpd9")]
+    [InlineData("httpd9.service")]
+    [InlineData("package:httpd9")]
+    [InlineData("path:/usr/sbin/httpd9")]
+    [InlineData("port:80")]
+    [InlineData("pid:101")]
+    public void Every_kind_of_word_finds_it(string word) => TargetWords.Resolve(View(isRunning: true), word).Name.ShouldBe("httpd9");
+
+    [Fact]
+    public void A_word_that_means_nothing_offers_what_is_near()
+    {
+        Problem problem = Should.Throw<CapsuleException>(() => TargetWords.Resolve(View(), "htpd9")).Problem;
+        (problem.Code, problem.Exit).ShouldBe(("CAP2003", ExitCode.NotFound));
+        problem.Fix!.ShouldContain("did you mean `httpd9`");
+    }
+
+    [Fact]
+    public void What_the_user_decides_goes_before_the_rules()
+    {
+        CapturePlan plan = Plan("httpd9", request: new() { Leave = [GuestPath.Parse("/srv/site")], Add = [GuestPath.Parse("/opt/acme/etc/bill.ini")], State = [GuestPath.Parse("/var/lib/other")], Name = CapsuleName.Parse("web") });
+        plan.Volumes.Select(v => v.Path.ToString()).ShouldBe(["/var/lib/other", "/var/log/httpd9"]);
+        plan.Paths.ShouldContain(p => p.Path == GuestPath.Parse("/opt/acme/etc/bill.ini"));
+        plan.Manifest.Name.ToString().ShouldBe("web");
+    }
+
+    [Fact]
+    public void The_same_source_gives_the_same_plan() => CapturePlanJson.Write(Plan("httpd9")).ShouldBe(CapturePlanJson.Write(Plan("httpd9")));
+
+    [Fact]
+    public void A_plan_that_was_written_is_read_back() => CapturePlanJson.Write(CapturePlanJson.Read(CapturePlanJson.Write(Plan("acme-bill", true)))).ShouldBe(CapturePlanJson.Write(Plan("acme-bill", true)));
+
+    [Fact]
+    public void Links_that_go_round_end() =>
+        new TreeResolver(new MemoryTree().Link("/a", "b").Link("/b", "a").Link("/c", "../../../d/./x").File("/d/x")).ShouldSatisfyAllConditions(
+            r => r.Resolve(GuestPath.Parse("/a")).ShouldBeNull(), r => r.Resolve(GuestPath.Parse("/a/b/c")).ShouldBeNull(), r => r.Resolve(GuestPath.Parse("/c"))!.Path.ShouldBe(GuestPath.Parse("/d/x")));
+
+    [Fact]
+    public void Comments_name_nothing_and_patterns_name_their_directory() =>
+        PathMentions.In("# /no\n  ; /no2\na=/x/y, unix:/run/s.sock; \"/q r\" http://h/z include /etc/d/*.conf; ${V}/no3 /var/run/p$S"u8).Select(p => p.ToString())
+            .ShouldBe(["/x/y", "/run/s.sock", "/q", "/etc/d", "/var/run/p"]);
+
+    private static SourceView View(bool isRunning = false) => new(Facts(isRunning), Tree);
+
+    private static CapturePlan Plan(string name, bool isRunning = false, CaptureRequest? request = null)
+    {
+        SourceView view = View(isRunning);
+        return CapturePlanner.Plan(view, TargetWords.Resolve(view, name), request ?? new());
+    }
+
+    private static PackageFact Package(string name, string[] depends, params string[] files) =>
+        new(new() { Name = name, Source = name, Version = "1.2-3", State = "installed", Depends = [.. depends.Select(d => ImmutableArray.Create(d))] }, [.. files.Select(f => GuestPath.Parse(f))]);
+
+    private static UnitFact Unit(string name, string path, string text) =>
+        new() { Name = UnitName.Parse(name), Path = GuestPath.Parse(path), File = UnitFile.Parse(System.Text.Encoding.UTF8.GetBytes(text)), IsEnabled = true };
+}
