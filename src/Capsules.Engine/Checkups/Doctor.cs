@@ -115,6 +115,7 @@ public sealed class Doctor(CapsuleStore store)
             Left($"half-written {file}");
             if (fix) FileCalls.Remove(null, file);
         }
+        if (!ProcessCalls.IsRoot) return found; // a user's capsules have no network of their own, and the host's may not be looked at
         var network = new NetworkDoctor(_layout, name => _runner.RunningMembers(name).Any() || IsBusy(name));
         foreach (NetworkLeftover leftover in fix ? network.Fix() : network.Find()) Left(leftover.What);
         return found;
@@ -138,9 +139,14 @@ public sealed class Doctor(CapsuleStore store)
         using (file) return !FileCalls.Lock(file, exclusive: true, wait: false);
     }
 
-    /// <summary>Names of half-made things end with the pid of their maker.</summary>
-    private static bool IsInUse(string name) =>
-        name.Split('.').Any(part => int.TryParse(part, out int pid) && pid > 1 && ProcessTable.TryRead(pid) is { IsDead: false });
+    /// <summary>Names of half-made things end with the pid of their maker, or their maker holds a lock in them.</summary>
+    private bool IsInUse(string name)
+    {
+        if (name.Split('.').Any(part => int.TryParse(part, out int pid) && pid > 1 && ProcessTable.TryRead(pid) is { IsDead: false })) return true;
+        var (file, _) = FileCalls.TryOpenAt(null, $"{_layout.Temporary}/{name}/lock", OpenFlags.ReadWrite);
+        if (file is null) return false;
+        using (file) return !FileCalls.Lock(file, exclusive: true, wait: false);
+    }
 
     private static IEnumerable<string> Entries(string directory)
     {
