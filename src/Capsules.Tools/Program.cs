@@ -1,5 +1,4 @@
 using Capsules.Core.CommandLine;
-using Capsules.Core.Facts;
 using Capsules.Core.Problems;
 using Capsules.Engine.Doors;
 using Capsules.Engine.Images;
@@ -20,19 +19,8 @@ return Failures.Guard(args, () =>
     if (command.Has("--help")) return Print(HelpText.Of(command.Verb));
     Rights.Check(command);
     StoreLayout layout = StoreLayout.Default();
-    SourceReference Source() => command.Value("--root") is { } root ? SourceReference.OfRoot(Path.GetFullPath(root))
-        : command.Value("--pid-ns") is not { } pid ? SourceReference.Live
-        : int.TryParse(pid, out int number) ? SourceReference.OfPidNamespace(number) : throw new CapsuleException(Problems.BadValue("process", pid, "a pid"));
-    return command.Verb.Name switch
+    return CaptureVerbs.Run(command, layout, output, TimeProvider.System) ?? command.Verb.Name switch
     {
-        "scan" => ScanCommand.Run(new(Source(), command.Has("--json")), output),
-        "adopt" => AdoptCommand.Run(new()
-        {
-            Source = Source(), Targets = command.Arguments, Name = command.Value("--name"), Stack = command.Value("--stack"), Plan = command.Has("--plan"), Json = command.Has("--json"),
-            Why = command.Value("--why"), Stop = command.Has("--stop"), Yes = command.Has("--yes"), State = command.Values("--state"), Leave = command.Values("--leave"), Add = command.Values("--add"),
-        }, layout, output, TimeProvider.System),
-        "apply" => ApplyCommand.Run(command.Arguments[0], layout, output, TimeProvider.System),
-        "misses" => MissesCommand.Run(command.Arguments[0], command.Arguments[1], command.Has("--json"), layout, output),
         "images" => ImagesCommand.Run(new(command.Has("--quiet"), command.Has("--json")), new CapsuleStore(layout), output),
         "export" => ExportCommand.Run(new(command.Arguments[0], command.Value("--format"), command.Value("--output"), new ExportOptions(command.Has("--with-state"), command.Has("--with-secrets"))),
             new CapsuleStore(layout), output, Console.OpenStandardOutput),

@@ -139,14 +139,9 @@ public sealed class Doctor(CapsuleStore store)
         using (file) return !FileCalls.Lock(file, exclusive: true, wait: false);
     }
 
-    /// <summary>Names of half-made things end with the pid of their maker, or their maker holds a lock in them.</summary>
-    private bool IsInUse(string name)
-    {
-        if (name.Split('.').Any(part => int.TryParse(part, out int pid) && pid > 1 && ProcessTable.TryRead(pid) is { IsDead: false })) return true;
-        var (file, _) = FileCalls.TryOpenAt(null, $"{_layout.Temporary}/{name}/lock", OpenFlags.ReadWrite);
-        if (file is null) return false;
-        using (file) return !FileCalls.Lock(file, exclusive: true, wait: false);
-    }
+    /// <summary>Names of half-made things end with the pid of their maker.</summary>
+    private static bool IsInUse(string name) =>
+        name.Split('.').Any(part => int.TryParse(part, out int pid) && pid > 1 && ProcessTable.TryRead(pid) is { IsDead: false });
 
     private static IEnumerable<string> Entries(string directory)
     {
