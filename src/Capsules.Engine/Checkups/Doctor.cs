@@ -54,7 +54,7 @@ public sealed class Doctor(CapsuleStore store)
         yield return fileSystems.Contains("\toverlay", StringComparison.Ordinal) ? new(CheckLevel.Ok, "overlay") : new(CheckLevel.Fail, "the kernel has no overlay file system (yet)", "modprobe overlay");
         foreach (CheckResult result in Cgroups()) yield return result;
         if (!HostLimits.MayRaise()) yield return new(CheckLevel.Warn, "CAP_SYS_RESOURCE is missing: limits above this host's own are clamped", "run capsule outside of this container");
-        foreach (string name in CapsuleSpecsNeeds.Where(n => (Capabilities.Bounding() >> Capabilities.Parse(n)!.Value & 1) == 0)) yield return new(CheckLevel.Fail, $"CAP_{name} is missing", "run capsule outside of this container");
+        foreach (string name in CapsuleSpecsNeeds.Where(n => !Capabilities.IsAvailable(Capabilities.Parse(n)!.Value))) yield return new(CheckLevel.Fail, $"CAP_{name} is missing", "run capsule outside of this container");
     }
 
     private static readonly string[] CapsuleSpecsNeeds = ["SYS_ADMIN", "NET_ADMIN", "SETUID", "SETGID", "MKNOD", "SYS_PTRACE"];

@@ -193,7 +193,7 @@ public sealed class ContainerRuntime(string root)
         End = end,
         Cgroups = cgroups,
         Hierarchies = hierarchies,
-        HostHardLimits = HostLimits.Hard(),
+        HostHardLimits = HostLimits.Hard((spec.Process?.Limits ?? []).Select(l => l.Name)),
         MayRaiseLimits = HostLimits.MayRaise(),
     };
 
