@@ -115,6 +115,7 @@ public sealed class Doctor(CapsuleStore store)
             Left($"half-written {file}");
             if (fix) FileCalls.Remove(null, file);
         }
+        if (!ProcessCalls.IsRoot) return found; // a user's capsules have no network of their own, and the host's may not be looked at
         var network = new NetworkDoctor(_layout, name => _runner.RunningMembers(name).Any() || IsBusy(name));
         foreach (NetworkLeftover leftover in fix ? network.Fix() : network.Find()) Left(leftover.What);
         return found;
