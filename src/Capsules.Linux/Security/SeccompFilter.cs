@@ -146,38 +146,38 @@ public static class SeccompFilter
                 program.FailUnless(JumpEqual, Low(value), failures);
                 break;
             case SeccompComparison.NotEqual:
-            {
-                LoadHalf(high, uint.MaxValue);
-                int different = program.Add(JumpEqual, High(value)); // false: holds already
-                LoadHalf(low, uint.MaxValue);
-                int same = program.Add(JumpEqual, Low(value));
-                program.TrueGoesTo(different, different + 1);
-                program.TrueGoesTo(same, same + 1);
-                failures.Add(program.Add(JumpAlways, 0));
-                program.FalseGoesTo(different, program.Here);
-                program.FalseGoesTo(same, program.Here);
-                break;
-            }
+                {
+                    LoadHalf(high, uint.MaxValue);
+                    int different = program.Add(JumpEqual, High(value)); // false: holds already
+                    LoadHalf(low, uint.MaxValue);
+                    int same = program.Add(JumpEqual, Low(value));
+                    program.TrueGoesTo(different, different + 1);
+                    program.TrueGoesTo(same, same + 1);
+                    failures.Add(program.Add(JumpAlways, 0));
+                    program.FalseGoesTo(different, program.Here);
+                    program.FalseGoesTo(same, program.Here);
+                    break;
+                }
             default:
-            {
-                bool greater = condition.Comparison is SeccompComparison.Greater or SeccompComparison.GreaterOrEqual;
-                // high > value: holds for the greater ones, fails for the lesser ones; high < value the other way; equal: the low half decides.
-                LoadHalf(high, uint.MaxValue);
-                int above = program.Add(JumpGreater, High(value));
-                int equal = program.Add(JumpEqual, High(value));
-                program.FalseGoesTo(above, equal);
-                LoadHalf(low, uint.MaxValue);
-                ushort test = condition.Comparison is SeccompComparison.Greater or SeccompComparison.LessOrEqual ? JumpGreater : JumpGreaterOrEqual;
-                int decide = program.Add(test, Low(value));
-                int fail = program.Add(JumpAlways, 0);
-                failures.Add(fail);
-                program.TrueGoesTo(equal, equal + 1);
-                program.FalseGoesTo(equal, greater ? fail : program.Here);
-                program.TrueGoesTo(above, greater ? program.Here : fail);
-                program.TrueGoesTo(decide, greater ? program.Here : fail);
-                program.FalseGoesTo(decide, greater ? fail : program.Here);
-                break;
-            }
+                {
+                    bool greater = condition.Comparison is SeccompComparison.Greater or SeccompComparison.GreaterOrEqual;
+                    // high > value: holds for the greater ones, fails for the lesser ones; high < value the other way; equal: the low half decides.
+                    LoadHalf(high, uint.MaxValue);
+                    int above = program.Add(JumpGreater, High(value));
+                    int equal = program.Add(JumpEqual, High(value));
+                    program.FalseGoesTo(above, equal);
+                    LoadHalf(low, uint.MaxValue);
+                    ushort test = condition.Comparison is SeccompComparison.Greater or SeccompComparison.LessOrEqual ? JumpGreater : JumpGreaterOrEqual;
+                    int decide = program.Add(test, Low(value));
+                    int fail = program.Add(JumpAlways, 0);
+                    failures.Add(fail);
+                    program.TrueGoesTo(equal, equal + 1);
+                    program.FalseGoesTo(equal, greater ? fail : program.Here);
+                    program.TrueGoesTo(above, greater ? program.Here : fail);
+                    program.TrueGoesTo(decide, greater ? program.Here : fail);
+                    program.FalseGoesTo(decide, greater ? fail : program.Here);
+                    break;
+                }
         }
     }
 
