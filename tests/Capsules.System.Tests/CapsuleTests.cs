@@ -55,7 +55,9 @@ public sealed class CapsuleTests : IDisposable
         {
             Identity = m.Identity with
             {
-                HostId = 0x12345678, ProductUuid = "11111111-2222-3333-4444-555555555555", ProductSerial = "VMware-56 4d",
+                HostId = 0x12345678,
+                ProductUuid = "11111111-2222-3333-4444-555555555555",
+                ProductSerial = "VMware-56 4d",
                 Interfaces = [new() { Name = "ens3", Mac = MacAddress.Parse("52:54:00:6b:1f:02"), Addresses = [InterfaceAddress.Parse("10.20.0.15/24"), InterfaceAddress.Parse("fd00:20::15/64")], Routes = [new(null, global::System.Net.IPAddress.Parse("10.20.0.1"))] }],
             },
         }, BusyBox.Script("while :; do sleep 1; done"));

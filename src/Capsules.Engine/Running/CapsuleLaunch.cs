@@ -35,7 +35,7 @@ internal sealed record CapsuleLaunch(CapsuleRecord Capsule, CapsuleManifest Mani
             Limits = capsule.Limits,
             Cgroup = CgroupOf(layout, capsule.Name),
             ReadOnlyRoot = capsule.ReadOnly,
-            Seccomp = DefaultSeccomp.Profile(SyscallTable.X64.Keys.Concat(SyscallTable.I386.Keys)),
+            Seccomp = DefaultSeccomp.Profile(SyscallTable.X64.Keys.Union(SyscallTable.I386.Keys)),
         };
         RuntimeSpec spec = CapsuleSpecs.Of(manifest, places);
         string secrets = layout.Secrets(capsule.Name);

@@ -238,8 +238,14 @@ public sealed class CapsuleRunner(CapsuleStore store)
                 rollback.Add(() => { if (ProcessCalls.Signal(launched.Pid, Signals.KILL)) ProcessCalls.TryWait(launched.Pid); });
                 var record = new RunRecord
                 {
-                    Name = name, Init = launched.Pid, InitStart = ProcessTable.TryRead(launched.Pid)?.StartTime ?? 0, Started = DateTimeOffset.UtcNow, Cgroup = CapsuleLaunch.CgroupOf(_layout, name),
-                    Controllers = CapsuleLaunch.Controllers, Services = [.. launch.Manifest.Services.Select((s, i) => new RunService(s.Name, pipes[i].Read.Number, pipes[i].Write.Number))], CommandOnly = commandOnly,
+                    Name = name,
+                    Init = launched.Pid,
+                    InitStart = ProcessTable.TryRead(launched.Pid)?.StartTime ?? 0,
+                    Started = DateTimeOffset.UtcNow,
+                    Cgroup = CapsuleLaunch.CgroupOf(_layout, name),
+                    Controllers = CapsuleLaunch.Controllers,
+                    Services = [.. launch.Manifest.Services.Select((s, i) => new RunService(s.Name, pipes[i].Read.Number, pipes[i].Write.Number))],
+                    CommandOnly = commandOnly,
                 };
                 SmallFiles.Write(RunRecord.FileOf(_layout, name), record.ToJson(), durable: false);
                 return record;

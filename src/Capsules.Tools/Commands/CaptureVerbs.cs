@@ -22,9 +22,18 @@ public static class CaptureVerbs
     /// <summary>The options of adopt.</summary>
     public static AdoptOptions Adopt(ParsedCommand command) => new()
     {
-        Source = Source(command), Targets = command.Arguments, Name = command.Value("--name"), Stack = command.Value("--stack"),
-        Plan = command.Has("--plan"), Json = command.Has("--json"), Why = command.Value("--why"), Stop = command.Has("--stop"), Yes = command.Has("--yes"),
-        State = command.Values("--state"), Leave = command.Values("--leave"), Add = command.Values("--add"),
+        Source = Source(command),
+        Targets = command.Arguments,
+        Name = command.Value("--name"),
+        Stack = command.Value("--stack"),
+        Plan = command.Has("--plan"),
+        Json = command.Has("--json"),
+        Why = command.Value("--why"),
+        Stop = command.Has("--stop"),
+        Yes = command.Has("--yes"),
+        State = command.Values("--state"),
+        Leave = command.Values("--leave"),
+        Add = command.Values("--add"),
     };
 
     private static SourceReference Source(ParsedCommand command)
