@@ -127,7 +127,7 @@ public sealed class CapsuleTests : IDisposable
     [Fact]
     public void Services_start_in_order_and_stop_in_the_opposite_one()
     {
-        ServiceManifest Named(string name, params string[] after) => BusyBox.Script($"echo up >> /data/order; echo {name} >> /data/order; trap 'echo {name}-down >> /data/order; exit 0' TERM; while :; do sleep 0.1; done", name) with { After = [.. after] };
+        ServiceManifest Named(string name, params string[] after) => BusyBox.Script($"echo up >> /data/order; echo {name} >> /data/order; trap 'echo {name}-down >> /data/order; exit 0' TERM; touch /run/{name}; while :; do sleep 0.1; done", name) with { After = [.. after], Ready = new() { Command = ["/bin/test", "-e", $"/run/{name}"] } };
         BusyBox.MakeCapsule(_sandbox, "web", null, Named("front", "middle"), Named("middle", "back"), Named("back"));
         _sandbox.Capsule("run", "web").Ok();
         Sandbox.Eventually(() => File.Exists($"{_sandbox.Store}/capsules/web/volumes/data/order") && File.ReadAllLines($"{_sandbox.Store}/capsules/web/volumes/data/order").Length == 6, "all are up");
@@ -189,6 +189,21 @@ public sealed class CapsuleTests : IDisposable
         result.Out.ShouldStartWith("web-");
         _sandbox.Capsule("run", "--rm", "web", "nothing").Code.ShouldBe(127);
         _sandbox.Capsule("ps", "-a", "-q").Out.ShouldBe("web\n");
+        _sandbox.Traces().ShouldBeEmpty();
+    }
+
+    [Fact]
+    public void A_capsule_joins_the_stack_of_another_and_shares_its_loopback_and_run()
+    {
+        BusyBox.MakeCapsule(_sandbox, "db", null, BusyBox.Script("echo shared > /run/mark; while :; do echo answer | nc -l -p 5000; done"));
+        BusyBox.MakeCapsule(_sandbox, "app", null, BusyBox.Script("while :; do sleep 1; done"));
+        _sandbox.Capsule("run", "db").Ok();
+        _sandbox.Capsule("run", "--network", "stack:db", "app").Ok();
+        Sandbox.Eventually(() => _sandbox.Capsule("exec", "app", "sh", "-c", "cat /run/mark; nc 127.0.0.1 5000 </dev/null").Out == "shared\nanswer\n", "loopback and /run are shared");
+        _sandbox.Capsule("stack", "list").Out.ShouldContain("app,db");
+        _sandbox.Capsule("stop", "db").Ok();
+        _sandbox.Capsule("exec", "app", "true").Ok(); // the stack outlives its first member
+        _sandbox.Capsule("stack", "stop", "db").Ok();
         _sandbox.Traces().ShouldBeEmpty();
     }
 

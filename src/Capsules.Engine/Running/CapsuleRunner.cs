@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using Capsules.Core.Facts;
 using Capsules.Core.Launch;
 using Capsules.Core.Model;
 using Capsules.Core.Oci;
@@ -40,6 +41,7 @@ public sealed class CapsuleRunner(CapsuleStore store)
     /// <exception cref="CapsuleException">It runs already, its identity is held elsewhere, or a step failed; nothing is left of it but its logs.</exception>
     public ImmutableArray<Warning> Start(CapsuleRecord capsule, bool services = true)
     {
+        if (Host.Kernel.Version < KernelFacts.Oldest) throw new CapsuleException(Problems.KernelTooOld($"{Host.Kernel.Version}", $"{KernelFacts.Oldest}"));
         using Descriptor held = store.Lock(capsule.Name, wait: true)!;
         if (Running(capsule.Name) is not null) throw new CapsuleException(Problems.AlreadyRunning(capsule.Name.ToString()));
         Clear(capsule.Name);

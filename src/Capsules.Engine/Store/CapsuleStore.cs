@@ -91,7 +91,7 @@ public sealed class CapsuleStore(StoreLayout layout)
     /// <summary>Whether it has state of its own.</summary>
     public bool HasVolumes(CapsuleName name) => FileCalls.TryStat(null, layout.Capsule(name) + "/volumes") is not null;
 
-    /// <summary>Removes a capsule that does not run. State volumes and secrets stay in kept/NAME unless told; layers that no image names go too.</summary>
+    /// <summary>Removes a capsule that does not run. State volumes stay in kept/NAME unless told. Its image stays: other capsules may be of it.</summary>
     public void Remove(CapsuleRecord record, bool volumes)
     {
         string place = layout.Capsule(record.Name), half = $"{layout.Temporary}/{record.Name}.{Environment.ProcessId}.gone";

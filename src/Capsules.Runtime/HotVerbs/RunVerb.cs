@@ -131,6 +131,7 @@ internal static class RunVerb
 
     private static CapsuleRecord Changed(CapsuleRecord capsule, ParsedCommand command) => capsule with
     {
+        Stack = Mode(command) is { Kind: NetworkKind.Stack, Subject: { } stack } ? CapsuleName.Parse(stack) : capsule.Stack,
         Environment = command.Values("--env") is { IsEmpty: false } variables ? [.. variables.Select(Picture)] : capsule.Environment,
         HostDirectories = command.Values("--volume") is { IsEmpty: false } volumes ? [.. volumes.Select(v => Home.Parse("directory to show", v, ParseVolume))] : capsule.HostDirectories,
         Limits = new()
