@@ -18,8 +18,21 @@ public static class Errno
     public static string Name(int errno) => errno switch
     {
         >= 0 and <= 40 => Names[errno],
-        ENODATA => "ENODATA", EOVERFLOW => "EOVERFLOW", 87 => "EUSERS", EOPNOTSUPP => "EOPNOTSUPP", 97 => "EAFNOSUPPORT", EADDRINUSE => "EADDRINUSE",
-        99 => "EADDRNOTAVAIL", 101 => "ENETUNREACH", 104 => "ECONNRESET", ETIMEDOUT => "ETIMEDOUT", ECONNREFUSED => "ECONNREFUSED", 113 => "EHOSTUNREACH",
-        116 => "ESTALE", 117 => "EUCLEAN", 122 => "EDQUOT", _ => $"errno {errno}",
+        ENODATA => "ENODATA",
+        EOVERFLOW => "EOVERFLOW",
+        87 => "EUSERS",
+        EOPNOTSUPP => "EOPNOTSUPP",
+        97 => "EAFNOSUPPORT",
+        EADDRINUSE => "EADDRINUSE",
+        99 => "EADDRNOTAVAIL",
+        101 => "ENETUNREACH",
+        104 => "ECONNRESET",
+        ETIMEDOUT => "ETIMEDOUT",
+        ECONNREFUSED => "ECONNREFUSED",
+        113 => "EHOSTUNREACH",
+        116 => "ESTALE",
+        117 => "EUCLEAN",
+        122 => "EDQUOT",
+        _ => $"errno {errno}",
     };
 }

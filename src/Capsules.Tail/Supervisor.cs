@@ -6,11 +6,11 @@ namespace Capsules.Tail;
 /// PID 1 of a capsule: reaps everything and writes on the board how each service ended. It starts nothing and knows no policy; services
 /// are brought in from outside and become its children when their starter leaves. Its descriptors are what must outlive a keeper: the
 /// pipes of the logs. A new keeper takes copies of them with pidfd_getfd(2); PID 1 needs to do nothing for that.
-/// SIGTERM ends it, and the kernel then ends whoever is left in the capsule.
+/// It takes no notice of signals, so that nobody inside can end it; SIGKILL from outside does, and the kernel then ends whoever is left.
 /// </summary>
 internal static unsafe class Supervisor
 {
-    private const int SIGTERM = 15, SIGCHLD = 17, WNOHANG = 1, SIG_SETMASK = 2, CLOCK_REALTIME = 0, SignalSetSize = 8;
+    private const int SIGCHLD = 17, WNOHANG = 1, SIG_SETMASK = 2, CLOCK_REALTIME = 0, SignalSetSize = 8;
     private const int NotPidOne = 124;
 
     public static void Run(BoardHeader* board)
@@ -24,7 +24,6 @@ internal static unsafe class Supervisor
         {
             long signal = Kernel.Call(Kernel.rt_sigtimedwait, (long)&all, 0, 0, SignalSetSize);
             if (signal == SIGCHLD) Reap(board);
-            else if (signal == SIGTERM) Kernel.Exit(0);
         }
     }
 

@@ -1,9 +1,8 @@
-using System.Collections.Immutable;
 using Capsules.Core.CommandLine;
-using Capsules.Core.Facts;
 using Capsules.Core.Problems;
+using Capsules.Engine.Doors;
+using Capsules.Engine.Images;
 using Capsules.Engine.Store;
-using Capsules.Linux;
 using Capsules.Tools.Commands;
 
 // The other program behind the word `capsule`: it knows the verbs that may start slower. `capsule` hands them over by execve.
@@ -12,43 +11,25 @@ var output = new CommandOutput(Console.Out, Console.Error, !Console.IsOutputRedi
     Console.Error.Write(question + " [y/N] ");
     return Console.In.ReadLine()?.Trim() is "y" or "Y" or "yes";
 });
-try
+return Failures.Guard(args, () =>
 {
+    if (args.Length == 0 || args[0] is "-h" or "--help") return Print(HelpText.Overview());
     ParsedCommand command = CommandLineParser.Parse(args);
-    if (command.Has("--help"))
-    {
-        output.Data.Write(HelpText.Of(command.Verb));
-        return 0;
-    }
+    Colour.Choose(command);
+    if (command.Has("--help")) return Print(HelpText.Of(command.Verb));
+    Rights.Check(command);
     StoreLayout layout = StoreLayout.Default();
-    SourceReference Source() => command.Value("--root") is { } root ? SourceReference.OfRoot(Path.GetFullPath(root))
-        : command.Value("--pid-ns") is not { } pid ? SourceReference.Live
-        : int.TryParse(pid, out int number) ? SourceReference.OfPidNamespace(number) : throw new CapsuleException(Problems.BadValue("process", pid, "a pid"));
-    return command.Verb.Name switch
+    return CaptureVerbs.Run(command, layout, output, TimeProvider.System) ?? command.Verb.Name switch
     {
-        "scan" => ScanCommand.Run(new(Source(), command.Has("--json")), output),
-        "adopt" => AdoptCommand.Run(new()
-        {
-            Source = Source(), Targets = command.Arguments, Name = command.Value("--name"), Stack = command.Value("--stack"), Plan = command.Has("--plan"), Json = command.Has("--json"),
-            Why = command.Value("--why"), Stop = command.Has("--stop"), Yes = command.Has("--yes"), State = command.Values("--state"), Leave = command.Values("--leave"), Add = command.Values("--add"),
-        }, layout, output, TimeProvider.System),
-        "apply" => ApplyCommand.Run(command.Arguments[0], layout, output, TimeProvider.System),
-        "misses" => MissesCommand.Run(command.Arguments[0], command.Arguments[1], command.Has("--json"), layout, output),
-        "completion" => Print(HelpText.BashCompletion()),
+        "images" => ImagesCommand.Run(new(command.Has("--quiet"), command.Has("--json")), new CapsuleStore(layout), output),
+        "export" => ExportCommand.Run(new(command.Arguments[0], command.Value("--format"), command.Value("--output"), new ExportOptions(command.Has("--with-state"), command.Has("--with-secrets"))),
+            new CapsuleStore(layout), output, Console.OpenStandardOutput),
+        "import" => ImportCommand.Run(command.Arguments[0], command.Value("--name"), new CapsuleStore(layout), output, TimeProvider.System),
+        "explain" => ExplainCommand.Run(command.Arguments[0], output),
+        "completion" => command.Arguments[0] == "bash" ? Print(HelpText.BashCompletion()) : throw new CapsuleException(Problems.BadValue("shell with a completion script", command.Arguments[0], "there is one for bash")),
         _ => throw new CapsuleException(Problems.UnknownVerb(command.Verb.Name)),
     };
-}
-catch (CapsuleException e)
-{
-    output.Words.WriteLine(e.Problem.ToString());
-    return (int)e.Problem.Exit;
-}
-catch (SyscallException e)
-{
-    Problem problem = Problems.KernelRefused($"carry out `{args[0]}`", e.Message);
-    output.Words.WriteLine(problem.ToString());
-    return (int)problem.Exit;
-}
+});
 
 int Print(string text)
 {

@@ -21,6 +21,14 @@ public sealed class CommandLineTests
         parsed.Has("--color").ShouldBeFalse();
     }
 
+    [Fact]
+    public void Options_may_stand_behind_the_capsule_as_long_as_no_command_has_begun()
+    {
+        ParsedCommand parsed = Parse("run bill --fresh address ls --fresh");
+        parsed.Value("--fresh").ShouldBe("address");
+        parsed.Command.ShouldBe(["ls", "--fresh"]);
+    }
+
     [Theory]
     [InlineData("run --name=x bill")]
     [InlineData("run --name x bill")]

@@ -26,7 +26,10 @@ public sealed class ManifestJsonTests
         Secrets = [GuestPath.Parse("/etc/acme/db.pass")],
         Identity = new()
         {
-            HostName = "bill", Domain = "example.net", MachineId = MachineId.Parse("0123456789abcdef0123456789abcdef"), HostId = 0x0A14000F,
+            HostName = "bill",
+            Domain = "example.net",
+            MachineId = MachineId.Parse("0123456789abcdef0123456789abcdef"),
+            HostId = 0x0A14000F,
             Interfaces = [new() { Name = "eth0", Mac = MacAddress.Parse("52:54:00:6b:1f:02"), Addresses = [InterfaceAddress.Parse("10.20.0.15/24"), InterfaceAddress.Parse("fd00::15/64")],
                 Routes = [new(null, System.Net.IPAddress.Parse("10.20.0.1"))] }],
         },

@@ -55,7 +55,9 @@ public sealed class CapsuleTests : IDisposable
         {
             Identity = m.Identity with
             {
-                HostId = 0x12345678, ProductUuid = "11111111-2222-3333-4444-555555555555", ProductSerial = "VMware-56 4d",
+                HostId = 0x12345678,
+                ProductUuid = "11111111-2222-3333-4444-555555555555",
+                ProductSerial = "VMware-56 4d",
                 Interfaces = [new() { Name = "ens3", Mac = MacAddress.Parse("52:54:00:6b:1f:02"), Addresses = [InterfaceAddress.Parse("10.20.0.15/24"), InterfaceAddress.Parse("fd00:20::15/64")], Routes = [new(null, global::System.Net.IPAddress.Parse("10.20.0.1"))] }],
             },
         }, BusyBox.Script("while :; do sleep 1; done"));
@@ -70,7 +72,7 @@ public sealed class CapsuleTests : IDisposable
         boot.ShouldNotBe(File.ReadAllText("/proc/sys/kernel/random/boot_id").Trim());
 
         // From outside: the address answers, with that MAC.
-        _sandbox.Shell("ping -c1 -W2 10.20.0.15 >/dev/null; ip neigh show 10.20.0.15").Out.ShouldContain("52:54:00:6b:1f:02");
+        _sandbox.Shell("(exec 3<>/dev/tcp/10.20.0.15/9) 2>/dev/null; ip neigh show 10.20.0.15").Out.ShouldContain("52:54:00:6b:1f:02");
         _sandbox.Capsule("restart", "web").Ok();
         _sandbox.Capsule("exec", "web", "cat", "/proc/sys/kernel/random/boot_id").Out.Trim().ShouldNotBe(boot);
     }
@@ -234,7 +236,7 @@ public sealed class CapsuleTests : IDisposable
         _sandbox.Capsule("exec", "web", "sh", "-c", "kill -TERM 1; ls /proc/1/root 2>&1 || echo refused").Out.ShouldContain("refused");
         _sandbox.Capsule("exec", "web", "sh", "-c", "echo y > /data/ok && cat /data/ok").Out.ShouldBe("y\n");
         State("web").ShouldBe("ready");
-        int init = JsonDocument.Parse(File.ReadAllText(_sandbox.RunDirectory + "/capsules/web/run.json".Replace(_sandbox.RunDirectory, $"/proc/{_sandbox.Inner}/root{_sandbox.RunDirectory}", StringComparison.Ordinal))).RootElement.GetProperty("init").GetInt32();
+        int init = JsonDocument.Parse(_sandbox.Shell($"cat {_sandbox.RunDirectory}/capsules/web/run.json").Ok().Out).RootElement.GetProperty("init").GetInt32();
         _sandbox.Shell($"grep -E '^(CapEff|CapBnd|NoNewPrivs)' /proc/{init}/status").Out.ShouldBe("CapEff:\t0000000000000000\nCapBnd:\t0000000000000000\nNoNewPrivs:\t1\n");
     }
 }

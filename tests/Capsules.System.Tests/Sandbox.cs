@@ -91,7 +91,7 @@ public sealed class Sandbox : IDisposable
     /// <summary>Waits until something holds.</summary>
     public static void Eventually(Func<bool> holds, string what, int seconds = 30)
     {
-        for (long end = Environment.TickCount64 + seconds * 1000L; !holds(); Thread.Sleep(50))
+        for (long end = Environment.TickCount64 + seconds * 1000L; !holds(); Thread.Sleep(20))
             if (Environment.TickCount64 > end) throw new TimeoutException($"not within {seconds} s: {what}");
     }
 
@@ -109,10 +109,17 @@ public sealed class Sandbox : IDisposable
         try { _holder.Kill(); } // its child, PID 1 of the sandbox, dies with it, and everything in there
         catch (InvalidOperationException) { }
         _holder.WaitForExit(10_000);
-        Eventually(() => !Directory.Exists($"/proc/{Inner}"), "the sandbox is gone", 10);
+        Eventually(IsDead, "the sandbox is gone", 10);
         foreach (string hierarchy in Directory.GetDirectories("/sys/fs/cgroup"))
             if (Directory.Exists($"{hierarchy}/{Id}")) RemoveGroups($"{hierarchy}/{Id}");
         Process.Start("rm", ["-rf", State]).WaitForExit();
+    }
+
+    /// <summary>Whoever inherits it may take its time to reap it.</summary>
+    private bool IsDead()
+    {
+        try { return File.ReadAllText($"/proc/{Inner}/stat").Split(") ")[^1][0] is 'Z' or 'X'; }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException) { return true; }
     }
 
     private static void RemoveGroups(string directory)

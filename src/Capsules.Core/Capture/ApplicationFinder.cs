@@ -61,7 +61,12 @@ public static class ApplicationFinder
         {
             Name = unit is not null ? known is { Units: [_, ..] } && unit.Name.Instance is null ? known.Name : unit.Name.Instance is null ? unit.Name.Prefix : known?.Name ?? unit.Name.Prefix
                 : script?.Name ?? known?.Name ?? program ?? "unknown",
-            Unit = unit, InitScript = script, Main = main, Processes = processes, Executable = executable, Known = known,
+            Unit = unit,
+            InitScript = script,
+            Main = main,
+            Processes = processes,
+            Executable = executable,
+            Known = known,
             Listeners = [.. view.Facts.Listeners.Where(l => l.Pids.Any(pids.Contains)).OrderBy(l => l.Protocol, StringComparer.Ordinal).ThenBy(l => l.Address?.Port ?? 0)],
         };
     }

@@ -47,12 +47,17 @@ public sealed partial class FootprintFinder
         finder.FindBase();
         return new()
         {
-            Application = application, Start = finder._start, Packages = finder._closure, NeedsShell = finder._needsShell,
+            Application = application,
+            Start = finder._start,
+            Packages = finder._closure,
+            NeedsShell = finder._needsShell,
             Configuration = [.. finder._configuration.Values.OrderBy(c => c.Path)],
             State = [.. finder._state.Values.OrderBy(s => s.Path)],
             Loose = [.. finder._loose.Values.OrderBy(l => l.Path)],
             Volatile = [.. finder._volatile.Values.OrderBy(v => v.Path)],
-            Missing = [.. finder._missing], Users = [.. finder._users], Notes = [.. finder._notes.Distinct()],
+            Missing = [.. finder._missing],
+            Users = [.. finder._users],
+            Notes = [.. finder._notes.Distinct()],
         };
     }
 

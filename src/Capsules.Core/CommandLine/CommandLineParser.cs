@@ -44,7 +44,7 @@ public static class CommandLineParser
         for (int i = taken; i < words.Length; i++)
         {
             string word = words[i];
-            if (word == "--" || (verb.CommandAfter == arguments.Count && (word.Length < 2 || word[0] != '-' || arguments.Count > 0)))
+            if (word == "--" || (verb.CommandAfter == arguments.Count && (word.Length < 2 || word[0] != '-')))
             {
                 ReadOnlySpan<string> rest = words[(word == "--" ? i + 1 : i)..];
                 if (verb.CommandAfter is int after)
@@ -65,6 +65,7 @@ public static class CommandLineParser
         }
 
         var parsed = new ParsedCommand(verb, arguments.ToImmutable(), command, options.ToImmutable());
+        if (parsed.Value("--color") is { } colour && colour is not ("auto" or "always" or "never")) throw Wrong(verb, $"`{colour}` is no colour choice: auto, always or never");
         if (parsed.Has("--help")) return parsed;
         if (parsed.Arguments.Length < verb.Least) throw Wrong(verb, $"`capsule {verb.Name}` wants {verb.Arguments}");
         if (parsed.Arguments.Length > verb.Most) throw Wrong(verb, $"`{parsed.Arguments[verb.Most]}` is one word too many for `capsule {verb.Name}`");

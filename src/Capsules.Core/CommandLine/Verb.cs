@@ -32,8 +32,8 @@ public sealed record Verb(string Name, string Group, string Arguments, string Su
     /// <summary>Its options, beside those that every verb has.</summary>
     public ImmutableArray<Option> Options { get; init; } = [];
     /// <summary>
-    /// After this many positional words everything belongs to the application, options too (podman's rule); null when no command is taken.
-    /// A "--" before it is dropped.
+    /// After this many positional words the next word that is no option begins the application's command, and everything behind it belongs to
+    /// the application, options too; null when no command is taken. A "--" before it is dropped.
     /// </summary>
     public int? CommandAfter { get; init; }
     /// <summary>Not shown in help: for programs, not people.</summary>

@@ -130,7 +130,7 @@ public static class VerbTable
             Options = [new("--force", null, "stop them first", 'f'), new("--volumes", null, "their state too", 'v'), Yes],
         },
 
-        new("images", Travel, "", "list images", Door.Tools, 0, 0) { Options = [Quiet, Json] },
+        new("images", Travel, "", "list images", Door.Tools, 0, 0) { Options = [new("--quiet", null, "digests only", 'q'), Json] },
         new("export", Travel, "CAPSULE", "write a capsule as an image for other engines", Door.Tools, 1, 1)
         {
             Options =

@@ -33,7 +33,7 @@ public sealed record KernelFacts(Version Version)
     /// <summary>Every feature that is not in all supported kernels, and one that is the reason for the limit.</summary>
     public static ImmutableArray<KernelFeatureRow> Table { get; } =
     [
-        new(KernelFeature.OverlayOnIdMappedLayers, "overlay on idmapped layers", new(5, 19), "refused: ids on disk could not be the capsule's own (CAP7001)"),
+        new(KernelFeature.OverlayOnIdMappedLayers, "overlay on idmapped layers", new(5, 19), "not supported: ids on disk could not be the capsule's own, so that 6.1 is the oldest kernel"),
         new(KernelFeature.IdMappedTmpfs, "idmapped tmpfs", new(6, 3), "/run of a stack is a directory on the state file system"),
         new(KernelFeature.MemfdExec, "memfd with MFD_EXEC", new(6, 3), "the sealed memfd is made without that flag"),
         new(KernelFeature.MoveMountBeneath, "mounting beneath", new(6, 5), "swapping a link of a running capsule is refused"),

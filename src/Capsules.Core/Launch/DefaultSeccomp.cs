@@ -35,13 +35,13 @@ public static class DefaultSeccomp
     {
         var refused = Refused.SelectMany(r => r.Names).ToHashSet(StringComparer.Ordinal);
         var calls = ImmutableArray.CreateBuilder<SeccompCall>();
-        calls.Add(new([.. refused.Order(StringComparer.Ordinal)], "SCMP_ACT_ERRNO", Eperm, []));
+        calls.Add(new([.. refused], "SCMP_ACT_ERRNO", Eperm, []));
         foreach (ulong personality in AllowedPersonalities) calls.Add(new(["personality"], "SCMP_ACT_ALLOW", null, [new(0, personality, 0, "SCMP_CMP_EQ")]));
         // AF_NETLINK with NETLINK_AUDIT would speak to the host's audit system.
         calls.Add(new(["socket"], "SCMP_ACT_ERRNO", Einval, [new(0, 16, 0, "SCMP_CMP_EQ"), new(2, 9, 0, "SCMP_CMP_EQ")]));
         calls.Add(new(["socket"], "SCMP_ACT_ALLOW", null, [new(0, 16, 0, "SCMP_CMP_NE")]));
         calls.Add(new(["socket"], "SCMP_ACT_ALLOW", null, [new(2, 9, 0, "SCMP_CMP_NE")]));
-        calls.Add(new([.. known.Where(n => !refused.Contains(n) && n is not ("personality" or "socket")).Distinct().Order(StringComparer.Ordinal)], "SCMP_ACT_ALLOW", null, []));
+        calls.Add(new([.. known.Where(n => !refused.Contains(n) && n is not ("personality" or "socket"))], "SCMP_ACT_ALLOW", null, []));
         return new("SCMP_ACT_ERRNO", Enosys, ["SCMP_ARCH_X86_64", "SCMP_ARCH_X86"], [], calls.ToImmutable());
     }
 }

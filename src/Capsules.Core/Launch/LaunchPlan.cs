@@ -6,7 +6,7 @@ namespace Capsules.Core.Launch;
 
 /// <summary>
 /// What will be done to launch a capsule or a bundle, in order. The world is built by ordinary code in a mount namespace of its own; the
-/// tail runs as a flat list of system calls in the new process (docs/adr/0003).
+/// tail runs as a flat list of system calls in the new process (docs/adr/0004).
 /// </summary>
 /// <param name="World">Applied by the engine.</param>
 /// <param name="Tail">Run by the tail.</param>

@@ -9,8 +9,7 @@ namespace Capsules.Core.Problems;
 public sealed record Problem(string Code, ExitCode Exit, string What, string? Cause = null, string? Fix = null)
 {
     /// <inheritdoc/>
-    public override string ToString() =>
-        $"error[{Code}]: {What}" + (Cause is null ? "" : $"\n  cause: {Cause}") + (Fix is null ? "" : $"\n  fix:   {Fix.ReplaceLineEndings("\n         ")}");
+    public override string ToString() => ProblemText.Of(this, colour: false);
 }
 
 /// <summary>Exit codes of every command (CLI grammar, rule 7); run and exec have podman's 125 to 127 beside them.</summary>

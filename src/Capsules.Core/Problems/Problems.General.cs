@@ -32,4 +32,8 @@ public static partial class Problems
 
     /// <summary>Data would be lost, and nobody said yes.</summary>
     public static Problem NotConfirmed(string what) => new("CAP1008", ExitCode.Usage, $"not confirmed: {what}", "there is no terminal to ask on, or the answer was no", "add --yes");
+
+    /// <summary>A code that no problem has.</summary>
+    public static Problem NoSuchCode(string code, string? similar) =>
+        new("CAP1009", ExitCode.NotFound, $"there is no error code `{code}`", null, similar is null ? "a code is CAP and four digits, as errors show it in brackets" : $"did you mean {similar}?");
 }

@@ -28,9 +28,13 @@ public static partial class Problems
 
     /// <summary>The export needs a shell in the capsule.</summary>
     public static Problem ShellNeeded(string capsule) =>
-        new("CAP6107", ExitCode.Failed, $"`{capsule}` cannot be exported so that another engine starts its services", "starting them takes a small script, and the capsule has no /bin/sh", $"add a shell to it: `capsule adopt` with `--with /bin/sh`, or run it with `capsule run` only");
+        new("CAP6107", ExitCode.Failed, $"`{capsule}` cannot be exported so that another engine starts its services", "starting them takes a small script, and the capsule has no /bin/sh", $"add a shell to it: `capsule adopt` with `--add /bin/sh`, or run it with `capsule run` only");
 
     /// <summary>A layer that is named and not here.</summary>
     public static Problem LayerMissing(string digest) =>
         new("CAP6108", ExitCode.Failed, $"layer {digest} is not in the store", "it was removed, or never came", "make or import the capsule again; `capsule doctor` lists what else is missing");
+
+    /// <summary>State that changes while it would be copied.</summary>
+    public static Problem StateInUse(string capsule) =>
+        new("CAP6109", ExitCode.Conflict, $"`{capsule}` runs, so that its state cannot be exported", "the copy would be of several moments at once", $"`capsule stop {capsule}` first, or export without --with-state");
 }

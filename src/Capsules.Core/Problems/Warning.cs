@@ -7,5 +7,5 @@ namespace Capsules.Core.Problems;
 public sealed record Warning(string Code, string What, string? Fix = null)
 {
     /// <inheritdoc/>
-    public override string ToString() => $"warning[{Code}]: {What}" + (Fix is null ? "" : $"\n  fix:   {Fix.ReplaceLineEndings("\n         ")}");
+    public override string ToString() => ProblemText.Of(this, colour: false);
 }

@@ -97,7 +97,11 @@ public static class CaptureRunner
         SmallFiles.Write(imagePlace + "/left-out.jsonl", LeftOutFile.Write(plan.LeftOut.AddRange(skipped.Select(p => new LeftOutPath(p, "it vanished while the source was read")))), durable: false);
         SmallFiles.Write(capsule + "/capsule.json", new CapsuleRecord
         {
-            Name = manifest.Name, Image = image, Stack = plan.Stack, Created = options.Clock.GetUtcNow(), Source = plan.Source.ToString(),
+            Name = manifest.Name,
+            Image = image,
+            Stack = plan.Stack,
+            Created = options.Clock.GetUtcNow(),
+            Source = plan.Source.ToString(),
         }.ToJson(), durable: false);
 
         using (Descriptor store = FileCalls.Open(work, OpenFlags.ReadOnly | OpenFlags.Directory)) FileContent.SyncFileSystem(store);

@@ -70,8 +70,17 @@ public static class TreeArchive
 
     private static TarEntry Entry(FileStatus status, ImmutableArray<byte> path, ImmutableArray<byte> target, NativePath place) => new()
     {
-        Name = path, Kind = RootTree.KindOf(status.Kind), Mode = status.Mode, Uid = status.Uid, Gid = status.Gid, Size = status.IsRegular ? status.Size : 0,
-        Seconds = status.Modified.Seconds, Nanoseconds = status.Modified.Nanoseconds, Target = target, Major = status.DeviceMajor, Minor = status.DeviceMinor,
+        Name = path,
+        Kind = RootTree.KindOf(status.Kind),
+        Mode = status.Mode,
+        Uid = status.Uid,
+        Gid = status.Gid,
+        Size = status.IsRegular ? status.Size : 0,
+        Seconds = status.Modified.Seconds,
+        Nanoseconds = status.Modified.Nanoseconds,
+        Target = target,
+        Major = status.DeviceMajor,
+        Minor = status.DeviceMinor,
         Attributes = [.. ExtendedAttributes.Read(place).Select(a => (a.Name, a.Value.ToImmutableArray()))],
     };
 

@@ -54,7 +54,7 @@ public sealed class Doctor(CapsuleStore store)
         yield return fileSystems.Contains("\toverlay", StringComparison.Ordinal) ? new(CheckLevel.Ok, "overlay") : new(CheckLevel.Fail, "the kernel has no overlay file system (yet)", "modprobe overlay");
         foreach (CheckResult result in Cgroups()) yield return result;
         if (!HostLimits.MayRaise()) yield return new(CheckLevel.Warn, "CAP_SYS_RESOURCE is missing: limits above this host's own are clamped", "run capsule outside of this container");
-        foreach (string name in CapsuleSpecsNeeds.Where(n => (Capabilities.Bounding() >> Capabilities.Parse(n)!.Value & 1) == 0)) yield return new(CheckLevel.Fail, $"CAP_{name} is missing", "run capsule outside of this container");
+        foreach (string name in CapsuleSpecsNeeds.Where(n => !Capabilities.IsAvailable(Capabilities.Parse(n)!.Value))) yield return new(CheckLevel.Fail, $"CAP_{name} is missing", "run capsule outside of this container");
     }
 
     private static readonly string[] CapsuleSpecsNeeds = ["SYS_ADMIN", "NET_ADMIN", "SETUID", "SETGID", "MKNOD", "SYS_PTRACE"];
@@ -96,7 +96,7 @@ public sealed class Doctor(CapsuleStore store)
             using Descriptor held = _runner.Stacks.Lock(name);
             _runner.Stacks.Down(name);
         }
-        foreach (string name in Entries(_layout.Temporary).Where(n => !IsInUse(n)))
+        foreach (string name in Entries(_layout.Temporary).Where(n => !IsInUse(n) && !IsLocked($"{_layout.Temporary}/{n}/lock")))
         {
             Left($"half-made {_layout.Temporary}/{name}");
             if (fix) SmallFiles.RemoveTree($"{_layout.Temporary}/{name}");
@@ -105,16 +105,36 @@ public sealed class Doctor(CapsuleStore store)
             foreach (string name in Entries($"{hierarchy.MountPoint}/{_layout.Cgroup}").Where(n => CapsuleName.TryParse(n, out _) && FileCalls.TryStat(null, _layout.RunningCapsules + "/" + n) is null && FileCalls.TryStat(null, $"{hierarchy.MountPoint}/{_layout.Cgroup}/{n}") is { IsDirectory: true }))
             {
                 Left($"control group {hierarchy.MountPoint}/{_layout.Cgroup}/{name}");
-                if (fix) Cgroup.At($"{_layout.Cgroup}/{name}", hierarchy.Controllers, [hierarchy]).Remove();
+                if (!fix) continue;
+                var group = Cgroup.At($"{_layout.Cgroup}/{name}", hierarchy.Controllers, [hierarchy]);
+                group.Kill();
+                group.RemoveWithPatience();
             }
+        foreach (string file in HalfWritten())
+        {
+            Left($"half-written {file}");
+            if (fix) FileCalls.Remove(null, file);
+        }
+        if (!ProcessCalls.IsRoot) return found; // a user's capsules have no network of their own, and the host's may not be looked at
         var network = new NetworkDoctor(_layout, name => _runner.RunningMembers(name).Any() || IsBusy(name));
         foreach (NetworkLeftover leftover in fix ? network.Fix() : network.Find()) Left(leftover.What);
         return found;
     }
 
-    private bool IsBusy(CapsuleName stack)
+    /// <summary>Small files are written beside their place as NAME.PID.tmp; those of writers that are gone.</summary>
+    private IEnumerable<string> HalfWritten()
     {
-        var (file, _) = FileCalls.TryOpenAt(null, _layout.Stack(stack) + "/lock", OpenFlags.ReadWrite);
+        string[] flat = [_layout.Run, _layout.Run + "/leases", _layout.State, _layout.State + "/addresses"], deep = [_layout.RunningCapsules, _layout.RunningStacks, _layout.Capsules, _layout.Stacks, _layout.Images];
+        return flat.Concat(deep.SelectMany(d => Entries(d).Select(n => $"{d}/{n}")))
+            .SelectMany(d => Entries(d).Where(n => n.EndsWith(".tmp", StringComparison.Ordinal) && !IsInUse(n)).Select(n => $"{d}/{n}"))
+            .Where(f => FileCalls.TryStat(null, f) is { IsRegular: true });
+    }
+
+    private bool IsBusy(CapsuleName stack) => IsLocked(_layout.Stack(stack) + "/lock");
+
+    private static bool IsLocked(string path)
+    {
+        var (file, _) = FileCalls.TryOpenAt(null, path, OpenFlags.ReadWrite);
         if (file is null) return false;
         using (file) return !FileCalls.Lock(file, exclusive: true, wait: false);
     }

@@ -170,8 +170,14 @@ public sealed class ContainerRuntime(string root)
             rollback.Add(() => { if (ProcessCalls.Signal(launched.Pid, Signals.KILL)) ProcessCalls.TryWait(launched.Pid); });
             var record = new ContainerRecord
             {
-                Id = id, Pid = launched.Pid, StartTime = ProcessTable.TryRead(launched.Pid)?.StartTime ?? 0, Bundle = options.Bundle, Created = DateTimeOffset.UtcNow,
-                Cgroup = path, Controllers = [.. ControlGroups.ControllersFor(spec.Resources)], SpecVersion = spec.Version,
+                Id = id,
+                Pid = launched.Pid,
+                StartTime = ProcessTable.TryRead(launched.Pid)?.StartTime ?? 0,
+                Bundle = options.Bundle,
+                Created = DateTimeOffset.UtcNow,
+                Cgroup = path,
+                Controllers = [.. ControlGroups.ControllersFor(spec.Resources)],
+                SpecVersion = spec.Version,
             };
             SmallFiles.Write(StateFile(id), record.ToJson(), durable: false);
             if (options.PidFile is { } pidFile) SmallFiles.Write(pidFile, System.Text.Encoding.UTF8.GetBytes($"{launched.Pid}"), durable: false);
@@ -193,7 +199,7 @@ public sealed class ContainerRuntime(string root)
         End = end,
         Cgroups = cgroups,
         Hierarchies = hierarchies,
-        HostHardLimits = HostLimits.Hard(),
+        HostHardLimits = HostLimits.Hard((spec.Process?.Limits ?? []).Select(l => l.Name)),
         MayRaiseLimits = HostLimits.MayRaise(),
     };
 

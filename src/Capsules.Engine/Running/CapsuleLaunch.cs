@@ -35,7 +35,7 @@ internal sealed record CapsuleLaunch(CapsuleRecord Capsule, CapsuleManifest Mani
             Limits = capsule.Limits,
             Cgroup = CgroupOf(layout, capsule.Name),
             ReadOnlyRoot = capsule.ReadOnly,
-            Seccomp = DefaultSeccomp.Profile(SyscallTable.X64.Keys.Concat(SyscallTable.I386.Keys)),
+            Seccomp = DefaultSeccomp.Profile(SyscallTable.X64.Keys.Union(SyscallTable.I386.Keys)),
         };
         RuntimeSpec spec = CapsuleSpecs.Of(manifest, places);
         string secrets = layout.Secrets(capsule.Name);
@@ -56,7 +56,7 @@ internal sealed record CapsuleLaunch(CapsuleRecord Capsule, CapsuleManifest Mani
             Hierarchies = [.. CgroupHierarchies.Read().Where(h => h.IsUnified || h.Controllers.Any(Controllers.Contains)).Select(ControlGroups.Describe)],
             Dmi = stack.HasDmi ? new HostPath(stack.Slot + "/dmi") : null,
             SysClasses = SysClasses.Names(),
-            HostHardLimits = HostLimits.Hard(),
+            HostHardLimits = HostLimits.Hard(manifest.Services.SelectMany(m => m.ResourceLimits).Select(l => l.Name)),
             MayRaiseLimits = HostLimits.MayRaise(),
         };
         return new(capsule, manifest, request);

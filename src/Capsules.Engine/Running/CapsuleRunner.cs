@@ -176,7 +176,9 @@ public sealed class CapsuleRunner(CapsuleStore store)
         if (FileCalls.TryStat(null, run) is not null)
         {
             while (MountCalls.Detach(run + "/peer")) { }
-            Linux.Cgroups.Cgroup.At(CapsuleLaunch.CgroupOf(_layout, name), CapsuleLaunch.Controllers, Linux.Cgroups.CgroupHierarchies.Read()).RemoveWithPatience();
+            var group = Linux.Cgroups.Cgroup.At(CapsuleLaunch.CgroupOf(_layout, name), CapsuleLaunch.Controllers, Linux.Cgroups.CgroupHierarchies.Read());
+            group.Kill(); // a PID 1 whose starter was killed before it could write down its number is found by its group
+            group.RemoveWithPatience();
             SmallFiles.RemoveTree(run);
         }
         if (store.Find(name) is { } capsule) DownIfEmpty(capsule.Stack);
@@ -236,8 +238,14 @@ public sealed class CapsuleRunner(CapsuleStore store)
                 rollback.Add(() => { if (ProcessCalls.Signal(launched.Pid, Signals.KILL)) ProcessCalls.TryWait(launched.Pid); });
                 var record = new RunRecord
                 {
-                    Name = name, Init = launched.Pid, InitStart = ProcessTable.TryRead(launched.Pid)?.StartTime ?? 0, Started = DateTimeOffset.UtcNow, Cgroup = CapsuleLaunch.CgroupOf(_layout, name),
-                    Controllers = CapsuleLaunch.Controllers, Services = [.. launch.Manifest.Services.Select((s, i) => new RunService(s.Name, pipes[i].Read.Number, pipes[i].Write.Number))], CommandOnly = commandOnly,
+                    Name = name,
+                    Init = launched.Pid,
+                    InitStart = ProcessTable.TryRead(launched.Pid)?.StartTime ?? 0,
+                    Started = DateTimeOffset.UtcNow,
+                    Cgroup = CapsuleLaunch.CgroupOf(_layout, name),
+                    Controllers = CapsuleLaunch.Controllers,
+                    Services = [.. launch.Manifest.Services.Select((s, i) => new RunService(s.Name, pipes[i].Read.Number, pipes[i].Write.Number))],
+                    CommandOnly = commandOnly,
                 };
                 SmallFiles.Write(RunRecord.FileOf(_layout, name), record.ToJson(), durable: false);
                 return record;

@@ -55,7 +55,11 @@ public sealed record CapsuleView
         LastRun? last = LastRun.Find(store.Layout, name);
         var view = new CapsuleView
         {
-            Name = name, State = "stopped", Image = capsule.Image, ImageName = manifest.Name, Stack = capsule.Stack,
+            Name = name,
+            State = "stopped",
+            Image = capsule.Image,
+            ImageName = manifest.Name,
+            Stack = capsule.Stack,
             HostName = identity?.HostName is { } host ? identity.Domain is { } domain && !host.Contains('.', StringComparison.Ordinal) ? $"{host}.{domain}" : host : null,
             Addresses = identity is null ? [] : [.. identity.Interfaces.SelectMany(i => i.Addresses).Select(a => a.Address.ToString())],
             Services = [.. manifest.Services.Select(s => new ServiceView(s.Name, "stopped", null, 0))],

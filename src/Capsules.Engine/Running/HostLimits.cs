@@ -7,10 +7,16 @@ namespace Capsules.Engine.Running;
 /// <summary>Limits of this host's own, above which nothing can be given away.</summary>
 internal static class HostLimits
 {
-    /// <summary>Hard limits by name.</summary>
-    public static ImmutableDictionary<string, ulong> Hard() =>
-        ResourceNames.All.ToImmutableDictionary(name => name, name => ProcessCalls.Limit(0, ResourceNames.Parse(name)!.Value).Hard);
+    /// <summary>Hard limits by name, of those named; none when they may be raised.</summary>
+    public static ImmutableDictionary<string, ulong> Hard(IEnumerable<string> names)
+    {
+        if (MayRaise()) return ImmutableDictionary<string, ulong>.Empty;
+        var limits = ImmutableDictionary.CreateBuilder<string, ulong>();
+        foreach (string name in names)
+            if (ResourceNames.Parse(name) is int number) limits[name] = ProcessCalls.Limit(0, number).Hard;
+        return limits.ToImmutable();
+    }
 
     /// <summary>CAP_SYS_RESOURCE: the right to go beyond them.</summary>
-    public static bool MayRaise() => (Capabilities.Bounding() >> Capabilities.Parse("SYS_RESOURCE")!.Value & 1) != 0;
+    public static bool MayRaise() => Capabilities.IsAvailable(24);
 }

@@ -16,6 +16,8 @@ public sealed class Keeper : IDisposable
 {
     private const int Burst = 5, BurstMilliseconds = 10_000; // as systemd: StartLimitBurst=, StartLimitIntervalSec=
 
+    private const int TidyAfter = 1000; // milliseconds
+
     private readonly StoreLayout _layout;
     private readonly CapsuleStore _store;
     private readonly CapsuleRunner _runner;
@@ -25,6 +27,7 @@ public sealed class Keeper : IDisposable
     private readonly List<(long Due, CapsuleName Name, int Service)> _due = [];
     private readonly Descriptor _lock;
     private Descriptor? _fifo;
+    private long _tidyAt = Environment.TickCount64 + TidyAfter;
 
     private Keeper(StoreLayout layout, Descriptor held)
     {
@@ -83,10 +86,22 @@ public sealed class Keeper : IDisposable
                 _fifo = FileCalls.Open(KeeperDoor.Fifo(_layout), OpenFlags.ReadWrite | OpenFlags.NonBlock);
                 _epoll.Watch(_fifo);
             }
-            foreach (int number in _epoll.Wait(Patience())) Guarded(() => Handle(number));
+            foreach (int number in WaitForEvents()) Guarded(() => Handle(number));
             foreach (var (_, name, service) in _due.Where(d => d.Due <= Environment.TickCount64).ToArray()) Guarded(() => StartAgain(name, service));
             foreach (Kept kept in _kept.Values.Where(k => k.Run.CommandOnly).ToArray()) Guarded(() => FinishIfAlone(kept));
         }
+    }
+
+    /// <summary>A second after real work the memory that it took is given back; taking logs is no such work.</summary>
+    private int[] WaitForEvents()
+    {
+        int patience = Patience();
+        if (_tidyAt == 0) return _epoll.Wait(patience);
+        long rest = _tidyAt - Environment.TickCount64;
+        if (rest > 0) return _epoll.Wait(patience < 0 ? (int)rest : (int)Math.Min(patience, rest));
+        ProgramMemory.Release();
+        _tidyAt = 0;
+        return _epoll.Wait(patience);
     }
 
     /// <summary>What goes wrong with one capsule must not end the keeping of the others.</summary>
@@ -111,12 +126,17 @@ public sealed class Keeper : IDisposable
             try { FileCalls.Read(_fifo, knocks); }
             catch (SyscallException e) when (e.Errno == Errno.EAGAIN) { }
             Look();
+            _tidyAt = Environment.TickCount64 + TidyAfter;
             return;
         }
         if (!_watched.TryGetValue(number, out var watched)) return; // ended by an event before it in the same turn
         if (watched.IsLog) watched.Capsule.TakeLog(watched.Service);
-        else if (watched.Service < 0) InitEnded(watched.Capsule);
-        else ServiceEnded(watched.Capsule, watched.Service);
+        else
+        {
+            if (watched.Service < 0) InitEnded(watched.Capsule);
+            else ServiceEnded(watched.Capsule, watched.Service);
+            _tidyAt = Environment.TickCount64 + TidyAfter;
+        }
     }
 
     /// <summary>Finds capsules that are new, and services that are.</summary>

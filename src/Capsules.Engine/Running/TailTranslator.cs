@@ -108,8 +108,8 @@ internal sealed class TailTranslator(TailPlan tail, LaunchChannels channels, Wor
 
     private void BecomeUser(TailStep.BecomeUser step)
     {
-        ulong available = Capabilities.Bounding(); // what this host itself lacks cannot be given: dropped, as runtime-spec 1.1 says
-        ulong permitted = Capabilities.Mask(step.Capabilities.Permitted) & available, effective = Capabilities.Mask(step.Capabilities.Effective) & permitted;
+        ulong permitted = Capabilities.Available(Capabilities.Mask(step.Capabilities.Permitted)), // what this host itself lacks is dropped, as runtime-spec 1.1 says
+            effective = Capabilities.Mask(step.Capabilities.Effective) & permitted;
         ulong inheritable = Capabilities.Mask(step.Capabilities.Inheritable) & permitted, ambient = Capabilities.Mask(step.Capabilities.Ambient) & permitted & inheritable;
         if (step.Uid != 0) tail.KeepCapabilities(true);
         tail.BecomeUser(step.Uid, step.Gid, step.Groups.AsSpan());

@@ -176,7 +176,10 @@ internal sealed class World(LaunchPlan plan, HostPath runDirectory, IReadOnlyLis
         bool recursive = word[0] == 'r';
         MountCalls.SetPropagation(mount, (recursive ? word[1..] : word) switch
         {
-            "shared" => Propagation.Shared, "slave" => Propagation.Slave, "private" => Propagation.Private, _ => Propagation.Unbindable,
+            "shared" => Propagation.Shared,
+            "slave" => Propagation.Slave,
+            "private" => Propagation.Private,
+            _ => Propagation.Unbindable,
         }, subject, recursive);
     }
 

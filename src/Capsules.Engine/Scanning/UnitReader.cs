@@ -58,7 +58,10 @@ internal sealed class UnitReader(ISourceTree tree)
                         }
             units[name] = new()
             {
-                Name = parsed, Path = fragment, File = file.Resolve(parsed), DropIns = applied.ToImmutable(),
+                Name = parsed,
+                Path = fragment,
+                File = file.Resolve(parsed),
+                DropIns = applied.ToImmutable(),
                 IsEnabled = enabled.Contains(name) || aliases.Any(a => a.Value == name && enabled.Contains(a.Key)) || KnownInstances().Contains(name),
                 Aliases = [.. aliases.Where(a => a.Value == name).Select(a => a.Key).Order(StringComparer.Ordinal)],
             };

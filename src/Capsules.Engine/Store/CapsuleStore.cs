@@ -44,20 +44,37 @@ public sealed class CapsuleStore(StoreLayout layout)
     /// <summary>Writes the record of a capsule that exists.</summary>
     public void Save(CapsuleRecord record) => SmallFiles.Write(RecordFile(record.Name), record.ToJson());
 
+    /// <summary>The images that are here.</summary>
+    public ImmutableArray<Digest> Images()
+    {
+        var (opened, _) = FileCalls.TryOpenAt(null, layout.Images, OpenFlags.ReadOnly | OpenFlags.Directory);
+        if (opened is null) return [];
+        using (opened)
+            return [.. FileCalls.List(opened).Select(e => System.Text.Encoding.UTF8.GetString(e.Name)).Order(StringComparer.Ordinal)
+                .Select(name => Digest.TryParse("sha256:" + name, out Digest digest) ? digest : (Digest?)null).OfType<Digest>()];
+    }
+
     /// <summary>Makes a further capsule of an image that is here.</summary>
+    /// <param name="record">The capsule.</param>
+    /// <param name="fill">Puts more into its directory, before that has its final name.</param>
     /// <exception cref="CapsuleException">The name is taken.</exception>
-    public CapsuleRecord Create(CapsuleRecord record)
+    public CapsuleRecord Create(CapsuleRecord record, Action<string>? fill = null)
     {
         SmallFiles.MakeDirectories(layout.Temporary);
         string half = $"{layout.Temporary}/{record.Name}.{Environment.ProcessId}";
-        SmallFiles.MakeDirectories(half);
-        SmallFiles.Write(half + "/capsule.json", record.ToJson());
-        SmallFiles.MakeDirectories(layout.Capsules);
-        try { FileCalls.Rename(null, half, null, layout.Capsule(record.Name)); }
-        catch (SyscallException e) when (e.Errno is Errno.ENOTEMPTY or Errno.EEXIST)
+        try
+        {
+            SmallFiles.MakeDirectories(half);
+            fill?.Invoke(half);
+            SmallFiles.Write(half + "/capsule.json", record.ToJson());
+            SmallFiles.MakeDirectories(layout.Capsules);
+            FileCalls.Rename(null, half, null, layout.Capsule(record.Name));
+        }
+        catch (Exception e)
         {
             SmallFiles.RemoveTree(half);
-            throw new CapsuleException(Problems.NameTaken(record.Name.ToString()), e);
+            if (e is SyscallException { Errno: Errno.ENOTEMPTY or Errno.EEXIST }) throw new CapsuleException(Problems.NameTaken(record.Name.ToString()), e);
+            throw;
         }
         return record;
     }

@@ -131,9 +131,16 @@ public sealed class TailPlan
 
         MemoryMarshal.Write(bytes, new PlanHeader
         {
-            Magic = PlanHeader.ExpectedMagic, Version = PlanHeader.CurrentVersion, Size = (uint)bytes.Length,
-            StepsAt = (uint)stepsAt, StepCount = (uint)_steps.Count, SlotsAt = (uint)slotsAt, SlotCount = (uint)_slotCount,
-            RelocationsAt = (uint)relocationsAt, RelocationCount = (uint)relocationCount, Report = _report,
+            Magic = PlanHeader.ExpectedMagic,
+            Version = PlanHeader.CurrentVersion,
+            Size = (uint)bytes.Length,
+            StepsAt = (uint)stepsAt,
+            StepCount = (uint)_steps.Count,
+            SlotsAt = (uint)slotsAt,
+            SlotCount = (uint)_slotCount,
+            RelocationsAt = (uint)relocationsAt,
+            RelocationCount = (uint)relocationCount,
+            Report = _report,
         });
         MemoryMarshal.AsBytes(CollectionsMarshal.AsSpan(_steps)).CopyTo(bytes.AsSpan(stepsAt));
         _data.WrittenSpan.CopyTo(bytes.AsSpan(dataAt));

@@ -34,13 +34,14 @@ public static class Capabilities
         return mask;
     }
 
-    /// <summary>The bounding set of this process (prctl(2) PR_CAPBSET_READ): nobody below us can have more.</summary>
-    public static ulong Bounding()
+    /// <summary>prctl(2) PR_CAPBSET_READ: whether this process, and so anybody below it, can have it.</summary>
+    public static bool IsAvailable(int number) => Native.Call(SyscallNumber.Prctl, 23, number) == 1;
+
+    /// <summary>Those of a set that are available: what a host lacks cannot be given away.</summary>
+    public static ulong Available(ulong mask)
     {
-        const int read = 23;
-        ulong mask = 0;
         for (int number = 0; number < Names.Length; number++)
-            if (Native.Call(SyscallNumber.Prctl, read, number) == 1) mask |= 1UL << number;
+            if ((mask >> number & 1) != 0 && !IsAvailable(number)) mask &= ~(1UL << number);
         return mask;
     }
 }

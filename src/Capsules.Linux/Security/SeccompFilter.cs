@@ -66,15 +66,14 @@ public static class SeccompFilter
     /// <summary>The rules of each call, by number. As in libseccomp, a rule without conditions decides; others are tried in turn.</summary>
     private static List<(int Number, List<SeccompRule> Rules)> Decisions(IReadOnlyDictionary<string, int> table, IReadOnlyList<SeccompRule> rules)
     {
-        var decisions = new SortedDictionary<int, List<SeccompRule>>();
+        var rulesOf = new List<SeccompRule>?[1024]; // by number: no architecture has so many
         foreach (SeccompRule rule in rules)
             foreach (string name in rule.Names)
-            {
-                if (!table.TryGetValue(name, out int number)) continue; // the kernel of today has no such call, or this architecture has not
-                if (!decisions.TryGetValue(number, out var list)) decisions[number] = list = [];
-                list.Add(rule);
-            }
-        return [.. decisions.Select(d => (d.Key, d.Value))];
+                if (table.TryGetValue(name, out int number)) (rulesOf[number] ??= []).Add(rule); // else today's kernel has no such call, or this architecture has not
+        var decisions = new List<(int Number, List<SeccompRule> Rules)>(512);
+        for (int number = 0; number < rulesOf.Length; number++)
+            if (rulesOf[number] is { } list) decisions.Add((number, list));
+        return decisions;
     }
 
     private static void Search(Program program, List<(int Number, List<SeccompRule> Rules)> decisions, SeccompAction otherwise)
@@ -89,9 +88,10 @@ public static class SeccompFilter
             else ranges.Add(entry);
             ranges.Add(((uint)number + 1, null, otherwise));
         }
-        for (int i = ranges.Count - 1; i > 0; i--)
-            if (ranges[i].Rules is null && ranges[i - 1].Rules is null && ranges[i].Action == ranges[i - 1].Action) ranges.RemoveAt(i);
-        Branch(program, ranges, 0, ranges.Count, otherwise);
+        var merged = new List<(uint First, List<SeccompRule>? Rules, SeccompAction Action)>(ranges.Count);
+        foreach (var range in ranges)
+            if (merged.Count == 0 || range.Rules is not null || merged[^1].Rules is not null || merged[^1].Action != range.Action) merged.Add(range);
+        Branch(program, merged, 0, merged.Count, otherwise);
     }
 
     private static void Branch(Program program, List<(uint First, List<SeccompRule>? Rules, SeccompAction Action)> ranges, int from, int to, SeccompAction otherwise)
@@ -146,38 +146,38 @@ public static class SeccompFilter
                 program.FailUnless(JumpEqual, Low(value), failures);
                 break;
             case SeccompComparison.NotEqual:
-            {
-                LoadHalf(high, uint.MaxValue);
-                int different = program.Add(JumpEqual, High(value)); // false: holds already
-                LoadHalf(low, uint.MaxValue);
-                int same = program.Add(JumpEqual, Low(value));
-                program.TrueGoesTo(different, different + 1);
-                program.TrueGoesTo(same, same + 1);
-                failures.Add(program.Add(JumpAlways, 0));
-                program.FalseGoesTo(different, program.Here);
-                program.FalseGoesTo(same, program.Here);
-                break;
-            }
+                {
+                    LoadHalf(high, uint.MaxValue);
+                    int different = program.Add(JumpEqual, High(value)); // false: holds already
+                    LoadHalf(low, uint.MaxValue);
+                    int same = program.Add(JumpEqual, Low(value));
+                    program.TrueGoesTo(different, different + 1);
+                    program.TrueGoesTo(same, same + 1);
+                    failures.Add(program.Add(JumpAlways, 0));
+                    program.FalseGoesTo(different, program.Here);
+                    program.FalseGoesTo(same, program.Here);
+                    break;
+                }
             default:
-            {
-                bool greater = condition.Comparison is SeccompComparison.Greater or SeccompComparison.GreaterOrEqual;
-                // high > value: holds for the greater ones, fails for the lesser ones; high < value the other way; equal: the low half decides.
-                LoadHalf(high, uint.MaxValue);
-                int above = program.Add(JumpGreater, High(value));
-                int equal = program.Add(JumpEqual, High(value));
-                program.FalseGoesTo(above, equal);
-                LoadHalf(low, uint.MaxValue);
-                ushort test = condition.Comparison is SeccompComparison.Greater or SeccompComparison.LessOrEqual ? JumpGreater : JumpGreaterOrEqual;
-                int decide = program.Add(test, Low(value));
-                int fail = program.Add(JumpAlways, 0);
-                failures.Add(fail);
-                program.TrueGoesTo(equal, equal + 1);
-                program.FalseGoesTo(equal, greater ? fail : program.Here);
-                program.TrueGoesTo(above, greater ? program.Here : fail);
-                program.TrueGoesTo(decide, greater ? program.Here : fail);
-                program.FalseGoesTo(decide, greater ? fail : program.Here);
-                break;
-            }
+                {
+                    bool greater = condition.Comparison is SeccompComparison.Greater or SeccompComparison.GreaterOrEqual;
+                    // high > value: holds for the greater ones, fails for the lesser ones; high < value the other way; equal: the low half decides.
+                    LoadHalf(high, uint.MaxValue);
+                    int above = program.Add(JumpGreater, High(value));
+                    int equal = program.Add(JumpEqual, High(value));
+                    program.FalseGoesTo(above, equal);
+                    LoadHalf(low, uint.MaxValue);
+                    ushort test = condition.Comparison is SeccompComparison.Greater or SeccompComparison.LessOrEqual ? JumpGreater : JumpGreaterOrEqual;
+                    int decide = program.Add(test, Low(value));
+                    int fail = program.Add(JumpAlways, 0);
+                    failures.Add(fail);
+                    program.TrueGoesTo(equal, equal + 1);
+                    program.FalseGoesTo(equal, greater ? fail : program.Here);
+                    program.TrueGoesTo(above, greater ? program.Here : fail);
+                    program.TrueGoesTo(decide, greater ? program.Here : fail);
+                    program.FalseGoesTo(decide, greater ? fail : program.Here);
+                    break;
+                }
         }
     }
 

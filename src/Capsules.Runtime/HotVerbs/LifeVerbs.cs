@@ -54,6 +54,7 @@ internal static class LifeVerbs
             if (process is null || !run.IsAlive) Thread.Sleep(50); // the keeper is at it
             else Linux.Files.FileCalls.WaitReadable(process, 1000);
         }
+        if (home.Store.Find(name) is not null) home.Store.Lock(name, wait: true)?.Dispose(); // whoever clears it away holds this until it is done
     }
 
     public static int Remove(Home home, ParsedCommand command)

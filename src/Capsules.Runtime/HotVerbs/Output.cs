@@ -1,7 +1,9 @@
 using System.Text;
 using System.Text.Json;
+using Capsules.Core.CommandLine;
 using Capsules.Core.Json;
 using Capsules.Core.Problems;
+using Capsules.Engine.Doors;
 
 namespace Capsules.Runtime.HotVerbs;
 
@@ -12,24 +14,8 @@ internal static class Output
     public static bool IsTerminal => !Console.IsOutputRedirected;
 
     /// <summary>Rows under headings: aligned on a terminal, tab-separated and without headings in a pipe.</summary>
-    public static void Table(string[] headings, IReadOnlyList<string[]> rows)
-    {
-        var text = new StringBuilder();
-        if (!IsTerminal)
-        {
-            foreach (string[] row in rows) text.AppendJoin('\t', row).Append('\n');
-            Console.Out.Write(text);
-            return;
-        }
-        int[] widths = [.. headings.Select((h, column) => rows.Select(r => r[column].Length).Append(h.Length).Max())];
-        foreach (string[] row in rows.Prepend(headings))
-        {
-            var line = new StringBuilder();
-            for (int i = 0; i < row.Length; i++) line.Append(row[i].PadRight(widths[i] + 2));
-            text.Append(line.ToString().TrimEnd()).Append('\n');
-        }
-        Console.Out.Write(text);
-    }
+    public static void Table(string[] headings, IReadOnlyList<string[]> rows) =>
+        Console.Out.Write(TextTable.Of(headings, rows, IsTerminal));
 
     /// <summary>An array of objects.</summary>
     public static void JsonArray<T>(IEnumerable<T> values, Action<Utf8JsonWriter, T> write)
@@ -58,7 +44,7 @@ internal static class Output
     /// <summary>What will not be as expected.</summary>
     public static void Warn(IEnumerable<Warning> warnings)
     {
-        foreach (Warning warning in warnings) Console.Error.WriteLine(warning.ToString());
+        foreach (Warning warning in warnings) Console.Error.WriteLine(ProblemText.Of(warning, Colour.OfErrors));
     }
 
     /// <summary>"12 s ago" for people.</summary>

@@ -64,32 +64,29 @@ internal static class RunVerb
         Console.Out.WriteLine(capsule.Name);
     }
 
+    /// <summary>The capsule holds only the command, and stops with it; the keeper does the same when we are killed.</summary>
     private static int RunCommand(Home home, CapsuleRecord capsule, ParsedCommand command)
     {
         try
         {
             Output.Warn(home.Runner.Start(capsule, services: false));
-            try
-            {
-                var (pid, terminal) = home.Runner.Exec(capsule.Name, ExecVerb.Request(command));
-                if (!command.Has("--detach")) return OciVerbs.Foreground.Wait(pid, terminal);
-                terminal?.Dispose();
-                Console.Out.WriteLine(capsule.Name);
-                return 0;
-            }
-            finally
-            {
-                if (!command.Has("--detach")) home.Runner.Stop(capsule.Name, TimeSpan.FromSeconds(10));
-            }
-        }
-        catch when (capsule.RemoveWhenStopped && home.Store.Find(capsule.Name) is not null)
-        {
-            home.Store.Remove(capsule, volumes: false);
-            throw;
+            var (pid, terminal) = home.Runner.Exec(capsule.Name, ExecVerb.Request(command));
+            if (!command.Has("--detach")) return OciVerbs.Foreground.Wait(pid, terminal);
+            terminal?.Dispose();
+            Console.Out.WriteLine(capsule.Name);
+            return 0;
         }
         finally
         {
-            if (capsule.RemoveWhenStopped && home.Store.Find(capsule.Name) is null) home.Stacks.Remove(capsule.Stack);
+            if (!command.Has("--detach"))
+            {
+                home.Runner.Stop(capsule.Name, TimeSpan.FromSeconds(10));
+                if (capsule.RemoveWhenStopped)
+                {
+                    if (home.Store.Find(capsule.Name) is not null) home.Store.Remove(capsule, volumes: false); // it never came to run
+                    home.Stacks.Remove(capsule.Stack);
+                }
+            }
         }
     }
 

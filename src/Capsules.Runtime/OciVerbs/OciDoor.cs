@@ -33,11 +33,11 @@ internal static class OciDoor
                 PrintState(runtime.State(id));
                 return 0;
             case "oci kill":
-            {
-                string name = command.Arguments.Length > 1 ? command.Arguments[1] : "TERM";
-                runtime.Kill(id, Signals.Parse(name) ?? throw new CapsuleException(Problems.BadValue("signal", name, "a name such as TERM, or a number from 1 to 64")), command.Has("--all"));
-                return 0;
-            }
+                {
+                    string name = command.Arguments.Length > 1 ? command.Arguments[1] : "TERM";
+                    runtime.Kill(id, Signals.Parse(name) ?? throw new CapsuleException(Problems.BadValue("signal", name, "a name such as TERM, or a number from 1 to 64")), command.Has("--all"));
+                    return 0;
+                }
             case "oci delete":
                 runtime.Delete(id, command.Has("--force"));
                 return 0;

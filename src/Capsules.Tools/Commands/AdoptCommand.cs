@@ -54,7 +54,9 @@ public static class AdoptCommand
             {
                 Name = options.Name is { } name ? ParseName(name) : null,
                 Stack = options.Stack is { } stack ? ParseName(stack) : null,
-                Add = Paths(options.Add), State = Paths(options.State), Leave = Paths(options.Leave),
+                Add = Paths(options.Add),
+                State = Paths(options.State),
+                Leave = Paths(options.Leave),
             }));
 
         if (options.Why is { } why) return Explain(plans.ToImmutable(), Paths([why])[0], source.Tree, output);

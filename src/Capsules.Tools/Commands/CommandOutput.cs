@@ -1,3 +1,5 @@
+using Capsules.Core.CommandLine;
+
 namespace Capsules.Tools.Commands;
 
 /// <summary>Where a command speaks: data to one side, words to the other.</summary>
@@ -8,17 +10,7 @@ namespace Capsules.Tools.Commands;
 public sealed record CommandOutput(TextWriter Data, TextWriter Words, bool IsTerminal, Func<string, bool>? Ask = null)
 {
     /// <summary>A table: aligned for people, tab-separated without a heading for programs.</summary>
-    public void WriteTable(string[] headings, IReadOnlyList<string[]> rows)
-    {
-        if (!IsTerminal)
-        {
-            foreach (string[] row in rows) Data.WriteLine(string.Join('\t', row));
-            return;
-        }
-        int[] widths = [.. headings.Select((h, i) => rows.Select(r => r[i].Length).Append(h.Length).Max())];
-        foreach (string[] row in rows.Prepend(headings))
-            Data.WriteLine(string.Join("  ", row.Select((cell, i) => i == row.Length - 1 ? cell : cell.PadRight(widths[i]))).TrimEnd());
-    }
+    public void WriteTable(string[] headings, IReadOnlyList<string[]> rows) => Data.Write(TextTable.Of(headings, rows, IsTerminal));
 
     /// <summary>A size for people, or exact for programs.</summary>
     public string Size(long bytes) => !IsTerminal ? bytes.ToString() : bytes switch

@@ -212,11 +212,15 @@ public sealed class CaptureTests : IDisposable
 
     private CapturePlan Plan() => new()
     {
-        Source = SourceReference.OfRoot(Source), Application = "srv", Stack = CapsuleName.Parse("srv"),
+        Source = SourceReference.OfRoot(Source),
+        Application = "srv",
+        Stack = CapsuleName.Parse("srv"),
         Manifest = new()
         {
-            Name = CapsuleName.Parse("srv"), Services = [new() { Name = "srv", Command = ["/opt/srv/bin/srv"] }],
-            Volumes = [new() { Name = CapsuleName.Parse("data"), Path = GuestPath.Parse("/var/lib/srv") }], Secrets = [GuestPath.Parse("/etc/srv.key")],
+            Name = CapsuleName.Parse("srv"),
+            Services = [new() { Name = "srv", Command = ["/opt/srv/bin/srv"] }],
+            Volumes = [new() { Name = CapsuleName.Parse("data"), Path = GuestPath.Parse("/var/lib/srv") }],
+            Secrets = [GuestPath.Parse("/etc/srv.key")],
         },
         Reasons = [new("a test wants it", null)],
         Paths = [Code("/etc/srv.conf", EntryKind.Regular) with { Kind = PathKind.Config }, Code("/etc/srv.key", EntryKind.Regular) with { Kind = PathKind.Secret }, Code("/opt/srv/bin/srv", EntryKind.Regular)],

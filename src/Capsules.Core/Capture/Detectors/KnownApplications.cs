@@ -52,7 +52,7 @@ public static class KnownApplications
     ];
 
     /// <summary>Instances by directories.</summary>
-    public static ImmutableArray<KnownInstances> Instances { get; } = 
+    public static ImmutableArray<KnownInstances> Instances { get; } =
     [
         new("postgresql@", "/etc/postgresql", "postgresql.conf")
         {

@@ -79,7 +79,10 @@ public sealed record ElfFile
         foreach (ulong name in needed) names.Add(Text(table, name));
         return new()
         {
-            Machine = machine, Type = type, Interpreter = interpreter, Needed = names.ToImmutable(),
+            Machine = machine,
+            Type = type,
+            Interpreter = interpreter,
+            Needed = names.ToImmutable(),
             SoName = soName is ulong n ? Text(table, n) : null,
             RPath = rPath is ulong r ? Paths(Text(table, r)) : [],
             RunPath = runPath is ulong p ? Paths(Text(table, p)) : [],

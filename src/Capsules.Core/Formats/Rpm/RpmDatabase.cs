@@ -55,7 +55,12 @@ public static class RpmDatabase
         for (int cut = 0; cut < 2 && source.LastIndexOf('-') is > 0 and int dash; cut++) source = source[..dash];
         return new(new()
         {
-            Name = name, Version = $"{Text(Version)}-{Text(Release)}", Architecture = Text(Architecture), Source = source.Length > 0 ? source : name, State = "installed", Description = Text(Summary),
+            Name = name,
+            Version = $"{Text(Version)}-{Text(Release)}",
+            Architecture = Text(Architecture),
+            Source = source.Length > 0 ? source : name,
+            State = "installed",
+            Description = Text(Summary),
             Depends = [.. Strings(RequireName).Select(r => Encoding.UTF8.GetString(r)).Where(r => !r.StartsWith("rpmlib(", StringComparison.Ordinal) && !r.StartsWith('(')).Distinct().Select(r => ImmutableArray.Create(r))],
             Provides = [.. Strings(ProvideName).Select(p => Encoding.UTF8.GetString(p)).Where(p => p != name).Distinct()],
             Conffiles = configuration.ToImmutable(),

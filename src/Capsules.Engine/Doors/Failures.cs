@@ -1,16 +1,31 @@
+using System.Diagnostics;
 using System.Text;
 using Capsules.Core.Json;
 using Capsules.Core.Problems;
+using Capsules.Linux;
 
-namespace Capsules.Runtime;
+namespace Capsules.Engine.Doors;
 
-/// <summary>How a verb that failed says so: on standard error, and for engines in the file that --log names.</summary>
-internal static class Failures
+/// <summary>How a verb that failed says so, in both programs: on standard error, and for engines in the file that --log names.</summary>
+public static class Failures
 {
+    /// <summary>Does a verb's work and turns what stops it into words and an exit code.</summary>
+    public static int Guard(string[] words, Func<int> work)
+    {
+        try { return work(); }
+        catch (CapsuleException e) { return Tell(words, e.Problem); }
+        catch (SyscallException e) { return Tell(words, Problems.KernelRefused($"carry out `{(words.Length == 0 ? "" : words[0])}`", e.Message)); }
+        catch (Exception e) when (e is InvalidOperationException or UnreachableException or NullReferenceException or FormatException)
+        {
+            Console.Error.WriteLine($"this is an error of capsule itself, please report it: {e}");
+            return 125;
+        }
+    }
+
     /// <summary>Tells the problem; the exit code. run and exec have podman's: 125, or 127 and 126 when the program is not there or cannot be executed.</summary>
     public static int Tell(string[] words, Problem problem)
     {
-        Console.Error.WriteLine(problem.ToString());
+        Console.Error.WriteLine(ProblemText.Of(problem, Colour.OfErrors));
         bool oci = words is ["oci", ..];
         if (oci) Log(words, problem);
         bool runs = words.Length > 0 && (words[0] is "run" or "exec" || (oci && words.Length > 1 && words[1] is "run" or "exec"));

@@ -1,0 +1,91 @@
+using System.Collections.Immutable;
+using Capsules.Core.Model;
+using Capsules.Core.Problems;
+using Capsules.Engine.Running;
+using Capsules.Engine.Store;
+using Capsules.Linux;
+using Capsules.Linux.Files;
+
+namespace Capsules.Engine.Images;
+
+/// <summary>Capsules out of the store as archives, and archives into it as capsules.</summary>
+/// <param name="store">Capsules and images.</param>
+public sealed class CapsuleImages(CapsuleStore store)
+{
+    private readonly StoreLayout _layout = store.Layout;
+
+    /// <summary>Writes a capsule, with the volumes that its user added; the digest of the image's manifest.</summary>
+    /// <exception cref="CapsuleException">Its state is asked for while it runs, a layer is missing, or a shell is needed.</exception>
+    public Digest Export(CapsuleRecord capsule, ExportOptions options, Stream output)
+    {
+        CapsuleManifest manifest = store.Manifest(capsule.Image);
+        manifest = manifest with { Volumes = [.. manifest.Volumes, .. capsule.FurtherVolumes], Environment = [.. manifest.Environment, .. capsule.Environment] };
+        using Descriptor held = store.Lock(capsule.Name, wait: true)!; // it is not started or removed meanwhile
+        if (options.WithState && new CapsuleRunner(store).Running(capsule.Name) is not null) throw new CapsuleException(Problems.StateInUse(capsule.Name.ToString()));
+        return new OciExporter(_layout).Export(manifest, capsule.Name, $"{capsule.Name}:latest", options, output);
+    }
+
+    /// <summary>Imports an archive and makes a stopped capsule of it, whose volumes begin with what the image has at their paths.</summary>
+    /// <param name="path">An OCI archive or a docker-archive.</param>
+    /// <param name="name">The capsule's name; the image's own when null.</param>
+    /// <param name="clock">Dates the capsule.</param>
+    /// <exception cref="CapsuleException">It is no image, or the name is taken. Nothing half-made stays.</exception>
+    public CapsuleRecord Import(string path, CapsuleName? name, TimeProvider clock)
+    {
+        if (name is { } wanted && store.Find(wanted) is not null) throw new CapsuleException(Problems.NameTaken(wanted.ToString()));
+        var (image, manifest) = new OciImporter(_layout).Import(path, name);
+        CapsuleName own = name ?? manifest.Name;
+        string[] layers = [.. manifest.Layers.Select(_layout.Layer)];
+        return store.Create(new() { Name = own, Image = image, Stack = own, Created = clock.GetUtcNow() }, half =>
+        {
+            SmallFiles.MakeDirectories(half + "/volumes");
+            foreach (StateVolume volume in manifest.Volumes.Where(v => v.Kind == VolumeKind.Directory)) VolumeSeeder.Seed(layers, volume.Path, $"{half}/volumes/{volume.Name}");
+        });
+    }
+
+    /// <summary>Makes a directory of a stopped capsule persistent state: what it shows there now is the volume's first content, stray writes too.</summary>
+    /// <exception cref="CapsuleException">It runs, or the path is none that can be state.</exception>
+    public StateVolume AddState(CapsuleName name, GuestPath path)
+    {
+        using Descriptor held = store.Lock(name, wait: true)!;
+        CapsuleRecord capsule = store.Get(name.ToString());
+        if (new CapsuleRunner(store).Running(name) is not null) throw new CapsuleException(Problems.AlreadyRunning(name.ToString()));
+        CapsuleManifest manifest = store.Manifest(capsule.Image);
+        ImmutableArray<StateVolume> volumes = [.. manifest.Volumes, .. capsule.FurtherVolumes];
+        if (path.IsRoot) throw new CapsuleException(Problems.BadStatePath("/", "it is the whole root"));
+        if (volumes.FirstOrDefault(v => v.Path.IsWithin(path) || path.IsWithin(v.Path)) is { } other) throw new CapsuleException(Problems.BadStatePath(path.ToString(), $"volume `{other.Name}` holds {other.Path}"));
+        if (Reserved.FirstOrDefault(r => path.IsWithin(r) || r.IsWithin(path)) is { IsRoot: false } reserved) throw new CapsuleException(Problems.BadStatePath(path.ToString(), $"{reserved} is made anew at each start"));
+
+        CapsuleName volume = FreeName(path, volumes);
+        string upper = _layout.Writable(name) + "/upper", half = $"{_layout.Temporary}/{name}.{Environment.ProcessId}.state";
+        SmallFiles.MakeDirectories(_layout.Temporary);
+        SmallFiles.RemoveTree(half);
+        try
+        {
+            if (!VolumeSeeder.Seed([.. manifest.Layers.Select(_layout.Layer), _layout.Secrets(name), upper], path, half)) throw new CapsuleException(Problems.BadStatePath(path.ToString(), "the capsule has no directory there"));
+            SmallFiles.MakeDirectories(_layout.Capsule(name) + "/volumes");
+            SmallFiles.RemoveTree(_layout.Volume(name, volume)); // of an earlier try that ended before the record was written
+            FileCalls.Rename(null, half, null, _layout.Volume(name, volume));
+        }
+        catch
+        {
+            SmallFiles.RemoveTree(half);
+            throw;
+        }
+        var added = new StateVolume { Name = volume, Path = path, Reason = "added by the user" };
+        store.Save(capsule with { FurtherVolumes = capsule.FurtherVolumes.Add(added) });
+        SmallFiles.RemoveTree(upper + System.Text.Encoding.UTF8.GetString(path.Bytes)); // it is in the volume now; where it stays, the volume covers it
+        return added;
+    }
+
+    private static readonly ImmutableArray<GuestPath> Reserved = [.. ((string[])["/proc", "/sys", "/dev", "/run", "/tmp"]).Select(GuestPath.Parse)];
+
+    private static CapsuleName FreeName(GuestPath path, ImmutableArray<StateVolume> volumes)
+    {
+        string text = CapsuleName.From(path.ToString().Trim('/').Replace('/', '-')).ToString();
+        if (text.Length > 58) text = text[..58];
+        CapsuleName name = CapsuleName.Parse(text);
+        for (int number = 2; volumes.Any(v => v.Name == name); number++) name = CapsuleName.Parse($"{text}.{number}");
+        return name;
+    }
+}

@@ -1,0 +1,49 @@
+using System.Globalization;
+using Capsules.Core.CommandLine;
+using Capsules.Core.Facts;
+using Capsules.Core.Problems;
+using Capsules.Engine.Store;
+
+namespace Capsules.Tools.Commands;
+
+/// <summary>Turns a parsed command line into the options of scan, adopt, apply and misses.</summary>
+public static class CaptureVerbs
+{
+    /// <summary>Runs one of these verbs; null when it is another one.</summary>
+    public static int? Run(ParsedCommand command, StoreLayout layout, CommandOutput output, TimeProvider clock) => command.Verb.Name switch
+    {
+        "scan" => ScanCommand.Run(new(Source(command), command.Has("--json")), output),
+        "adopt" => AdoptCommand.Run(Adopt(command), layout, output, clock),
+        "apply" => ApplyCommand.Run(command.Arguments[0], layout, output, clock),
+        "misses" => MissesCommand.Run(command.Arguments[0], command.Arguments[1], command.Has("--json"), layout, output),
+        _ => null,
+    };
+
+    /// <summary>The options of adopt.</summary>
+    public static AdoptOptions Adopt(ParsedCommand command) => new()
+    {
+        Source = Source(command),
+        Targets = command.Arguments,
+        Name = command.Value("--name"),
+        Stack = command.Value("--stack"),
+        Plan = command.Has("--plan"),
+        Json = command.Has("--json"),
+        Why = command.Value("--why"),
+        Stop = command.Has("--stop"),
+        Yes = command.Has("--yes"),
+        State = command.Values("--state"),
+        Leave = command.Values("--leave"),
+        Add = command.Values("--add"),
+    };
+
+    private static SourceReference Source(ParsedCommand command)
+    {
+        string? root = command.Value("--root"), pid = command.Value("--pid-ns");
+        if (root is not null && pid is not null) throw new CapsuleException(Problems.WrongUsage("--root and --pid-ns are two sources", command.Verb.Usage));
+        if (root is not null) return SourceReference.OfRoot(Path.GetFullPath(root));
+        if (pid is null) return SourceReference.Live;
+        return int.TryParse(pid, NumberStyles.None, null, out int number) && number > 0
+            ? SourceReference.OfPidNamespace(number)
+            : throw new CapsuleException(Problems.WrongUsage($"`{pid}` is not the id of a process", command.Verb.Usage));
+    }
+}

@@ -1,0 +1,57 @@
+using System.Diagnostics;
+using Shouldly;
+using Xunit;
+
+namespace Capsules.System.Tests;
+
+/// <summary>Real applications of Debian, and one that no package owns: adopted from a living source, run where nothing of them is installed.</summary>
+public sealed class JourneyTests(JourneyTests.SourceTree source) : IClassFixture<JourneyTests.SourceTree>, IDisposable
+{
+    private readonly Sandbox _sandbox = new();
+
+    public void Dispose() => _sandbox.Dispose();
+
+    [Theory]
+    [InlineData("nginx")]
+    [InlineData("apache-php")]
+    [InlineData("postgresql")]
+    [InlineData("redis")]
+    [InlineData("memcached")]
+    [InlineData("acme")]
+    public void An_application_answers_from_its_capsule_as_it_did_at_its_source(string name)
+    {
+        Result result = _sandbox.Run(["env", $"PATH={Sandbox.Programs}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "python3", $"{source.Folder}/journey", $"{source.Folder}/{name}.json", source.Tree, _sandbox.State + "/journey"], seconds: 300);
+        TestContext.Current.TestOutputHelper?.WriteLine(result.Out);
+        result.Code.ShouldBe(0, result.Out + result.Error);
+    }
+
+    /// <summary>The tree is made once; it takes some minutes, and is kept in the cache directory for the next time.</summary>
+    public sealed class SourceTree
+    {
+        public SourceTree()
+        {
+            string cache = Environment.GetEnvironmentVariable("CAPSULE_TEST_CACHE") ?? "/var/tmp/capsule-test-cache";
+            Tree = cache + "/corpus";
+            Folder = FindFolder();
+            Directory.CreateDirectory(cache);
+            using Process process = Process.Start(new ProcessStartInfo(Folder + "/prepare", [Tree, cache]) { RedirectStandardError = true, RedirectStandardOutput = true })!;
+            process.OutputDataReceived += (_, _) => { };
+            process.BeginOutputReadLine();
+            string error = process.StandardError.ReadToEnd();
+            process.WaitForExit();
+            if (process.ExitCode != 0) throw new InvalidOperationException("the source tree could not be made\n" + error[Math.Max(0, error.Length - 3000)..]);
+        }
+
+        /// <summary>The lived-in tree.</summary>
+        public string Tree { get; }
+        /// <summary>tests/journeys.</summary>
+        public string Folder { get; }
+
+        private static string FindFolder()
+        {
+            for (string? at = AppContext.BaseDirectory; at is not null; at = Path.GetDirectoryName(at))
+                if (File.Exists(at + "/tests/journeys/journey")) return at + "/tests/journeys";
+            throw new InvalidOperationException("tests/journeys is not there");
+        }
+    }
+}
