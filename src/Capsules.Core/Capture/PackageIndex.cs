@@ -30,9 +30,9 @@ public sealed class PackageIndex
             foreach (GuestPath named in package.Files)
             {
                 GuestPath path = diverted[named].FirstOrDefault(d => d.By != package.Name)?.To ?? named;
-                if (resolver.ResolveParent(path) is not { } place) continue;
-                files.Add(place.Path);
-                if (!_owners.TryGetValue(place.Path, out List<PackageFact>? owners)) _owners[place.Path] = owners = new(1);
+                if (resolver.PlaceOf(path) is not { } place) continue;
+                files.Add(place);
+                if (!_owners.TryGetValue(place, out List<PackageFact>? owners)) _owners[place] = owners = new(1);
                 owners.Add(package);
             }
             _files[package.Name] = files.ToImmutable();
