@@ -7,7 +7,7 @@ namespace Capsules.System.Tests;
 /// <summary>A root file system of busybox alone, as a bundle's root and as the layer of capsules made by hand.</summary>
 public static class BusyBox
 {
-    private static readonly string[] Applets = "sh true false ls cat ps id hostname mount umount sleep stat ip echo env nc ping touch seq kill hostid df dd test readlink mkdir rm ln grep wc head tty stty chown chmod nproc sort tr mv cp".Split(' ');
+    private static readonly string[] Applets = "sh true false ls cat ps id hostname mount umount sleep stat ip echo env nc ping touch seq kill hostid df dd test readlink mkdir rm ln grep wc head tty stty chown chmod nproc sort tr mv cp logger".Split(' ');
 
     /// <summary>Makes the tree.</summary>
     public static void MakeRoot(string directory)

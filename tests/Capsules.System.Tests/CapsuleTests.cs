@@ -228,6 +228,20 @@ public sealed class CapsuleTests : IDisposable
     }
 
     [Fact]
+    public void What_goes_to_the_system_log_is_kept_with_the_logs()
+    {
+        BusyBox.MakeCapsule(_sandbox, "web", null, BusyBox.Script("echo own; logger -t web said by syslog; while :; do sleep 1; done"));
+        _sandbox.Capsule("run", "web").Ok();
+        _sandbox.Capsule("exec", "-u", "web", "web", "logger", "-t", "user", "said by another user").Ok();
+        Sandbox.Eventually(() => _sandbox.Capsule("logs", "--service", "syslog", "web").Out.Contains("user: said by another user", StringComparison.Ordinal), "both messages are there");
+        string logs = _sandbox.Capsule("logs", "web").Out;
+        logs.ShouldContain("main: own");
+        logs.ShouldContain("web: said by syslog");
+        _sandbox.Capsule("stop", "web").Ok();
+        _sandbox.Traces().ShouldBeEmpty();
+    }
+
+    [Fact]
     public void A_plan_has_no_effect()
     {
         BusyBox.MakeCapsule(_sandbox, "web", null, BusyBox.Script("sleep 1000"));

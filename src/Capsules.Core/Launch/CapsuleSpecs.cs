@@ -17,6 +17,8 @@ public sealed record CapsulePlaces
     public ImmutableArray<(GuestPath Path, HostPath Data)> Volumes { get; init; } = [];
     /// <summary>Files of the stack's identity.</summary>
     public ImmutableArray<(GuestPath Path, HostPath File)> IdentityFiles { get; init; } = [];
+    /// <summary>The socket that is /dev/log inside.</summary>
+    public HostPath? SystemLog { get; init; }
     /// <summary>Directories of the host that the user shows inside (-v).</summary>
     public ImmutableArray<(HostPath Source, GuestPath Target, bool ReadOnly)> HostDirectories { get; init; } = [];
     /// <summary>Limits over the manifest's.</summary>
@@ -62,6 +64,7 @@ public static class CapsuleSpecs
         mounts.Add(new(GuestPath.Parse("/run"), "bind", places.Run.ToString(), ["bind", "nosuid", "nodev"]));
         foreach (var (path, data) in places.Volumes.OrderBy(v => v.Path)) mounts.Add(new(path, "bind", data.ToString(), ["bind", "nosuid", "nodev"]));
         foreach (var (path, file) in places.IdentityFiles) mounts.Add(new(path, "bind", file.ToString(), ["bind", "ro", .. Locked]));
+        if (places.SystemLog is { } log) mounts.Add(new(GuestPath.Parse("/dev/log"), "bind", log.ToString(), ["bind", .. Locked]));
         foreach (var (source, target, readOnly) in places.HostDirectories) mounts.Add(new(target, "bind", source.ToString(), ["rbind", "nosuid", "nodev", readOnly ? "ro" : "rw"]));
 
         return new()

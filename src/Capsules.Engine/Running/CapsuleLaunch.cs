@@ -31,6 +31,7 @@ internal sealed record CapsuleLaunch(CapsuleRecord Capsule, CapsuleManifest Mani
             Run = new(stack.Slot + "/run"),
             Volumes = [.. manifest.Volumes.Concat(capsule.FurtherVolumes).Select(v => (v.Path, new HostPath(layout.Volume(capsule.Name, v.Name))))],
             IdentityFiles = stack.IdentityFiles,
+            SystemLog = new(layout.RunOf(capsule.Name) + "/log"),
             HostDirectories = [.. capsule.HostDirectories.Select(d => (new HostPath(d.Source), d.Target, d.ReadOnly))],
             Limits = capsule.Limits,
             Cgroup = CgroupOf(layout, capsule.Name),

@@ -11,6 +11,7 @@ using Capsules.Linux.Files;
 using Capsules.Linux.Launching;
 using Capsules.Linux.Mounts;
 using Capsules.Linux.Processes;
+using Capsules.Linux.Sockets;
 
 namespace Capsules.Engine.Running;
 
@@ -152,9 +153,11 @@ public sealed class CapsuleRunner(CapsuleStore store)
         using (var running = new RunningCapsule(_layout, run))
         {
             var pipes = new List<(string Service, Descriptor Pipe)>();
+            Descriptor? systemLog = null;
             if (run.IsAlive)
                 try
                 {
+                    if (run.SystemLog >= 0) systemLog = running.Copy(run.SystemLog);
                     foreach (RunService service in run.Services) pipes.Add((service.Name, running.Copy(service.LogRead)));
                     running.Group.Thaw(); // a frozen process cannot die
                     ProcessCalls.Signal(running.Init, Signals.KILL);
@@ -165,6 +168,8 @@ public sealed class CapsuleRunner(CapsuleStore store)
             BoardState[] board = ReadBoard(running);
             foreach (var (service, pipe) in pipes)
                 using (pipe) running.LogOf(service).Take(pipe);
+            using (systemLog)
+                if (systemLog is not null) running.LogOf(LogFile.SystemLog).TakeMessages(systemLog);
             if (FileCalls.TryStat(null, _layout.Capsule(run.Name)) is not null) SmallFiles.Write(LastRun.FileOf(_layout, run.Name), LastRun.Of(run, board, reason).ToJson());
         }
         Clear(run.Name);
@@ -228,12 +233,13 @@ public sealed class CapsuleRunner(CapsuleStore store)
         var pipes = launch.Manifest.Services.Select(_ => FileCalls.Pipe()).ToArray();
         using Descriptor board = Board.Create(run + "/board", request.BoardEntries);
         using Descriptor nothing = FileCalls.Open("/dev/null", OpenFlags.ReadWrite);
+        using Descriptor systemLog = UnixDatagram.Bind(run + "/log");
         Linux.Cgroups.Cgroup group = launch.Group;
         try
         {
             group.Create(ControlGroups.Limits(request.Spec.Resources, []));
             List<Descriptor> groups = group.OpenForEntering();
-            Descriptor[] kept = [.. pipes.SelectMany(p => new[] { p.Read, p.Write })];
+            Descriptor[] kept = [.. pipes.SelectMany(p => new[] { p.Read, p.Write }), systemLog];
             try
             {
                 Launched launched = Launcher.Launch(LaunchPlanner.Plan(request), request.Spec, new HostPath(run), new() { Board = board, Kept = kept, Cgroups = groups, Input = nothing, Output = nothing, Error = nothing });
@@ -247,7 +253,7 @@ public sealed class CapsuleRunner(CapsuleStore store)
                     Cgroup = CapsuleLaunch.CgroupOf(_layout, name),
                     Controllers = CapsuleLaunch.Controllers,
                     Services = [.. launch.Manifest.Services.Select((s, i) => new RunService(s.Name, pipes[i].Read.Number, pipes[i].Write.Number))],
-                    CommandOnly = commandOnly,
+                    CommandOnly = commandOnly, SystemLog = systemLog.Number,
                 };
                 SmallFiles.Write(RunRecord.FileOf(_layout, name), record.ToJson(), durable: false);
                 return record;

@@ -175,6 +175,11 @@ public sealed class Keeper : IDisposable
             kept.Logs.Add(kept.Running.Copy(run.Services[i].LogRead));
             Watch(kept.Logs[i], kept, i, isLog: true);
         }
+        if (run.SystemLog >= 0)
+        {
+            kept.Logs.Add(kept.Running.Copy(run.SystemLog));
+            Watch(kept.Logs[^1], kept, run.Services.Length, isLog: true);
+        }
         WatchServices(kept);
     }
 
@@ -321,7 +326,12 @@ public sealed class Keeper : IDisposable
         public Dictionary<int, Descriptor> Services { get; } = [];
         public HashSet<(int Service, int Generation)> Handled { get; } = [];
 
-        public void TakeLog(int service) => running.LogOf(run.Services[service].Name).Take(Logs[service]);
+        /// <summary>Of a service; behind them all, of /dev/log.</summary>
+        public void TakeLog(int index)
+        {
+            if (index < run.Services.Length) running.LogOf(run.Services[index].Name).Take(Logs[index]);
+            else running.LogOf(LogFile.SystemLog).TakeMessages(Logs[index]);
+        }
 
         public bool MayStartAgain(int service, int burst, int milliseconds)
         {

@@ -2,6 +2,7 @@ using System.Buffers.Binary;
 using Capsules.Engine.Store;
 using Capsules.Linux;
 using Capsules.Linux.Files;
+using Capsules.Linux.Sockets;
 
 namespace Capsules.Engine.Running;
 
@@ -15,18 +16,41 @@ internal sealed class LogFile(string directory, string service, long mostBytes =
     /// <summary>The size at which a log is rotated, in bytes.</summary>
     public const long DefaultMostBytes = 10 << 20;
 
+    /// <summary>The log of what came by /dev/log.</summary>
+    public const string SystemLog = "syslog";
+
     /// <summary>How much one turn takes from a pipe.</summary>
     private const int Turn = 1 << 20;
 
     private string Current => $"{directory}/{service}.log";
     private string Times => Current + ".times";
 
+    /// <summary>
+    /// Takes the messages that are in a /dev/log socket (RFC 3164), one a line, without the priority in front. Each leaves the socket after
+    /// it was written: who is killed in between leaves it to be written twice, never lost.
+    /// </summary>
+    public void TakeMessages(Descriptor socket)
+    {
+        using Descriptor held = Lock();
+        while (UnixDatagram.Receive(socket, peek: true) is { } message)
+        {
+            ReadOnlySpan<byte> text = message.AsSpan().TrimEnd("\0\n"u8);
+            if (text.Length > 0 && text[0] == '<' && text.IndexOf((byte)'>') is > 0 and < 5 and int end) text = text[(end + 1)..];
+            using (Descriptor file = FileCalls.Open(Current, OpenFlags.WriteOnly | OpenFlags.Create | OpenFlags.Append, 0x180))
+            {
+                long size = FileCalls.Stat(file).Size;
+                FileCalls.Write(file, [.. text, (byte)'\n'], Current);
+                NoteTime(size);
+                if (size >= mostBytes) Rotate();
+            }
+            UnixDatagram.Receive(socket);
+        }
+    }
+
     /// <summary>Moves everything that is in the pipe to the file; whether there was anything.</summary>
     public bool Take(Descriptor pipe)
     {
-        SmallFiles.MakeDirectories(directory, 0x1C0);
-        using Descriptor held = FileCalls.Open(directory + "/.lock", OpenFlags.ReadWrite | OpenFlags.Create, 0x180);
-        FileCalls.Lock(held, exclusive: true, wait: true);
+        using Descriptor held = Lock();
         bool any = false;
         while (true)
         {
@@ -99,6 +123,14 @@ internal sealed class LogFile(string directory, string service, long mostBytes =
             long from = Math.Min(marks[i].Offset, bytes.Length), to = i + 1 < marks.Count ? Math.Min(marks[i + 1].Offset, bytes.Length) : bytes.Length;
             if (to > from) yield return (DateTimeOffset.FromUnixTimeMilliseconds(marks[i].Time), bytes[(int)from..(int)to]);
         }
+    }
+
+    private Descriptor Lock()
+    {
+        SmallFiles.MakeDirectories(directory, 0x1C0);
+        Descriptor held = FileCalls.Open(directory + "/.lock", OpenFlags.ReadWrite | OpenFlags.Create, 0x180);
+        FileCalls.Lock(held, exclusive: true, wait: true);
+        return held;
     }
 
     private void NoteTime(long offset)

@@ -1,5 +1,6 @@
 using Capsules.Core.Model;
 using Capsules.Engine.Store;
+using Capsules.Linux.Files;
 
 namespace Capsules.Engine.Running;
 
@@ -12,6 +13,10 @@ public sealed record LogLine(DateTimeOffset Time, string Service, byte[] Bytes);
 /// <param name="services">Whose logs.</param>
 public sealed class LogReader(StoreLayout layout, CapsuleName capsule, IReadOnlyList<string> services)
 {
+    /// <summary>Whose logs a capsule has: its services, and "syslog" when something came by /dev/log.</summary>
+    public static string[] Sources(StoreLayout layout, CapsuleName capsule, CapsuleManifest manifest) =>
+        [.. manifest.Services.Select(s => s.Name), .. FileCalls.TryStat(null, $"{layout.Logs(capsule)}/{LogFile.SystemLog}.log") is null ? Array.Empty<string>() : [LogFile.SystemLog]];
+
     private readonly Dictionary<string, LogPosition> _positions = [];
     private readonly Dictionary<string, byte[]> _unfinished = [];
 

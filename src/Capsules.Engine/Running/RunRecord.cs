@@ -25,6 +25,8 @@ public sealed record RunRecord
     public required DateTimeOffset Started { get; init; }
     /// <summary>The services, in the order of the board.</summary>
     public ImmutableArray<RunService> Services { get; init; } = [];
+    /// <summary>The socket that is /dev/log inside, as a descriptor of PID 1; -1 when there is none.</summary>
+    public int SystemLog { get; init; } = -1;
     /// <summary>Path of the control group.</summary>
     public required string Cgroup { get; init; }
     /// <summary>Controllers of that group.</summary>
@@ -55,6 +57,7 @@ public sealed record RunRecord
             w.WriteNumber("logRead", s.LogRead);
             w.WriteNumber("logWrite", s.LogWrite);
         });
+        w.WriteNumber("systemLog", SystemLog);
         w.Text("cgroup", Cgroup);
         w.Texts("controllers", Controllers);
         if (CommandOnly) w.WriteBoolean("commandOnly", true);
@@ -74,6 +77,7 @@ public sealed record RunRecord
             InitStart = e.Unsigned("initStart") ?? 0,
             Started = DateTimeOffset.Parse(e.RequiredText("started")),
             Services = [.. e.Items("services").Select(s => new RunService(s.RequiredText("name"), s.SmallInteger("logRead") ?? -1, s.SmallInteger("logWrite") ?? -1))],
+            SystemLog = e.SmallInteger("systemLog") ?? -1,
             Cgroup = e.RequiredText("cgroup"),
             Controllers = e.Texts("controllers"),
             CommandOnly = e.Flag("commandOnly") ?? false,

@@ -137,7 +137,7 @@ internal sealed class World(LaunchPlan plan, HostPath runDirectory, IReadOnlyLis
         Descriptor clone = MountCalls.Clone(null, source, bind.Options.Recursive);
         if (bind.MapIds && userNamespace is not null)
             try { MountCalls.MapIds(clone, userNamespace, source); }
-            catch (SyscallException e) when (e.Errno == Errno.EINVAL && FileCalls.Stat(clone) is { Uid: 0, IsRegular: true }) { } // a read-only file of root's on a file system without idmaps (tmpfs before 6.3)
+            catch (SyscallException e) when (e.Errno == Errno.EINVAL && FileCalls.Stat(clone) is { Uid: 0, IsDirectory: false }) { } // a file of root's on a file system without idmaps (tmpfs before 6.3), read-only or a socket
         SetOptions(clone, bind.Options, source);
         return clone;
     }

@@ -48,7 +48,7 @@ internal static class LogsVerb
 
     private static string[] Services(Home home, CapsuleRecord capsule, ParsedCommand command)
     {
-        string[] all = [.. home.Store.Manifest(capsule.Image).Services.Select(s => s.Name)];
+        string[] all = LogReader.Sources(home.Layout, capsule.Name, home.Store.Manifest(capsule.Image));
         if (command.Value("--service") is not { } wanted) return all;
         return all.Contains(wanted) ? [wanted] : throw new CapsuleException(Problems.BadValue("service of this capsule", wanted, $"one of {string.Join(", ", all)}"));
     }
