@@ -25,6 +25,35 @@ public sealed class JourneyTests(JourneyTests.SourceTree source) : IClassFixture
         result.Code.ShouldBe(0, result.Out + result.Error);
     }
 
+    [Fact]
+    public void An_adopt_that_is_killed_leaves_no_capsule_and_can_be_made_again()
+    {
+        string[] adopt = [Sandbox.Programs + "/capsule-tools", "adopt", "redis-server", "--root", source.Tree, "--name", "redis"];
+        foreach (var (call, number) in (ReadOnlySpan<(string, int)>)[("mkdirat", 5), ("openat", 4000), ("symlinkat", 20), ("renameat", 1), ("renameat", 3), ("renameat", 5)])
+        {
+            _sandbox.Run(["strace", "-f", "--seccomp-bpf", "-qq", "-o", "/dev/null", "-e", $"trace={call}", "-e", $"inject={call}:signal=SIGKILL:when={number}", .. adopt], seconds: 120);
+            Result listed = _sandbox.Capsule("ps", "-a", "-q");
+            if (listed.Out.Length > 0) _sandbox.Capsule("rm", "--volumes", "--yes", "redis").Ok(); // killed when all was done
+            _sandbox.Capsule("doctor", "--fix").Ok();
+            _sandbox.Traces().ShouldBeEmpty($"killed at {call} {number}");
+            _sandbox.Shell($"ls {_sandbox.Store}/capsules 2>/dev/null").Out.ShouldBeEmpty();
+        }
+        _sandbox.Run(adopt).Ok();
+        _sandbox.Capsule("run", "redis").Ok();
+        _sandbox.Capsule("status", "redis").Out.ShouldContain("running");
+    }
+
+    [Fact]
+    public void A_full_disk_is_told_and_nothing_half_made_stays()
+    {
+        _sandbox.Shell($"mount -t tmpfs -o size=40m none {_sandbox.Store}").Ok();
+        Result result = _sandbox.Run([Sandbox.Programs + "/capsule-tools", "adopt", "nginx", "--root", source.Tree]);
+        result.Code.ShouldBe(1);
+        result.Error.ShouldContain("error[CAP2");
+        result.Error.ShouldContain("ENOSPC");
+        _sandbox.Shell($"ls {_sandbox.Store}/tmp {_sandbox.Store}/capsules {_sandbox.Store}/images {_sandbox.Store}/layers").Out.Split('\n').ShouldAllBe(line => line.Length == 0 || line.EndsWith(':'));
+    }
+
     /// <summary>The tree is made once; it takes some minutes, and is kept in the cache directory for the next time.</summary>
     public sealed class SourceTree
     {
