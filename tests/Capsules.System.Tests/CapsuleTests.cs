@@ -181,6 +181,41 @@ public sealed class CapsuleTests : IDisposable
     }
 
     [Fact]
+    public void Many_services_that_fail_at_the_same_time_all_get_their_restarts()
+    {
+        string[] names = [.. Enumerable.Range(0, 15).Select(i => $"r{i}")];
+        foreach (string name in names) BusyBox.MakeCapsule(_sandbox, name, null, BusyBox.Script("echo start >> /data/starts; exit 1") with { Restart = RestartPolicy.OnFailure, RestartDelay = 10 });
+        _sandbox.Shell($"for n in {string.Join(' ', names)}; do {Sandbox.Programs}/capsule start $n & done; wait");
+        Sandbox.Eventually(() => _sandbox.Capsule("ps", "-q").Out.Length == 0 && _sandbox.Traces().Length == 0, "all have given up");
+        foreach (string name in names) File.ReadAllLines($"{_sandbox.Store}/capsules/{name}/volumes/data/starts").Length.ShouldBe(6, name);
+    }
+
+    [Theory]
+    [InlineData("--ip", "bad")]
+    [InlineData("--mac-address", "zz")]
+    [InlineData("-p", "99999:80")]
+    [InlineData("--keep", "nothing")]
+    [InlineData("--cpus", "nan")]
+    public void A_bad_option_makes_nothing(string option, string value)
+    {
+        BusyBox.MakeCapsule(_sandbox, "web", null, BusyBox.Script("sleep 1000"));
+        _sandbox.Capsule("run", "--rm", option, value, "web", "true").Code.ShouldBe(125);
+        _sandbox.Capsule("ps", "-a", "-q").Out.ShouldBe("web\n");
+        _sandbox.Shell($"ls {_sandbox.Store}/stacks 2>/dev/null").Out.ShouldBeEmpty();
+    }
+
+    [Fact]
+    public void What_a_capsule_does_to_its_own_files_cannot_keep_it_from_being_stopped()
+    {
+        BusyBox.MakeCapsule(_sandbox, "web", null, BusyBox.Script("while :; do sleep 1; done") with { User = "web", Stop = [["/bin/true"]] });
+        _sandbox.Capsule("run", "web").Ok();
+        _sandbox.Capsule("exec", "-u", "0", "web", "sh", "-c", "echo > /etc/passwd").Ok();
+        _sandbox.Capsule("exec", "-u", "4294967295", "web", "id").Code.ShouldBe(125);
+        _sandbox.Capsule("rm", "-f", "web").Ok();
+        _sandbox.Traces().ShouldBeEmpty();
+    }
+
+    [Fact]
     public void A_command_runs_in_a_new_capsule_that_is_gone_afterwards()
     {
         BusyBox.MakeCapsule(_sandbox, "web", null, BusyBox.Script("sleep 1000"));

@@ -54,16 +54,32 @@ public sealed class JourneyTests(JourneyTests.SourceTree source) : IClassFixture
         _sandbox.Shell($"ls {_sandbox.Store}/tmp {_sandbox.Store}/capsules {_sandbox.Store}/images {_sandbox.Store}/layers").Out.Split('\n').ShouldAllBe(line => line.Length == 0 || line.EndsWith(':'));
     }
 
+    [Fact]
+    public void An_application_of_a_tree_of_Debian_trixie_runs_with_the_C_library_of_that_tree()
+    {
+        string tree = source.Cache + "/trixie-nginx";
+        SourceTree.Make([source.Folder + "/prepare-trixie", tree, source.Cache]);
+        Result result = _sandbox.Run(["env", $"PATH={Sandbox.Programs}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "python3", $"{source.Folder}/journey-root", $"{source.Folder}/nginx.json", tree, _sandbox.State + "/journey"], seconds: 300);
+        TestContext.Current.TestOutputHelper?.WriteLine(result.Out);
+        result.Code.ShouldBe(0, result.Out + result.Error);
+    }
+
     /// <summary>The tree is made once; it takes some minutes, and is kept in the cache directory for the next time.</summary>
     public sealed class SourceTree
     {
         public SourceTree()
         {
-            string cache = Environment.GetEnvironmentVariable("CAPSULE_TEST_CACHE") ?? "/var/tmp/capsule-test-cache";
-            Tree = cache + "/corpus";
+            Cache = Environment.GetEnvironmentVariable("CAPSULE_TEST_CACHE") ?? "/var/tmp/capsule-test-cache";
+            Tree = Cache + "/corpus";
             Folder = FindFolder();
-            Directory.CreateDirectory(cache);
-            using Process process = Process.Start(new ProcessStartInfo(Folder + "/prepare", [Tree, cache]) { RedirectStandardError = true, RedirectStandardOutput = true })!;
+            Directory.CreateDirectory(Cache);
+            Make([Folder + "/prepare", Tree, Cache]);
+        }
+
+        /// <summary>Runs what makes a tree, outside of any sandbox: it fetches packages.</summary>
+        public static void Make(string[] words)
+        {
+            using Process process = Process.Start(new ProcessStartInfo(words[0], words[1..]) { RedirectStandardError = true, RedirectStandardOutput = true })!;
             process.OutputDataReceived += (_, _) => { };
             process.BeginOutputReadLine();
             string error = process.StandardError.ReadToEnd();
@@ -71,6 +87,8 @@ public sealed class JourneyTests(JourneyTests.SourceTree source) : IClassFixture
             if (process.ExitCode != 0) throw new InvalidOperationException("the source tree could not be made\n" + error[Math.Max(0, error.Length - 3000)..]);
         }
 
+        /// <summary>Where trees and packages are kept.</summary>
+        public string Cache { get; }
         /// <summary>The lived-in tree.</summary>
         public string Tree { get; }
         /// <summary>tests/journeys.</summary>

@@ -29,6 +29,8 @@ public static class UserResolver
         }
         else if (!uint.TryParse(wanted, out uid) && wanted != "root") throw new CapsuleException(Problems.Problems.NoSuchUser(wanted, "/etc/passwd"));
         if (!string.IsNullOrEmpty(group)) gid = Group(group, groupRows);
+        if (uid == uint.MaxValue) throw new CapsuleException(Problems.Problems.NoSuchUser(wanted, "/etc/passwd")); // -1 means "as it is" to setresuid(2)
+        if (gid == uint.MaxValue) throw new CapsuleException(Problems.Problems.NoSuchUser(group ?? wanted, "/etc/group"));
 
         string name = row?[0] ?? (wanted == "root" ? "root" : $"{uid}");
         var further = groupRows.Where(g => g[3].Split(',').Contains(name)).Select(g => uint.Parse(g[2]))

@@ -46,8 +46,8 @@ public static class RuntimeSpecJson
             Arguments = e.Texts("args") is { Length: > 0 } arguments ? [.. arguments.Select(Picture)] : throw new FormatException("`process.args` is missing or empty"),
             Environment = [.. e.Texts("env").Select(Picture)],
             WorkingDirectory = GuestPath.Normalize(System.Text.Encoding.UTF8.GetBytes(e.Text("cwd") ?? "/")),
-            Uid = (uint)(user?.Integer("uid") ?? 0),
-            Gid = (uint)(user?.Integer("gid") ?? 0),
+            Uid = UserId(user, "uid"),
+            Gid = UserId(user, "gid"),
             Groups = [.. (user?.Items("additionalGids") ?? []).Select(g => g.GetUInt32())],
             Umask = user?.SmallInteger("umask"),
             Capabilities = e.Member("capabilities") is { } c
@@ -61,6 +61,14 @@ public static class RuntimeSpecJson
 
     /// <summary>The specification's texts are plain UTF-8; ours are pictures, in which a backslash is special.</summary>
     private static string Picture(string text) => text.Contains('\\', StringComparison.Ordinal) ? text.Replace("\\", "\\x5c", StringComparison.Ordinal) : text;
+
+    /// <summary>The largest number means "as it is" to setresuid(2), and so would leave the host's root.</summary>
+    private static uint UserId(JsonElement? user, string name) => user?.Integer(name) switch
+    {
+        null => 0,
+        long id and >= 0 and < uint.MaxValue => (uint)id,
+        _ => throw new FormatException($"`user.{name}` is no id"),
+    };
 
     private static RuntimeSpec WithLinux(RuntimeSpec spec, JsonElement linux) => spec with
     {

@@ -34,8 +34,10 @@ internal sealed class ProcessPause : IDisposable
     public static ProcessPause? Start(ImmutableArray<PausedProcess> planned)
     {
         HashSet<int> pids = [.. planned.Where(p => ProcessTable.IsAlive(p.Pid, p.StartTicks)).Select(p => p.Pid)];
+        HashSet<int> own = OwnLine();
+        pids.ExceptWith(own);
         if (pids.Count == 0) return null;
-        AddChildren(pids);
+        AddChildren(pids, own);
         var opened = pids.Select(pid => (Pid: pid, Descriptor: ProcessCalls.TryOpenPidFd(pid))).Where(p => p.Descriptor is not null).ToList();
         string? freezer = FreezerOf(pids);
         ThawGuard guard = ThawGuard.Start([.. opened.Select(p => p.Descriptor!)], freezer is null ? [] : [(freezer, Thawed(freezer))]);
@@ -44,7 +46,7 @@ internal sealed class ProcessPause : IDisposable
         {
             pause._watch.Start();
             if (freezer is not null) Freeze(freezer);
-            else pause.Stop(pids);
+            else pause.Stop(pids, own);
             return pause;
         }
         catch (SyscallException e)
@@ -83,7 +85,7 @@ internal sealed class ProcessPause : IDisposable
     }
 
     /// <summary>SIGSTOP to all; processes that were born meanwhile too, until there are no more.</summary>
-    private void Stop(HashSet<int> pids)
+    private void Stop(HashSet<int> pids, HashSet<int> own)
     {
         var stopped = new HashSet<int>();
         while (stopped.Count < pids.Count)
@@ -92,7 +94,7 @@ internal sealed class ProcessPause : IDisposable
                 if (stopped.Add(pid)) ProcessCalls.Signal(pid, Signals.STOP);
             WaitFor(() => stopped.All(pid => ProcessTable.TryRead(pid) is not { State: not ('T' or 't' or 'Z' or 'X') }), string.Join(' ', stopped));
             int before = pids.Count;
-            AddChildren(pids);
+            AddChildren(pids, own);
             if (pids.Count == before) return;
             foreach (int born in pids.Where(p => !stopped.Contains(p)))
                 if (ProcessCalls.TryOpenPidFd(born) is { } descriptor) _processes.Add(descriptor);
@@ -109,7 +111,18 @@ internal sealed class ProcessPause : IDisposable
         }
     }
 
-    private static void AddChildren(HashSet<int> pids)
+    /// <summary>
+    /// This process and those above it, with the first of all: an SSH server is adopted from a session of its own, and whoever stops itself
+    /// never goes on.
+    /// </summary>
+    private static HashSet<int> OwnLine()
+    {
+        var own = new HashSet<int> { 1 };
+        for (int pid = Environment.ProcessId; pid > 1 && own.Add(pid) && ProcessTable.TryRead(pid) is { } status; pid = status.Parent) { }
+        return own;
+    }
+
+    private static void AddChildren(HashSet<int> pids, HashSet<int> own)
     {
         using Descriptor proc = FileCalls.Open("/proc", OpenFlags.ReadOnly | OpenFlags.Directory);
         var parents = new List<(int Pid, int Parent)>();
@@ -120,7 +133,7 @@ internal sealed class ProcessPause : IDisposable
         {
             grown = false;
             foreach (var (pid, parent) in parents)
-                if (pids.Contains(parent)) grown |= pids.Add(pid);
+                if (pids.Contains(parent) && !own.Contains(pid)) grown |= pids.Add(pid);
         }
     }
 

@@ -15,7 +15,8 @@ public static class Failures
         try { return work(); }
         catch (CapsuleException e) { return Tell(words, e.Problem); }
         catch (SyscallException e) { return Tell(words, Problems.KernelRefused($"carry out `{(words.Length == 0 ? "" : words[0])}`", e.Message)); }
-        catch (Exception e) when (e is InvalidOperationException or UnreachableException or NullReferenceException or FormatException)
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException) { return Tell(words, Problems.KernelRefused($"carry out `{(words.Length == 0 ? "" : words[0])}`", e.Message)); }
+        catch (Exception e)
         {
             Console.Error.WriteLine($"this is an error of capsule itself, please report it: {e}");
             return 125;

@@ -167,13 +167,27 @@ public sealed class CapsuleRunner(CapsuleStore store)
                 catch (SyscallException e) when (e.Errno is Errno.ESRCH or Errno.EBADF) { } // it ended meanwhile
             BoardState[] board = ReadBoard(running);
             foreach (var (service, pipe) in pipes)
-                using (pipe) running.LogOf(service).Take(pipe);
+                using (pipe) WhereThereIsRoom(() => running.LogOf(service).Take(pipe));
             using (systemLog)
-                if (systemLog is not null) running.LogOf(LogFile.SystemLog).TakeMessages(systemLog);
-            if (FileCalls.TryStat(null, _layout.Capsule(run.Name)) is not null) SmallFiles.Write(LastRun.FileOf(_layout, run.Name), LastRun.Of(run, board, reason).ToJson());
+                if (systemLog is not null) WhereThereIsRoom(() => running.LogOf(LogFile.SystemLog).TakeMessages(systemLog));
+            if (FileCalls.TryStat(null, _layout.Capsule(run.Name)) is not null) WhereThereIsRoom(() => SmallFiles.Write(LastRun.FileOf(_layout, run.Name), LastRun.Of(run, board, reason).ToJson()));
         }
         Clear(run.Name);
-        if (store.Find(run.Name) is { RemoveWhenStopped: true } capsule) store.Remove(capsule, volumes: false);
+        if (store.Find(run.Name) is { RemoveWhenStopped: true } capsule) RemoveWhole(capsule);
+    }
+
+    /// <summary>Removes a capsule that was made for one run (--rm), its data and its identity with it.</summary>
+    public void RemoveWhole(CapsuleRecord capsule)
+    {
+        store.Remove(capsule, volumes: true);
+        if (!Members(capsule.Stack).Any()) Stacks.Remove(capsule.Stack);
+    }
+
+    /// <summary>A full disk costs the last lines of a log, never the end of a capsule.</summary>
+    private static void WhereThereIsRoom(Action write)
+    {
+        try { write(); }
+        catch (SyscallException e) when (e.Errno is Errno.ENOSPC or 122) { Console.Error.WriteLine($"warning: {e.Message}"); } // EDQUOT
     }
 
     /// <summary>Takes away what a life left: mounts, control group, run directory, and the stack when nobody else is in it. The caller holds the lock.</summary>
@@ -253,7 +267,8 @@ public sealed class CapsuleRunner(CapsuleStore store)
                     Cgroup = CapsuleLaunch.CgroupOf(_layout, name),
                     Controllers = CapsuleLaunch.Controllers,
                     Services = [.. launch.Manifest.Services.Select((s, i) => new RunService(s.Name, pipes[i].Read.Number, pipes[i].Write.Number))],
-                    CommandOnly = commandOnly, SystemLog = systemLog.Number,
+                    CommandOnly = commandOnly,
+                    SystemLog = systemLog.Number,
                 };
                 SmallFiles.Write(RunRecord.FileOf(_layout, name), record.ToJson(), durable: false);
                 return record;

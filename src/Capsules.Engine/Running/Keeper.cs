@@ -16,17 +16,21 @@ public sealed class Keeper : IDisposable
 {
     private const int Burst = 5, BurstMilliseconds = 10_000; // as systemd: StartLimitBurst=, StartLimitIntervalSec=
 
-    private const int TidyAfter = 1000; // milliseconds
+    private const int TidyAfter = 1000, FullDiskPause = 5000; // milliseconds
 
     private readonly StoreLayout _layout;
     private readonly CapsuleStore _store;
     private readonly CapsuleRunner _runner;
     private readonly Epoll _epoll = new();
     private readonly Dictionary<CapsuleName, Kept> _kept = [];
-    private readonly Dictionary<int, (Kept Capsule, int Service, bool IsLog)> _watched = [];
+    private readonly Dictionary<ulong, (Kept Capsule, int Service, bool IsLog)> _watched = [];
+    private readonly Dictionary<Descriptor, ulong> _tokens = [];
     private readonly List<(long Due, CapsuleName Name, int Service)> _due = [];
     private readonly Descriptor _lock;
     private Descriptor? _fifo;
+    private ulong _door;
+    private readonly List<(long Due, Kept Capsule, int Log)> _paused = [];
+    private long _lookAgainAt;
     private long _tidyAt = Environment.TickCount64 + TidyAfter;
 
     private Keeper(StoreLayout layout, Descriptor held)
@@ -37,7 +41,7 @@ public sealed class Keeper : IDisposable
         FileCalls.Remove(null, KeeperDoor.Fifo(layout));
         FileCalls.MakeNode(null, KeeperDoor.Fifo(layout), FileKind.Fifo, 0x180);
         _fifo = FileCalls.Open(KeeperDoor.Fifo(layout), OpenFlags.ReadWrite | OpenFlags.NonBlock);
-        _epoll.Watch(_fifo);
+        _door = _epoll.Watch(_fifo);
     }
 
     /// <summary>Keeps until no capsule runs; returns at once when another keeper is at work.</summary>
@@ -84,16 +88,26 @@ public sealed class Keeper : IDisposable
                 _epoll.Forget(_fifo!);
                 _fifo!.Dispose();
                 _fifo = FileCalls.Open(KeeperDoor.Fifo(_layout), OpenFlags.ReadWrite | OpenFlags.NonBlock);
-                _epoll.Watch(_fifo);
+                _door = _epoll.Watch(_fifo);
             }
-            foreach (int number in WaitForEvents()) Guarded(() => Handle(number));
+            foreach (ulong token in WaitForEvents()) Guarded(() => Handle(token));
+            foreach (var (due, capsule, log) in _paused.Where(p => p.Due <= Environment.TickCount64).ToArray())
+            {
+                _paused.Remove((due, capsule, log));
+                if (_kept.ContainsValue(capsule)) Watch(capsule.Logs[log], capsule, log, isLog: true);
+            }
+            if (_lookAgainAt != 0 && Environment.TickCount64 >= _lookAgainAt)
+            {
+                _lookAgainAt = 0;
+                Look();
+            }
             foreach (var (_, name, service) in _due.Where(d => d.Due <= Environment.TickCount64).ToArray()) Guarded(() => StartAgain(name, service));
             foreach (Kept kept in _kept.Values.Where(k => k.Run.CommandOnly).ToArray()) Guarded(() => FinishIfAlone(kept));
         }
     }
 
     /// <summary>A second after real work the memory that it took is given back; taking logs is no such work.</summary>
-    private int[] WaitForEvents()
+    private ulong[] WaitForEvents()
     {
         int patience = Patience();
         if (_tidyAt == 0) return _epoll.Wait(patience);
@@ -114,23 +128,34 @@ public sealed class Keeper : IDisposable
 
     private int Patience()
     {
+        if (_paused.Count > 0) return 1000;
+        if (_lookAgainAt != 0) return (int)Math.Clamp(_lookAgainAt - Environment.TickCount64, 0, 20);
         if (_due.Count > 0) return (int)Math.Clamp(_due.Min(d => d.Due) - Environment.TickCount64, 0, 1000);
         return _kept.Values.Any(k => k.Run.CommandOnly) ? 1000 : -1;
     }
 
-    private void Handle(int number)
+    private void Handle(ulong token)
     {
-        if (number == _fifo!.Number)
+        if (token == _door)
         {
             Span<byte> knocks = stackalloc byte[256];
-            try { FileCalls.Read(_fifo, knocks); }
+            try { FileCalls.Read(_fifo!, knocks); }
             catch (SyscallException e) when (e.Errno == Errno.EAGAIN) { }
             Look();
             _tidyAt = Environment.TickCount64 + TidyAfter;
             return;
         }
-        if (!_watched.TryGetValue(number, out var watched)) return; // ended by an event before it in the same turn
-        if (watched.IsLog) watched.Capsule.TakeLog(watched.Service);
+        if (!_watched.TryGetValue(token, out var watched)) return; // ended by an event before it in the same turn
+        if (watched.IsLog)
+            try { watched.Capsule.TakeLog(watched.Service); }
+            catch (SyscallException e) when (e.Errno is Errno.ENOSPC or 122) // EDQUOT: the service waits until there is room again
+            {
+                _paused.Add((Environment.TickCount64 + FullDiskPause, watched.Capsule, watched.Service));
+                _epoll.Forget(watched.Capsule.Logs[watched.Service]);
+                _watched.Remove(token);
+                _tokens.Remove(watched.Capsule.Logs[watched.Service]);
+                Console.Error.WriteLine($"{DateTimeOffset.UtcNow:O} {watched.Capsule.Run.Name}: no room for its log; tried again in {FullDiskPause / 1000} s");
+            }
         else
         {
             if (watched.Service < 0) InitEnded(watched.Capsule);
@@ -189,10 +214,14 @@ public sealed class Keeper : IDisposable
         for (int i = 0; i < kept.Run.Services.Length; i++)
         {
             if (kept.Services.ContainsKey(i)) continue;
-            if (board[i].Running && kept.Running.HostPid(board[i].Pid) is int pid && ProcessCalls.TryOpenPidFd(pid) is { } process)
+            if (board[i].Running)
             {
-                kept.Services[i] = process;
-                Watch(process, kept, i, isLog: false);
+                if (kept.Running.HostPid(board[i].Pid) is int pid && ProcessCalls.TryOpenPidFd(pid) is { } process)
+                {
+                    kept.Services[i] = process;
+                    Watch(process, kept, i, isLog: false);
+                }
+                else _lookAgainAt = Environment.TickCount64 + 20; // it has just ended, and PID 1 has not written it down yet
             }
             else if (board[i] is { Running: false, Generation: > 0 } && !kept.Handled.Contains((i, board[i].Generation))) Ended(kept, i, board[i]); // while nobody kept
         }
@@ -200,7 +229,12 @@ public sealed class Keeper : IDisposable
 
     private void InitEnded(Kept kept)
     {
-        for (int i = 0; i < kept.Logs.Count; i++) kept.TakeLog(i);
+        if (kept.Run.IsAlive) return;
+        for (int i = 0; i < kept.Logs.Count; i++)
+        {
+            int log = i;
+            Guarded(() => kept.TakeLog(log)); // ours are the last copies; what finds no room is lost with them
+        }
         Drop(kept);
         using Descriptor? held = _store.Lock(kept.Run.Name, wait: false);
         if (held is null) return; // a stop is at it
@@ -265,10 +299,12 @@ public sealed class Keeper : IDisposable
 
     private void FinishIfAllEnded(Kept kept)
     {
-        if (kept.Run.CommandOnly || _due.Any(d => d.Name == kept.Run.Name) || kept.Running.Board().Take(kept.Run.Services.Length).Any(s => s.Running || s.Generation == 0)) return;
+        if (kept.Run.CommandOnly || _due.Any(d => d.Name == kept.Run.Name)) return;
+        BoardState[] board = kept.Running.Board();
+        for (int i = 0; i < kept.Run.Services.Length; i++)
+            if (board[i].Running || board[i].Generation == 0 || !kept.Handled.Contains((i, board[i].Generation))) return; // an end that nobody has decided about yet may want a restart
         using Descriptor? held = _store.Lock(kept.Run.Name, wait: false);
         if (held is null) return; // its start or stop is at work, and decides itself
-        for (int i = 0; i < kept.Logs.Count; i++) kept.TakeLog(i);
         Drop(kept);
         _runner.Finish(kept.Run, "ended");
     }
@@ -285,14 +321,18 @@ public sealed class Keeper : IDisposable
 
     private void Watch(Descriptor descriptor, Kept kept, int service, bool isLog)
     {
-        _watched[descriptor.Number] = (kept, service, isLog);
-        _epoll.Watch(descriptor);
+        ulong token = _epoll.Watch(descriptor);
+        _tokens[descriptor] = token;
+        _watched[token] = (kept, service, isLog);
     }
 
     private void Unwatch(Descriptor descriptor)
     {
-        _watched.Remove(descriptor.Number);
-        _epoll.Forget(descriptor);
+        if (_tokens.Remove(descriptor, out ulong token))
+        {
+            _watched.Remove(token);
+            _epoll.Forget(descriptor);
+        }
         descriptor.Dispose();
     }
 
@@ -300,7 +340,8 @@ public sealed class Keeper : IDisposable
     {
         _kept.Remove(kept.Run.Name);
         _due.RemoveAll(d => d.Name == kept.Run.Name);
-        _watched.Remove(kept.Running.Init.Number);
+        _paused.RemoveAll(p => p.Capsule == kept);
+        if (_tokens.Remove(kept.Running.Init, out ulong token)) _watched.Remove(token);
         _epoll.Forget(kept.Running.Init);
         foreach (Descriptor descriptor in kept.Logs.Concat(kept.Services.Values)) Unwatch(descriptor);
         kept.Logs.Clear();

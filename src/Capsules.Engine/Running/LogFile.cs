@@ -71,10 +71,31 @@ internal sealed class LogFile(string directory, string service, long mostBytes =
     }
 
     /// <summary>The parts, oldest first, with the time at which each came.</summary>
-    public IEnumerable<(DateTimeOffset Time, byte[] Bytes)> Read()
+    /// <param name="end">Where the current file is read to: what comes later belongs to <see cref="ReadFrom"/>.</param>
+    /// <param name="most">Only the last so many bytes.</param>
+    public IEnumerable<(DateTimeOffset Time, byte[] Bytes)> Read(LogPosition end, long most)
     {
+        long skip = Math.Max(0, end.Offset + (FileCalls.TryStat(null, Current + ".1")?.Size ?? 0) - most);
         foreach (string file in (string[])[Current + ".1", Current])
-            foreach (var part in ReadOne(file)) yield return part;
+            foreach (var (time, bytes) in ReadOne(file, file == Current ? end.Offset : long.MaxValue))
+            {
+                long left = Math.Min(skip, bytes.Length);
+                skip -= left;
+                if (left < bytes.Length) yield return (time, left == 0 ? bytes : bytes[(int)left..]);
+            }
+    }
+
+    /// <summary>The bytes as they came, of the file before the last rotation and of the current one.</summary>
+    public void CopyTo(Stream output)
+    {
+        byte[] buffer = new byte[64 * 1024];
+        foreach (string path in (string[])[Current + ".1", Current])
+        {
+            var (file, _) = FileCalls.TryOpenAt(null, path, OpenFlags.ReadOnly);
+            if (file is null) continue;
+            using (file)
+                for (int count; (count = FileCalls.Read(file, buffer)) > 0;) output.Write(buffer, 0, count);
+        }
     }
 
     /// <summary>What came after a position; the position to go on from. A rotation in between starts at the new file's beginning.</summary>
@@ -110,9 +131,10 @@ internal sealed class LogFile(string directory, string service, long mostBytes =
         }
     }
 
-    private static IEnumerable<(DateTimeOffset Time, byte[] Bytes)> ReadOne(string file)
+    private static IEnumerable<(DateTimeOffset Time, byte[] Bytes)> ReadOne(string file, long end)
     {
         if (SmallFiles.TryRead(file) is not { } bytes) yield break;
+        if (bytes.Length > end) bytes = bytes[..(int)end];
         byte[] times = SmallFiles.TryRead(file + ".times") ?? [];
         var marks = new List<(long Offset, long Time)>();
         for (int at = 0; at + 16 <= times.Length; at += 16)

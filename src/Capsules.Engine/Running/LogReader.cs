@@ -20,20 +20,30 @@ public sealed class LogReader(StoreLayout layout, CapsuleName capsule, IReadOnly
     private readonly Dictionary<string, LogPosition> _positions = [];
     private readonly Dictionary<string, byte[]> _unfinished = [];
 
-    /// <summary>Everything that is kept.</summary>
-    public IEnumerable<LogLine> Lines()
+    /// <summary>Copies the log of the one source as it is, however large.</summary>
+    public void CopyTo(Stream output)
+    {
+        foreach (string service in services) new LogFile(layout.Logs(capsule), service).CopyTo(output);
+    }
+
+    /// <summary>Everything that is kept, or what stands in the last bytes of each source.</summary>
+    public IEnumerable<LogLine> Lines(long most = long.MaxValue)
     {
         var lines = new List<LogLine>();
         foreach (string service in services)
         {
             var file = new LogFile(layout.Logs(capsule), service);
-            _positions[service] = file.End();
+            LogPosition end = file.End();
+            _positions[service] = end;
             byte[] open = [];
-            foreach (var (time, bytes) in file.Read()) open = Split(service, time, [.. open, .. bytes], lines);
-            if (open.Length > 0) lines.Add(new(DateTimeOffset.UtcNow, service, open));
+            foreach (var (time, bytes) in file.Read(end, most)) open = Split(service, time, [.. open, .. bytes], lines);
+            _unfinished[service] = open;
         }
         return lines.OrderBy(l => l.Time); // stable: the order within a service stays
     }
+
+    /// <summary>Lines that have no end yet.</summary>
+    public IEnumerable<LogLine> Unfinished() => _unfinished.Where(u => u.Value.Length > 0).Select(u => new LogLine(DateTimeOffset.UtcNow, u.Key, u.Value));
 
     /// <summary>What came since.</summary>
     public IReadOnlyList<LogLine> Further()

@@ -74,12 +74,15 @@ internal sealed class ServiceStarter(CapsuleLaunch launch, RunningCapsule runnin
         {
             if (service.Stop.IsEmpty) Signal(state.Pid, service.StopSignal);
             else
-            {
-                ResolvedUser user = accounts.Resolve(service.User, service.Group, service.SupplementaryGroups);
-                foreach (ImmutableArray<string> command in service.Stop)
-                    try { RunHelper(service, index, command, user, "stop", $"MAINPID={state.Pid}"); }
-                    catch (CapsuleException) { Signal(state.Pid, service.StopSignal); } // as systemd: what the command could not do, the signal asks for
-            }
+                try
+                {
+                    ResolvedUser user = accounts.Resolve(service.User, service.Group, service.SupplementaryGroups);
+                    foreach (ImmutableArray<string> command in service.Stop) RunHelper(service, index, command, user, "stop", $"MAINPID={state.Pid}");
+                }
+                catch (Exception e) when (e is CapsuleException or SyscallException or FormatException)
+                {
+                    Signal(state.Pid, service.StopSignal); // as systemd: what the command could not do, the signal asks for; files inside are the capsule's own business
+                }
             if (WaitFor(() => !running.Board()[index].Running, patience)) return;
         }
         Signal(state.Pid, Signals.KILL);

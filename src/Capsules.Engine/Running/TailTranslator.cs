@@ -89,7 +89,7 @@ internal sealed class TailTranslator(TailPlan tail, LaunchChannels channels, Wor
     /// </summary>
     private void ShowDmi(TailStep.ShowDmi step)
     {
-        Slot classes = tail.CloneMount("/sys/class", recursive: false);
+        Slot classes = tail.Hold("/sys/class");
         tail.Attach(world!.Prepared[step.Prepared], "/sys/class");
         foreach (string name in step.Classes)
         {

@@ -43,7 +43,10 @@ public sealed class Cgroup
                 foreach (string controller in hierarchy.Controllers)
                     foreach (var (file, value) in hierarchy.IsUnified ? limits.Version2(controller) : limits.Version1(controller)) FileCalls.WriteText($"{directory}/{file}", value);
                 if (hierarchy.IsUnified)
+                {
                     foreach (var (file, value) in limits.Unified) FileCalls.WriteText($"{directory}/{file}", value);
+                    if (limits.Devices.Count > 0 && !_places.Any(p => !p.Hierarchy.IsUnified && p.Hierarchy.Controllers.Contains("devices"))) DeviceFilter.Apply(directory, limits.Devices);
+                }
             }
         }
         catch (SyscallException)

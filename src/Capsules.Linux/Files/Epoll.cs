@@ -8,18 +8,21 @@ public sealed unsafe class Epoll : IDisposable
     private const int Add = 1, Delete = 2, Readable = 1;
     private readonly Descriptor _epoll = new(Native.Check(Native.epoll_create1(0x80000), "epoll_create1", ""));
 
-    /// <summary>Watches a descriptor.</summary>
-    public void Watch(Descriptor descriptor)
+    private ulong _last;
+
+    /// <summary>Watches a descriptor; the token by which <see cref="Wait"/> names it, which never comes again, as a number of a descriptor does.</summary>
+    public ulong Watch(Descriptor descriptor)
     {
-        var entry = new Native.EpollEvent { Events = Readable, Data = (ulong)descriptor.Number };
+        var entry = new Native.EpollEvent { Events = Readable, Data = ++_last };
         Native.Check(Native.epoll_ctl(_epoll.Number, Add, descriptor.Number, &entry), "epoll_ctl", "add");
+        return _last;
     }
 
     /// <summary>Does not watch it any more. Must come before it is closed: a copy held elsewhere would keep it watched.</summary>
     public void Forget(Descriptor descriptor) => Native.Check(Native.epoll_ctl(_epoll.Number, Delete, descriptor.Number, null), "epoll_ctl", "delete");
 
-    /// <summary>Numbers of descriptors that are ready; none after the time (milliseconds, -1 for ever).</summary>
-    public int[] Wait(int milliseconds)
+    /// <summary>Tokens of descriptors that are ready; none after the time (milliseconds, -1 for ever).</summary>
+    public ulong[] Wait(int milliseconds)
     {
         const int most = 64;
         Native.EpollEvent* entries = stackalloc Native.EpollEvent[most];
@@ -27,8 +30,8 @@ public sealed unsafe class Epoll : IDisposable
         do count = Native.epoll_wait(_epoll.Number, entries, most, milliseconds);
         while (Native.Interrupted(count));
         Native.Check(count, "epoll_wait", "");
-        int[] ready = new int[count];
-        for (int i = 0; i < count; i++) ready[i] = (int)entries[i].Data;
+        ulong[] ready = new ulong[count];
+        for (int i = 0; i < count; i++) ready[i] = entries[i].Data;
         return ready;
     }
 

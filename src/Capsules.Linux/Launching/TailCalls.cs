@@ -101,16 +101,15 @@ public static class TailCalls
         return mount;
     }
 
-    /// <summary>open_tree(2): a detached copy of what is mounted at a path inside.</summary>
-    public static Slot CloneMount(this TailPlan plan, string path, bool recursive)
+    /// <summary>A directory inside held by its place, so that what is mounted over it later does not hide it.</summary>
+    public static Slot Hold(this TailPlan plan, string path)
     {
-        const int clone = 1;
-        Slot mount = plan.NewSlot();
-        plan.Call($"copy the mount {path}", SyscallNumber.OpenTree, Native.CurrentDirectory, path, clone | CloseOnExec | (recursive ? 0x8000 : 0)).SaveIn(mount);
-        return mount;
+        Slot directory = plan.NewSlot();
+        plan.Call($"hold {path}", SyscallNumber.OpenTree, Native.CurrentDirectory, path, CloseOnExec).SaveIn(directory);
+        return directory;
     }
 
-    /// <summary>open_tree(2) of an entry below a mount that waits in a slot.</summary>
+    /// <summary>open_tree(2): a detached copy of what an entry of a directory shows. The directory is an attached one: kernels before 6.15 copy nothing of a detached mount.</summary>
     public static Slot CloneMount(this TailPlan plan, Slot directory, string name)
     {
         const int clone = 1;

@@ -18,7 +18,14 @@ internal static class LogsVerb
 
         using Stream output = Console.OpenStandardOutput();
         var reader = new LogReader(home.Layout, capsule.Name, services);
-        List<LogLine> all = [.. reader.Lines().Where(l => l.Time >= since)];
+        if (services.Length == 1 && tail is null && since == DateTimeOffset.MinValue && !command.Has("--timestamps") && !command.Has("--follow"))
+        {
+            reader.CopyTo(output);
+            return 0;
+        }
+        const long tailBytes = 4 << 20; // more than any reader of --tail scrolls through
+        List<LogLine> all = [.. reader.Lines(tail is null ? long.MaxValue : tailBytes).Where(l => l.Time >= since)];
+        if (!command.Has("--follow")) all.AddRange(reader.Unfinished());
         foreach (LogLine line in tail is long n ? all.Skip((int)Math.Max(0, all.Count - n)) : all) Write(output, line, services.Length > 1, command.Has("--timestamps"));
         if (!command.Has("--follow")) return 0;
 
@@ -33,7 +40,11 @@ internal static class LogsVerb
             }
             output.Flush();
             if (any) continue;
-            if (!running) return 0;
+            if (!running)
+            {
+                foreach (LogLine line in reader.Unfinished()) Write(output, line, services.Length > 1, command.Has("--timestamps"));
+                return 0;
+            }
             Thread.Sleep(100);
         }
     }

@@ -52,7 +52,7 @@ internal static class LookVerbs
             text.Append($"\n     image  {view.ImageName}@{view.Image.Short}\n  identity  {string.Join(' ', view.Addresses)} {view.HostName}\n");
             if (view.MemoryBytes is not null) text.Append($"     limits  memory {Output.Size(view.MemoryBytes)} in use, {view.Processes} processes\n".Replace("     limits", "       use", StringComparison.Ordinal));
             foreach (ServiceView service in view.Services) text.Append($"   service  {service.Name,-20} {service.State}{(service.Pid is int pid ? $", pid {pid}" : "")}\n");
-            foreach (LogLine line in new LogReader(home.Layout, name, [.. view.Services.Select(s => s.Name)]).Lines().TakeLast(5)) text.Append($"       log  {line.Service}: {Encoding.UTF8.GetString(line.Bytes).TrimEnd()}\n");
+            foreach (LogLine line in new LogReader(home.Layout, name, [.. view.Services.Select(s => s.Name)]).Lines(64 * 1024).TakeLast(5)) text.Append($"       log  {line.Service}: {Encoding.UTF8.GetString(line.Bytes).TrimEnd()}\n");
             Console.Out.Write(text);
         }
         return view.IsRunning ? 0 : 3;

@@ -23,6 +23,7 @@ internal static class RunVerb
         CapsuleRecord named = home.Capsule(command);
         CapsuleRecord capsule = Changed(further ? Further(home, named, command) : named, command);
         if (!further && home.Runner.Running(capsule.Name) is not null) throw new CapsuleException(Problems.AlreadyRunning(capsule.Name.ToString()));
+        Changed(new StackRecord { Name = capsule.Stack, IdBase = 0 }, command, further); // all words are right before anything is made
         if (command.Has("--plan")) return ShowPlan(home, capsule, Changed(StackOf(home, capsule, further), command, further));
 
         if (further) home.Store.Create(capsule);
@@ -81,11 +82,7 @@ internal static class RunVerb
             if (!command.Has("--detach"))
             {
                 home.Runner.Stop(capsule.Name, TimeSpan.FromSeconds(10));
-                if (capsule.RemoveWhenStopped)
-                {
-                    if (home.Store.Find(capsule.Name) is not null) home.Store.Remove(capsule, volumes: false); // it never came to run
-                    home.Stacks.Remove(capsule.Stack);
-                }
+                if (capsule.RemoveWhenStopped && home.Store.Find(capsule.Name) is not null) home.Runner.RemoveWhole(capsule); // it never came to run
             }
         }
     }

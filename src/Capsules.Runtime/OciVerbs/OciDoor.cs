@@ -85,7 +85,7 @@ internal static class OciDoor
     private static ProcessSpec Changed(ProcessSpec spec, ParsedCommand command)
     {
         string[] user = (command.Value("--user") ?? $"{spec.Uid}:{spec.Gid}").Split(':');
-        if (!uint.TryParse(user[0], out uint uid) || (user.Length > 1 && !uint.TryParse(user[1], out _)))
+        if (!uint.TryParse(user[0], out uint uid) || uid == uint.MaxValue || (user.Length > 1 && user[1] == $"{uint.MaxValue}") || (user.Length > 1 && !uint.TryParse(user[1], out _)))
             throw new CapsuleException(Problems.BadValue("user", command.Value("--user")!, "UID or UID:GID, both numbers"));
         return spec with
         {

@@ -3,6 +3,7 @@ using Capsules.Core.Problems;
 using Capsules.Engine.Images;
 using Capsules.Engine.Running;
 using Capsules.Engine.Store;
+using Capsules.Linux.Files;
 
 namespace Capsules.Tools.Commands;
 
@@ -51,13 +52,17 @@ public static class ExportCommand
         try
         {
             Digest digest;
+            if (FileCalls.TryStatFollowing(null, path) is { IsRegular: false }) // a device or pipe is written into, never replaced
+            {
+                using (var file = new FileStream(path, FileMode.Open, FileAccess.Write)) return write(file);
+            }
             using (var file = new FileStream(beside, FileMode.Create, FileAccess.Write)) digest = write(file);
             File.Move(beside, path, overwrite: true);
             return digest;
         }
         catch (Exception e)
         {
-            File.Delete(beside);
+            FileCalls.Remove(null, beside);
             if (e is IOException or UnauthorizedAccessException) throw new CapsuleException(Problems.KernelRefused($"write {path}", e.Message), e);
             throw;
         }

@@ -151,6 +151,8 @@ public sealed class CaptureTests : IDisposable
             }
             SpinWait.SpinUntil(() => ProcessTable.TryRead(process.Id) is { State: not 'T' }, 2000).ShouldBeTrue();
             ProcessPause.Start([new(process.Id, start + 1, "another of the same number")]).ShouldBeNull();
+            ulong own = ProcessTable.TryRead(Environment.ProcessId)!.Value.StartTime;
+            ProcessPause.Start([new(Environment.ProcessId, own, "whoever stops itself never goes on")]).ShouldBeNull();
         }
         finally { process.Kill(); }
     }
