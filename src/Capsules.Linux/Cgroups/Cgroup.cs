@@ -56,8 +56,11 @@ public sealed class Cgroup
         }
     }
 
-    /// <summary>The files through which a process enters ("0" is the writer itself).</summary>
-    public List<Descriptor> OpenForEntering() => [.. _places.Select(p => FileCalls.Open($"{p.Directory}/cgroup.procs", OpenFlags.WriteOnly))];
+    /// <summary>
+    /// The files through which a process of one thread enters ("0" is the writer itself). Of version 1 it is "tasks": a thread that moves itself
+    /// needs no lock over all processes of the machine, for which "cgroup.procs" waits milliseconds (kernel/cgroup, cgroup_procs_write_start).
+    /// </summary>
+    public List<Descriptor> OpenForEntering() => [.. _places.Select(p => FileCalls.Open($"{p.Directory}/{(p.Hierarchy.IsUnified ? "cgroup.procs" : "tasks")}", OpenFlags.WriteOnly))];
 
     /// <summary>The processes in it and below it.</summary>
     public IReadOnlyList<int> Processes()
