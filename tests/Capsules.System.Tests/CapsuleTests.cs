@@ -216,6 +216,21 @@ public sealed class CapsuleTests : IDisposable
     }
 
     [Fact]
+    public void A_broken_capsule_does_not_hide_the_others()
+    {
+        BusyBox.MakeCapsule(_sandbox, "good", null, BusyBox.Script("sleep 1000"));
+        BusyBox.MakeCapsule(_sandbox, "bad", null, BusyBox.Script("sleep 1001"));
+        string image = JsonDocument.Parse(File.ReadAllText($"{_sandbox.Store}/capsules/bad/capsule.json")).RootElement.GetProperty("image").GetString()!["sha256:".Length..];
+        File.WriteAllText($"{_sandbox.Store}/images/{image}/manifest.json", "{");
+        Result listed = _sandbox.Capsule("ps", "-a", "-q").Ok();
+        listed.Out.ShouldBe("good\n");
+        listed.Error.ShouldContain("CAP1004");
+        _sandbox.Capsule("run", "--rm", "--name", "once", "good").Ok();
+        _sandbox.Capsule("rm", "-f", "once").Ok();
+        _sandbox.Traces().ShouldBeEmpty();
+    }
+
+    [Fact]
     public void A_command_runs_in_a_new_capsule_that_is_gone_afterwards()
     {
         BusyBox.MakeCapsule(_sandbox, "web", null, BusyBox.Script("sleep 1000"));

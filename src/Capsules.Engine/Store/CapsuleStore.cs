@@ -82,7 +82,8 @@ public sealed class CapsuleStore(StoreLayout layout)
     /// <summary>Excludes other changes to this capsule until the descriptor is closed; null when another holds it and <paramref name="wait"/> is false.</summary>
     public Descriptor? Lock(CapsuleName name, bool wait)
     {
-        Descriptor file = FileCalls.Open(layout.Capsule(name) + "/lock", OpenFlags.ReadWrite | OpenFlags.Create, 0x180);
+        var (file, errno) = FileCalls.TryOpenAt(null, layout.Capsule(name) + "/lock", OpenFlags.ReadWrite | OpenFlags.Create, 0x180);
+        if (file is null) throw errno == Errno.ENOENT ? new CapsuleException(Problems.NoSuchCapsule(name.ToString())) : new SyscallException("open", layout.Capsule(name) + "/lock", errno);
         if (FileCalls.Lock(file, exclusive: true, wait)) return file;
         file.Dispose();
         return null;

@@ -69,6 +69,11 @@ internal static class LifeVerbs
                 if (!command.Has("--force")) throw new CapsuleException(Problems.AlreadyRunning(capsule.Name.ToString()));
                 home.Runner.Stop(capsule.Name, TimeSpan.FromSeconds(10));
             }
+            if (home.Store.Find(capsule.Name) is null) // made for one run: its end has removed it
+            {
+                Console.Out.WriteLine(capsule.Name);
+                continue;
+            }
             using (home.Store.Lock(capsule.Name, wait: true))
             {
                 home.Runner.Discard(capsule.Name);

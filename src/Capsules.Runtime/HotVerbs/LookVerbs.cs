@@ -14,7 +14,7 @@ internal static class LookVerbs
 {
     public static int Ps(Home home, ParsedCommand command)
     {
-        List<CapsuleView> views = [.. home.Store.Names().Select(n => CapsuleView.Of(home.Store, home.Runner, n)).Where(v => command.Has("--all") || v.IsRunning)];
+        List<CapsuleView> views = [.. home.Store.Names().Select(n => TryView(home, n)).OfType<CapsuleView>().Where(v => command.Has("--all") || v.IsRunning)];
         if (command.Has("--quiet"))
         {
             foreach (CapsuleView view in views) Console.Out.WriteLine(view.Name);
@@ -31,6 +31,17 @@ internal static class LookVerbs
             v.CpuPercent is double cpu ? $"{cpu:0.0} %" : "-", Output.Size(v.MemoryBytes), $"{v.ImageName}@{v.Image.Hex[..4]}…{v.Image.Hex[^2..]}",
         })]);
         return 0;
+    }
+
+    /// <summary>A capsule whose files are broken is named, and does not hide the others.</summary>
+    private static CapsuleView? TryView(Home home, CapsuleName name)
+    {
+        try { return CapsuleView.Of(home.Store, home.Runner, name); }
+        catch (Core.Problems.CapsuleException e)
+        {
+            Output.Say($"{name}: {e.Problem}");
+            return null;
+        }
     }
 
     /// <summary>systemctl's exit codes: 0 active, 3 inactive, 4 unknown.</summary>
