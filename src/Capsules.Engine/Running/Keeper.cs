@@ -16,7 +16,7 @@ public sealed class Keeper : IDisposable
 {
     private const int Burst = 5, BurstMilliseconds = 10_000; // as systemd: StartLimitBurst=, StartLimitIntervalSec=
 
-    private const int TidyAfter = 1000, FullDiskPause = 5000; // milliseconds
+    private const int TidyAfter = 1000, FullDiskPause = 5000, BusyPause = 100; // milliseconds
 
     private readonly StoreLayout _layout;
     private readonly CapsuleStore _store;
@@ -78,12 +78,12 @@ public sealed class Keeper : IDisposable
         Look();
         while (true)
         {
-            if (_kept.Count == 0 && _due.Count == 0)
+            if (_kept.Count == 0 && _due.Count == 0 && _lookAgainAt == 0)
             {
                 // Nobody can knock any more; who made a capsule before that is seen by this last look.
                 FileCalls.Remove(null, KeeperDoor.Fifo(_layout));
                 Look();
-                if (_kept.Count == 0) return;
+                if (_kept.Count == 0 && _lookAgainAt == 0) return;
                 FileCalls.MakeNode(null, KeeperDoor.Fifo(_layout), FileKind.Fifo, 0x180);
                 _epoll.Forget(_fifo!);
                 _fifo!.Dispose();
@@ -129,7 +129,7 @@ public sealed class Keeper : IDisposable
     private int Patience()
     {
         if (_paused.Count > 0) return 1000;
-        if (_lookAgainAt != 0) return (int)Math.Clamp(_lookAgainAt - Environment.TickCount64, 0, 20);
+        if (_lookAgainAt != 0) return (int)Math.Clamp(_lookAgainAt - Environment.TickCount64, 0, 1000);
         if (_due.Count > 0) return (int)Math.Clamp(_due.Min(d => d.Due) - Environment.TickCount64, 0, 1000);
         return _kept.Values.Any(k => k.Run.CommandOnly) ? 1000 : -1;
     }
@@ -148,7 +148,7 @@ public sealed class Keeper : IDisposable
         if (!_watched.TryGetValue(token, out var watched)) return; // ended by an event before it in the same turn
         if (watched.IsLog)
             try { watched.Capsule.TakeLog(watched.Service); }
-            catch (SyscallException e) when (e.Errno is Errno.ENOSPC or 122) // EDQUOT: the service waits until there is room again
+            catch (SyscallException e) when (e.Errno is Errno.ENOSPC or Errno.EDQUOT) // the service waits until there is room again
             {
                 _paused.Add((Environment.TickCount64 + FullDiskPause, watched.Capsule, watched.Service));
                 _epoll.Forget(watched.Capsule.Logs[watched.Service]);
@@ -184,12 +184,19 @@ public sealed class Keeper : IDisposable
             });
     }
 
+    private void LookAgain(int milliseconds)
+    {
+        long due = Environment.TickCount64 + milliseconds;
+        if (_lookAgainAt == 0 || due < _lookAgainAt) _lookAgainAt = due;
+    }
+
     private void Take(RunRecord run)
     {
         if (!run.IsAlive)
         {
             using Descriptor? held = _store.Lock(run.Name, wait: false);
             if (held is not null) _runner.Finish(run, "killed");
+            else LookAgain(BusyPause);
             return;
         }
         var kept = new Kept(run, new RunningCapsule(_layout, run));
@@ -221,7 +228,7 @@ public sealed class Keeper : IDisposable
                     kept.Services[i] = process;
                     Watch(process, kept, i, isLog: false);
                 }
-                else _lookAgainAt = Environment.TickCount64 + 20; // it has just ended, and PID 1 has not written it down yet
+                else LookAgain(20); // it has just ended, and PID 1 has not written it down yet
             }
             else if (board[i] is { Running: false, Generation: > 0 } && !kept.Handled.Contains((i, board[i].Generation))) Ended(kept, i, board[i]); // while nobody kept
         }
@@ -237,7 +244,11 @@ public sealed class Keeper : IDisposable
         }
         Drop(kept);
         using Descriptor? held = _store.Lock(kept.Run.Name, wait: false);
-        if (held is null) return; // a stop is at it
+        if (held is null) // a stop is at it, or somebody who only waits
+        {
+            LookAgain(BusyPause);
+            return;
+        }
         if (RunRecord.Find(_layout, kept.Run.Name) is { } run && run.InitStart == kept.Run.InitStart) _runner.Finish(run, "killed");
     }
 
@@ -304,7 +315,11 @@ public sealed class Keeper : IDisposable
         for (int i = 0; i < kept.Run.Services.Length; i++)
             if (board[i].Running || board[i].Generation == 0 || !kept.Handled.Contains((i, board[i].Generation))) return; // an end that nobody has decided about yet may want a restart
         using Descriptor? held = _store.Lock(kept.Run.Name, wait: false);
-        if (held is null) return; // its start or stop is at work, and decides itself
+        if (held is null) // a start, a stop, or our own starting again is at work: it is decided when that is done
+        {
+            LookAgain(BusyPause);
+            return;
+        }
         Drop(kept);
         _runner.Finish(kept.Run, "ended");
     }
