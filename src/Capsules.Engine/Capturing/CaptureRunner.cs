@@ -54,7 +54,7 @@ public static class CaptureRunner
         FileCalls.Lock(held, exclusive: true, wait: true); // as long as it is held, nobody takes this for a left-over
 
         try { return Make(plan, source, layout, options, work); }
-        catch (SyscallException e) when (e.Errno is Errno.ENOSPC or 122) // EDQUOT
+        catch (SyscallException e) when (e.Errno is Errno.ENOSPC or Errno.EDQUOT)
         {
             throw new CapsuleException(Problems.StoreFull(layout.State, e.Message), e);
         }

@@ -39,7 +39,7 @@ internal sealed class StateCopier : IDisposable
             }
             _copier.Finish();
         }
-        catch (SyscallException e) when (e.Errno is Errno.ENOSPC or 122) // EDQUOT
+        catch (SyscallException e) when (e.Errno is Errno.ENOSPC or Errno.EDQUOT)
         {
             throw new CapsuleException(Problems.StoreFull("the store", e.Message), e);
         }

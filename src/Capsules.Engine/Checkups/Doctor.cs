@@ -96,7 +96,7 @@ public sealed class Doctor(CapsuleStore store)
             using Descriptor held = _runner.Stacks.Lock(name);
             _runner.Stacks.Down(name);
         }
-        foreach (string name in Entries(_layout.Temporary).Where(n => !IsInUse(n) && !IsLocked($"{_layout.Temporary}/{n}/lock")))
+        foreach (string name in Entries(_layout.Temporary).Where(n => !IsInUse(n) && !SmallFiles.IsLocked($"{_layout.Temporary}/{n}/lock")))
         {
             Left($"half-made {_layout.Temporary}/{name}");
             if (fix) SmallFiles.RemoveTree($"{_layout.Temporary}/{name}");
@@ -130,14 +130,8 @@ public sealed class Doctor(CapsuleStore store)
             .Where(f => FileCalls.TryStat(null, f) is { IsRegular: true });
     }
 
-    private bool IsBusy(CapsuleName stack) => IsLocked(_layout.Stack(stack) + "/lock");
+    private bool IsBusy(CapsuleName stack) => SmallFiles.IsLocked(_layout.Stack(stack) + "/lock");
 
-    private static bool IsLocked(string path)
-    {
-        var (file, _) = FileCalls.TryOpenAt(null, path, OpenFlags.ReadWrite);
-        if (file is null) return false;
-        using (file) return !FileCalls.Lock(file, exclusive: true, wait: false);
-    }
 
     /// <summary>Names of half-made things end with the pid of their maker.</summary>
     private static bool IsInUse(string name) =>

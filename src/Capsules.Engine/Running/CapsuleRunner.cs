@@ -187,7 +187,7 @@ public sealed class CapsuleRunner(CapsuleStore store)
     private static void WhereThereIsRoom(Action write)
     {
         try { write(); }
-        catch (SyscallException e) when (e.Errno is Errno.ENOSPC or 122) { Console.Error.WriteLine($"warning: {e.Message}"); } // EDQUOT
+        catch (SyscallException e) when (e.Errno is Errno.ENOSPC or Errno.EDQUOT) { Console.Error.WriteLine($"warning: {e.Message}"); }
     }
 
     /// <summary>Takes away what a life left: mounts, control group, run directory, and the stack when nobody else is in it. The caller holds the lock.</summary>

@@ -25,7 +25,7 @@ internal static class KeeperDoor
         for (int attempt = 0; attempt < 200; attempt++)
         {
             if (TryKnock(layout)) return;
-            if (!IsKept(layout))
+            if (!SmallFiles.IsLocked(LockFile(layout)))
             {
                 Start(layout);
                 return;
@@ -42,13 +42,6 @@ internal static class KeeperDoor
             try { FileCalls.Write(fifo, "k"u8, "keeper"); }
             catch (SyscallException e) when (e.Errno is Errno.EAGAIN or Errno.EPIPE) { } // full: it will look anyway; gone: its guard starts the next, which looks first
         return true;
-    }
-
-    private static bool IsKept(StoreLayout layout)
-    {
-        var (file, _) = FileCalls.TryOpenAt(null, LockFile(layout), OpenFlags.ReadWrite);
-        if (file is null) return false;
-        using (file) return !FileCalls.Lock(file, exclusive: true, wait: false);
     }
 
     private static void Start(StoreLayout layout)

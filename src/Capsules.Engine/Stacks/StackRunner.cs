@@ -89,9 +89,7 @@ public sealed class StackRunner(StoreLayout layout)
     internal static bool IsHeld(StoreLayout layout, CapsuleName name)
     {
         if (FileCalls.TryStat(null, layout.RunOfStack(name) + "/up") is not null) return true;
-        var (file, _) = FileCalls.TryOpenAt(null, layout.Stack(name) + "/lock", OpenFlags.ReadWrite);
-        if (file is null) return false;
-        using (file) return !FileCalls.Lock(file, exclusive: true, wait: false);
+        return SmallFiles.IsLocked(layout.Stack(name) + "/lock");
     }
 
     /// <summary>Brings the stack up, unless it is. Call it with the stack's lock.</summary>

@@ -34,6 +34,14 @@ internal static class SmallFiles
         using (file) return FileCalls.ReadToEnd(file, path);
     }
 
+    /// <summary>Whether somebody holds the lock of a file; a file that is not there is held by nobody.</summary>
+    public static bool IsLocked(string path)
+    {
+        var (file, _) = FileCalls.TryOpenAt(null, path, OpenFlags.ReadWrite);
+        if (file is null) return false;
+        using (file) return !FileCalls.Lock(file, exclusive: true, wait: false);
+    }
+
     /// <summary>Makes a directory and those above it.</summary>
     public static void MakeDirectories(string path, int mode = 0x1ED)
     {
