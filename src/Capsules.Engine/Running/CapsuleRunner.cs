@@ -78,7 +78,9 @@ public sealed class CapsuleRunner(CapsuleStore store)
     /// <param name="most">Longest time for each service; null for what each says itself.</param>
     public void Stop(CapsuleName name, TimeSpan? most)
     {
-        if (RunRecord.Find(_layout, name) is not null) SmallFiles.Write(StoppingMark(name), "stop\n"u8, durable: false); // the keeper starts nothing again
+        if (RunRecord.Find(_layout, name) is not null)
+            try { SmallFiles.Write(StoppingMark(name), "stop\n"u8, durable: false); } // the keeper starts nothing again
+            catch (SyscallException e) when (e.Errno == Errno.ENOENT) { } // the keeper was just clearing it away
         using Descriptor held = store.Lock(name, wait: true)!;
         if (Running(name) is not { } run)
         {
