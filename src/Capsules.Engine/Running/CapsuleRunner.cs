@@ -52,7 +52,7 @@ public sealed class CapsuleRunner(CapsuleStore store)
         using var rollback = new Rollback();
         var (up, warnings) = StackUp(capsule, manifest, rollback);
         CapsuleLaunch launch = CapsuleLaunch.Of(store, capsule, manifest, up);
-        RunRecord run = Launch(launch, rollback, commandOnly: !services);
+        (RunRecord run, launch) = Launch(launch, rollback, commandOnly: !services);
         KeeperDoor.Knock(_layout);
 
         using var running = new RunningCapsule(_layout, run);
@@ -87,11 +87,14 @@ public sealed class CapsuleRunner(CapsuleStore store)
             Clear(name);
             return;
         }
-        var (launch, running) = Open(run);
-        using (running)
+        if (!run.Services.IsEmpty)
         {
-            var starter = new ServiceStarter(launch, running, AccountFiles.OfRunning(run.Init));
-            foreach (int index in ServiceStarter.Order(launch.Manifest.Services).Reverse()) starter.Stop(index, most);
+            var (launch, running) = Open(run);
+            using (running)
+            {
+                var starter = new ServiceStarter(launch, running, AccountFiles.OfRunning(run.Init));
+                foreach (int index in ServiceStarter.Order(launch.Manifest.Services).Reverse()) starter.Stop(index, most);
+            }
         }
         Finish(run, "stopped");
     }
@@ -121,12 +124,14 @@ public sealed class CapsuleRunner(CapsuleStore store)
     public (int Pid, Descriptor? Terminal) Exec(CapsuleName name, ExecRequest request)
     {
         RunRecord run = Running(name) ?? throw new CapsuleException(Problems.NotRunning(name.ToString()));
-        var (launch, running) = Open(run);
-        using (running)
+        using (var running = new RunningCapsule(_layout, run))
         {
             ResolvedUser user = AccountFiles.OfRunning(run.Init).Resolve(request.User, null, []);
-            ProcessSpec process = CapsuleSpecs.CommandOf(launch.Manifest, request.Command, user, request.Environment, request.WorkingDirectory, request.Terminal);
-            LaunchPlan plan = LaunchPlanner.PlanEnter(process, launch.Request, service: null);
+            ProcessSpec process = CapsuleSpecs.CommandOf(run.Entry.Environment, request.Command, user, request.Environment, request.WorkingDirectory, request.Terminal);
+            string filter = RunRecord.FilterOf(_layout, name);
+            LaunchPlan plan;
+            try { plan = LaunchPlanner.PlanEnter(process, run.Entry.ToRequest(filter, []), service: null); }
+            catch (FormatException e) { throw new CapsuleException(Problems.BadFile(filter, e.Message), e); }
             (Descriptor Master, Descriptor Slave)? terminal = request.Terminal ? Containers.ContainerRuntime.OpenTerminal(run.Init) : null;
             using Descriptor? nothing = request.Terminal || request.Interactive ? null : FileCalls.Open("/dev/null", OpenFlags.ReadOnly);
             using Descriptor? silent = request.Detach ? FileCalls.Open("/dev/null", OpenFlags.WriteOnly) : null;
@@ -229,7 +234,7 @@ public sealed class CapsuleRunner(CapsuleStore store)
         return up;
     }
 
-    private RunRecord Launch(CapsuleLaunch launch, Rollback rollback, bool commandOnly)
+    private (RunRecord Run, CapsuleLaunch Launch) Launch(CapsuleLaunch launch, Rollback rollback, bool commandOnly)
     {
         CapsuleName name = launch.Capsule.Name;
         string run = _layout.RunOf(name), writable = _layout.Writable(name);
@@ -243,6 +248,7 @@ public sealed class CapsuleRunner(CapsuleStore store)
         var accounts = AccountFiles.OfLayers(launch.Request);
         LaunchRequest request = launch.Request with
         {
+            Spec = KeptEntry.Keep(launch.Request.Spec, RunRecord.FilterOf(_layout, name)),
             RuntimeDirectories = [.. launch.Manifest.Services.SelectMany(s => s.RuntimeDirectories).Select(d =>
                 new WorldStep.Directory(d.Path, accounts.Resolve(d.User, null, []).Uid, accounts.Resolve(null, d.Group, []).Gid, d.Mode))],
         };
@@ -271,9 +277,10 @@ public sealed class CapsuleRunner(CapsuleStore store)
                     Services = [.. launch.Manifest.Services.Select((s, i) => new RunService(s.Name, pipes[i].Read.Number, pipes[i].Write.Number))],
                     CommandOnly = commandOnly,
                     SystemLog = systemLog.Number,
+                    Entry = KeptEntry.Of(request, launch.Manifest.Environment, process: null),
                 };
                 SmallFiles.Write(RunRecord.FileOf(_layout, name), record.ToJson(), durable: false);
-                return record;
+                return (record, launch with { Request = request });
             }
             finally
             {
@@ -296,7 +303,13 @@ public sealed class CapsuleRunner(CapsuleStore store)
         CapsuleRecord capsule = store.Get(run.Name.ToString());
         CapsuleManifest manifest = store.Manifest(capsule.Image);
         StackRecord stack = Stacks.Find(capsule.Stack) ?? throw new CapsuleException(Problems.BadFile(_layout.Stack(capsule.Stack), "the stack's record is gone"));
-        return (CapsuleLaunch.Of(store, capsule, run.CommandOnly ? manifest with { Services = [] } : manifest, Stacks.Describe(stack)), new RunningCapsule(_layout, run));
+        string filter = RunRecord.FilterOf(_layout, run.Name);
+        try
+        {
+            SeccompSpec? kept = run.Entry.ToRequest(filter, []).Spec.Seccomp;
+            return (CapsuleLaunch.Of(store, capsule, run.CommandOnly ? manifest with { Services = [] } : manifest, Stacks.Describe(stack), kept), new RunningCapsule(_layout, run));
+        }
+        catch (FormatException e) { throw new CapsuleException(Problems.BadFile(filter, e.Message), e); }
     }
 
     private static BoardState[] ReadBoard(RunningCapsule running)
