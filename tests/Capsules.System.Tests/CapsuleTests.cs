@@ -196,12 +196,52 @@ public sealed class CapsuleTests : IDisposable
     [InlineData("-p", "99999:80")]
     [InlineData("--keep", "nothing")]
     [InlineData("--cpus", "nan")]
+    [InlineData("--cpus", "-1")]
+    [InlineData("--memory", "1")]
+    [InlineData("--pids-limit", "-3")]
     public void A_bad_option_makes_nothing(string option, string value)
     {
         BusyBox.MakeCapsule(_sandbox, "web", null, BusyBox.Script("sleep 1000"));
         _sandbox.Capsule("run", "--rm", option, value, "web", "true").Code.ShouldBe(125);
         _sandbox.Capsule("ps", "-a", "-q").Out.ShouldBe("web\n");
         _sandbox.Shell($"ls {_sandbox.Store}/stacks 2>/dev/null").Out.ShouldBeEmpty();
+    }
+
+    [Fact]
+    public void The_smallest_limits_that_are_taken_let_a_command_run()
+    {
+        BusyBox.MakeCapsule(_sandbox, "web", null, BusyBox.Script("sleep 1000"));
+        _sandbox.Capsule("run", "--rm", "--memory", "6M", "--pids-limit", "4", "--cpus", "0.01", "web", "echo", "ran").Ok().Out.ShouldBe("ran\n");
+        _sandbox.Capsule("run", "--memory", "6M", "--pids-limit", "4", "--cpus", "0.05", "web").Ok();
+    }
+
+    [Theory]
+    [InlineData("stop", "-t", "-5", "web")]
+    [InlineData("stop", "--time", "1e99", "web")]
+    [InlineData("logs", "--tail", "-5", "web")]
+    [InlineData("logs", "--since", "99999999999d", "web")]
+    public void A_number_out_of_range_is_wrong_usage(params string[] words)
+    {
+        BusyBox.MakeCapsule(_sandbox, "web", null, BusyBox.Script("sleep 1000"));
+        Result result = _sandbox.Capsule(words);
+        result.Code.ShouldBe(2);
+        result.Error.ShouldMatch("CAP501[36]");
+    }
+
+    [Fact]
+    public void No_error_shows_a_key_of_the_framework()
+    {
+        BusyBox.MakeCapsule(_sandbox, "web", null, BusyBox.Script("sleep 1000"));
+        string record = _sandbox.Store + "/capsules/web/capsule.json";
+        File.WriteAllText(record, File.ReadAllText(record).Replace("2026-01-01T00:00:00Z", "yesterday", StringComparison.Ordinal));
+        Result broken = _sandbox.Capsule("inspect", "web");
+        broken.Error.ShouldContain("CAP1004");
+        broken.Error.ShouldContain("`created` is not a time");
+        string bundle = BusyBox.MakeBundle(_sandbox, "b", ["sleep", "1000"]);
+        _sandbox.Capsule("oci", "--root", _sandbox.RunDirectory + "/oci", "run", "-d", "--bundle", bundle, "a").Ok();
+        Result missing = _sandbox.Capsule("oci", "--root", _sandbox.RunDirectory + "/oci", "exec", "--process", "/nowhere/process.json", "a");
+        missing.Error.ShouldContain("no such file");
+        (missing.Error + broken.Error).ShouldNotMatch("[A-Za-z]+_[A-Z][A-Za-z]+");
     }
 
     [Fact]

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using System.Globalization;
 using System.Text.Json;
 
 namespace Capsules.Core.Json;
@@ -55,6 +56,10 @@ public static class JsonReading
         { ValueKind: JsonValueKind.Number } value => value.GetDouble(),
         _ => throw new FormatException($"`{name}` must be a number"),
     };
+
+    /// <summary>A time that must be there (ISO 8601).</summary>
+    public static DateTimeOffset Time(this JsonElement element, string name) =>
+        DateTimeOffset.TryParse(RequiredText(element, name), CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out DateTimeOffset time) ? time : throw new FormatException($"`{name}` is not a time");
 
     /// <summary>True or false.</summary>
     public static bool? Flag(this JsonElement element, string name) => Member(element, name) switch

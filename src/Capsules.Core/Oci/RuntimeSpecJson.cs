@@ -48,7 +48,7 @@ public static class RuntimeSpecJson
             WorkingDirectory = GuestPath.Normalize(System.Text.Encoding.UTF8.GetBytes(e.Text("cwd") ?? "/")),
             Uid = UserId(user, "uid"),
             Gid = UserId(user, "gid"),
-            Groups = [.. (user?.Items("additionalGids") ?? []).Select(g => g.GetUInt32())],
+            Groups = [.. (user?.Items("additionalGids") ?? []).Select(g => g.ValueKind == JsonValueKind.Number && g.TryGetUInt32(out uint gid) ? gid : throw new FormatException("`additionalGids` must hold whole numbers"))],
             Umask = user?.SmallInteger("umask"),
             Capabilities = e.Member("capabilities") is { } c
                 ? new(c.Texts("bounding"), c.Texts("permitted"), c.Texts("effective"), c.Texts("inheritable"), c.Texts("ambient"))

@@ -51,4 +51,7 @@ public static partial class Problems
 
     /// <summary>A path that cannot become state.</summary>
     public static Problem BadStatePath(string path, string why) => new("CAP5015", ExitCode.Conflict, $"{path} cannot be made state", why, "name a directory of the capsule that no other volume holds");
+
+    /// <summary>A number that an option does not take.</summary>
+    public static Problem ValueOutside(string option, string value, string why, string fix) => new("CAP5016", ExitCode.Usage, $"{option} {value} is out of range", why, fix);
 }

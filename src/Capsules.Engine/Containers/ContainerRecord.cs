@@ -57,7 +57,7 @@ public sealed record ContainerRecord
             Pid = e.SmallInteger("pid") ?? throw new FormatException("`pid` is missing"),
             StartTime = e.Unsigned("startTime") ?? 0,
             Bundle = e.RequiredText("bundle"),
-            Created = DateTimeOffset.Parse(e.RequiredText("created")),
+            Created = e.Time("created"),
             Cgroup = e.Text("cgroup"),
             Controllers = e.Texts("controllers"),
             SpecVersion = e.Text("ociVersion") ?? "1.0.2",

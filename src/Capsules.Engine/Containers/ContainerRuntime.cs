@@ -158,7 +158,7 @@ public sealed class ContainerRuntime(string root)
 
         LaunchPlan plan;
         try { plan = LaunchPlanner.Plan(Request(spec, options.Bundle, end, group is not null, [.. hierarchies.Select(ControlGroups.Describe)])); }
-        catch (FormatException e) { throw new CapsuleException(Problems.BadBundle(options.Bundle, e.Message), e); }
+        catch (FormatException e) { throw new CapsuleException(Problems.BadBundle(options.Bundle, FactText.Of(e)), e); }
 
         using Descriptor? signal = end == LaunchEnd.WaitThenExecute ? MakeSignal(id) : null;
         using Descriptor? failures = end == LaunchEnd.WaitThenExecute ? FileCalls.Open(Directory(id) + "/failure", OpenFlags.WriteOnly | OpenFlags.Create | OpenFlags.Append, 0x180) : null;
@@ -206,7 +206,7 @@ public sealed class ContainerRuntime(string root)
     private static RuntimeSpec ReadBundle(string bundle)
     {
         try { return RuntimeSpecJson.Read(SmallFiles.TryRead(bundle + "/config.json") ?? throw new FormatException("it has no config.json")); }
-        catch (FormatException e) { throw new CapsuleException(Problems.BadBundle(bundle, e.Message), e); }
+        catch (FormatException e) { throw new CapsuleException(Problems.BadBundle(bundle, FactText.Of(e)), e); }
     }
 
     private ContainerRecord Load(string id)
@@ -214,7 +214,7 @@ public sealed class ContainerRuntime(string root)
         CheckId(id);
         byte[] bytes = SmallFiles.TryRead(StateFile(id)) ?? throw new CapsuleException(Problems.NoSuchContainer(id));
         try { return ContainerRecord.FromJson(bytes); }
-        catch (FormatException e) { throw new CapsuleException(Problems.BadFile(StateFile(id), e.Message), e); }
+        catch (FormatException e) { throw new CapsuleException(Problems.BadFile(StateFile(id), FactText.Of(e)), e); }
     }
 
     private string Status(ContainerRecord record) =>

@@ -39,7 +39,7 @@ internal sealed class ImageArchive
             else throw new FormatException("it has neither index.json nor manifest.json");
             if (archive.Config.DiffIds.Length != archive.Layers.Length) throw new FormatException($"its configuration speaks of {archive.Config.DiffIds.Length} layers, and it has {archive.Layers.Length}");
         }
-        catch (FormatException e) { throw new CapsuleException(Problems.NotAnImage(path, e.Message), e); }
+        catch (FormatException e) { throw new CapsuleException(Problems.NotAnImage(path, FactText.Of(e)), e); }
         if (archive.Config.Os != "linux" || archive.Config.Architecture != architecture)
             throw new CapsuleException(Problems.OtherArchitecture($"linux/{architecture}", $"{archive.Config.Os}/{archive.Config.Architecture}"));
         return archive;

@@ -26,7 +26,7 @@ public sealed class OciImporter(StoreLayout layout, ImportLimits? limits = null)
         ImageArchive archive = ImageArchive.Open(file, path, RuntimeInformation.OSArchitecture switch { Architecture.X64 => "amd64", Architecture.Arm64 => "arm64", var other => other.ToString().ToLowerInvariant() });
         CapsuleManifest manifest;
         try { manifest = CapsuleImage.ManifestOf(archive.Config, name ?? NameFrom(archive.Reference ?? Path.GetFileNameWithoutExtension(path))); }
-        catch (FormatException e) { throw new CapsuleException(Problems.NotAnImage(path, e.Message), e); }
+        catch (FormatException e) { throw new CapsuleException(Problems.NotAnImage(path, FactText.Of(e)), e); }
 
         ImportLimits left = limits ?? ImportLimits.Default;
         long room = new DriveInfo(Directory.CreateDirectory(layout.State).FullName).AvailableFreeSpace;
@@ -59,7 +59,7 @@ public sealed class OciImporter(StoreLayout layout, ImportLimits? limits = null)
                 Drain(plain, left.Bytes);
                 Drain(blob, long.MaxValue);
             }
-            catch (Exception e) when (e is FormatException or InvalidDataException) { throw new CapsuleException(Problems.NotAnImage(part, e.Message), e); }
+            catch (Exception e) when (e is FormatException or InvalidDataException) { throw new CapsuleException(Problems.NotAnImage(part, FactText.Of(e)), e); }
             if (digest is { } expected && blob.Digest() != expected) throw new CapsuleException(Problems.DigestMismatch(part, expected.ToString(), blob.Digest().ToString()));
             if (plain.Digest() != diffId) throw new CapsuleException(Problems.DigestMismatch($"the content of {part}", diffId.ToString(), plain.Digest().ToString()));
             after = new(left.Bytes - unpacker.Bytes, left.Entries - unpacker.Entries);
@@ -110,7 +110,7 @@ public sealed class OciImporter(StoreLayout layout, ImportLimits? limits = null)
     private static FileStream OpenArchive(string path)
     {
         try { return new FileStream(path, FileMode.Open, FileAccess.Read); }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException) { throw new CapsuleException(Problems.NotAnImage(path, e.Message), e); }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException) { throw new CapsuleException(Problems.NotAnImage(path, FactText.Of(e)), e); }
     }
 
     /// <summary>"localhost/shop/bill:1.2" → bill.</summary>

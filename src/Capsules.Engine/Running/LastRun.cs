@@ -60,8 +60,8 @@ public sealed record LastRun
         ManifestJson.CheckVersion(e, CurrentSchemaVersion);
         return new()
         {
-            Started = DateTimeOffset.Parse(e.RequiredText("started")),
-            Ended = DateTimeOffset.Parse(e.RequiredText("ended")),
+            Started = e.Time("started"),
+            Ended = e.Time("ended"),
             Reason = e.RequiredText("reason"),
             Services = [.. e.Items("services").Select(s => (s.RequiredText("name"), s.SmallInteger("status") ?? 0))],
         };

@@ -13,8 +13,8 @@ internal static class LogsVerb
     {
         CapsuleRecord capsule = home.Capsule(command);
         string[] services = Services(home, capsule, command);
-        DateTimeOffset since = command.Value("--since") is { } text ? Home.Parse("time", text, ParseSince) : DateTimeOffset.MinValue;
-        long? tail = command.Value("--tail") is { } lines && lines != "all" ? Home.Parse("number of lines", lines, long.Parse) : null;
+        DateTimeOffset since = command.Value("--since") is { } text ? OptionValues.Since("--since", text, DateTimeOffset.UtcNow) : DateTimeOffset.MinValue;
+        long? tail = command.Value("--tail") is { } lines ? OptionValues.Lines("--tail", lines) : null;
 
         using Stream output = Console.OpenStandardOutput();
         var reader = new LogReader(home.Layout, capsule.Name, services);
@@ -62,18 +62,5 @@ internal static class LogsVerb
         string[] all = LogReader.Sources(home.Layout, capsule.Name, home.Store.Manifest(capsule.Image));
         if (command.Value("--service") is not { } wanted) return all;
         return all.Contains(wanted) ? [wanted] : throw new CapsuleException(Problems.BadValue("service of this capsule", wanted, $"one of {string.Join(", ", all)}"));
-    }
-
-    private static DateTimeOffset ParseSince(string text)
-    {
-        if (text.Length > 1 && double.TryParse(text.AsSpan(0, text.Length - 1), out double number))
-            switch (text[^1])
-            {
-                case 's': return DateTimeOffset.UtcNow.AddSeconds(-number);
-                case 'm': return DateTimeOffset.UtcNow.AddMinutes(-number);
-                case 'h': return DateTimeOffset.UtcNow.AddHours(-number);
-                case 'd': return DateTimeOffset.UtcNow.AddDays(-number);
-            }
-        return DateTimeOffset.Parse(text);
     }
 }

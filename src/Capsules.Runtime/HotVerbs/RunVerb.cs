@@ -1,6 +1,5 @@
 using System.Collections.Immutable;
 using System.Diagnostics;
-using System.Globalization;
 using System.Text;
 using Capsules.Core.CommandLine;
 using Capsules.Core.Identities;
@@ -133,9 +132,9 @@ internal static class RunVerb
         HostDirectories = command.Values("--volume") is { IsEmpty: false } volumes ? [.. volumes.Select(v => Home.Parse("directory to show", v, ParseVolume))] : capsule.HostDirectories,
         Limits = new()
         {
-            Memory = command.Value("--memory") is { } memory ? Home.Parse("size", memory, ParseSize) : capsule.Limits.Memory,
-            Cpus = command.Value("--cpus") is { } cpus ? Home.Parse("number of processors", cpus, t => double.Parse(t, CultureInfo.InvariantCulture)) : capsule.Limits.Cpus,
-            Pids = command.Value("--pids-limit") is { } pids ? Home.Parse("number of processes", pids, long.Parse) : capsule.Limits.Pids,
+            Memory = command.Value("--memory") is { } memory ? OptionValues.Memory("--memory", memory) : capsule.Limits.Memory,
+            Cpus = command.Value("--cpus") is { } cpus ? OptionValues.Processors("--cpus", cpus) : capsule.Limits.Cpus,
+            Pids = command.Value("--pids-limit") is { } pids ? OptionValues.Processes("--pids-limit", pids) : capsule.Limits.Pids,
             IoWeight = capsule.Limits.IoWeight,
         },
         Restart = command.Value("--restart") is { } restart ? Home.Parse("restart policy", restart, ParseRestart) : capsule.Restart,
@@ -166,12 +165,6 @@ internal static class RunVerb
         string[] parts = text.Split(':');
         if (parts.Length is < 2 or > 3 || (parts.Length == 3 && parts[2] is not ("ro" or "rw"))) throw new FormatException("write DIR:PATH or DIR:PATH:ro");
         return new(Path.GetFullPath(parts[0]), GuestPath.Normalize(Encoding.UTF8.GetBytes(parts[1])), parts is [_, _, "ro"]);
-    }
-
-    private static long ParseSize(string text)
-    {
-        long unit = char.ToUpperInvariant(text.Length == 0 ? ' ' : text.TrimEnd('b', 'B')[^1]) switch { 'K' => 1 << 10, 'M' => 1 << 20, 'G' => 1 << 30, 'T' => 1L << 40, _ => 1 };
-        return checked((long)(double.Parse(text.TrimEnd('b', 'B', 'k', 'K', 'm', 'M', 'g', 'G', 't', 'T'), CultureInfo.InvariantCulture) * unit));
     }
 
     private static RestartPolicy ParseRestart(string text) => text switch

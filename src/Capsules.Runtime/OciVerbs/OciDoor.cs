@@ -51,9 +51,7 @@ internal static class OciDoor
 
     private static CreateOptions Options(ParsedCommand command)
     {
-        string preserved = command.Value("--preserve-fds") ?? "0";
-        return new(Path.GetFullPath(command.Value("--bundle") ?? "."), command.Value("--pid-file"), command.Value("--console-socket"),
-            int.TryParse(preserved, out int count) && count >= 0 ? count : throw new CapsuleException(Problems.BadValue("number of descriptors", preserved, "a whole number")));
+        return new(Path.GetFullPath(command.Value("--bundle") ?? "."), command.Value("--pid-file"), command.Value("--console-socket"), OptionValues.Descriptors("--preserve-fds", command.Value("--preserve-fds") ?? "0"));
     }
 
     private static int RunAndWait(ContainerRuntime runtime, string id, ParsedCommand command)
@@ -70,8 +68,7 @@ internal static class OciDoor
         Func<ProcessSpec, ProcessSpec> process = spec => spec;
         if (command.Value("--process") is { } file)
         {
-            using var document = ManifestJson.Parse(File.ReadAllBytes(file));
-            ProcessSpec read = RuntimeSpecJson.ReadProcess(document.RootElement);
+            ProcessSpec read = ReadProcess(file);
             process = _ => read;
         }
         else if (command.Command.IsEmpty) throw new CapsuleException(Problems.WrongUsage("`capsule oci exec` wants a command, or --process", command.Verb.Usage));
@@ -80,6 +77,16 @@ internal static class OciDoor
         var (pid, terminal) = runtime.Exec(id, process, command.Value("--console-socket"), 0);
         if (command.Value("--pid-file") is { } pidFile) File.WriteAllText(pidFile, $"{pid}");
         return command.Has("--detach") ? 0 : Foreground.Wait(pid, terminal);
+    }
+
+    private static ProcessSpec ReadProcess(string file)
+    {
+        try
+        {
+            using var document = ManifestJson.Parse(File.ReadAllBytes(file));
+            return RuntimeSpecJson.ReadProcess(document.RootElement);
+        }
+        catch (FormatException e) { throw new CapsuleException(Problems.BadFile(file, FactText.Of(e)), e); }
     }
 
     private static ProcessSpec Changed(ProcessSpec spec, ParsedCommand command)

@@ -112,6 +112,6 @@ public static class AdoptCommand
     private static ImmutableArray<GuestPath> Paths(ImmutableArray<string> texts)
     {
         try { return [.. texts.Select(t => GuestPath.Normalize(BytePicture.FromPicture(t)))]; }
-        catch (FormatException e) { throw new CapsuleException(Problems.WrongUsage(e.Message, "paths are absolute, as the source sees them"), e); }
+        catch (FormatException e) { throw new CapsuleException(Problems.WrongUsage(FactText.Of(e), "paths are absolute, as the source sees them"), e); }
     }
 }

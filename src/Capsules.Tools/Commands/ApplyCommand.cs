@@ -17,7 +17,7 @@ public static class ApplyCommand
         CapturePlan plan;
         try { plan = CapturePlanJson.Read(FileCalls.ReadAll(file, 1 << 30)); }
         catch (SyscallException e) { throw new CapsuleException(Problems.BadFile(file, e.Message), e); }
-        catch (FormatException e) { throw new CapsuleException(Problems.BadFile(file, e.Message), e); }
+        catch (FormatException e) { throw new CapsuleException(Problems.BadFile(file, FactText.Of(e)), e); }
         CaptureRunner.CheckName(plan, layout);
         using ScannedSource source = Scanner.Read(plan.Source);
         AdoptCommand.Apply(plan, source, layout, stop: false, output, clock);
