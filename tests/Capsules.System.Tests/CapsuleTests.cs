@@ -148,6 +148,49 @@ public sealed class CapsuleTests : IDisposable
         _sandbox.Traces().ShouldBeEmpty();
     }
 
+    [Theory]
+    [InlineData("INT", 130)]
+    [InlineData("TERM", 143)]
+    public void A_signal_ends_a_start_and_nothing_of_it_runs_on(string signal, int code)
+    {
+        BusyBox.MakeCapsule(_sandbox, "web", null, BusyBox.Script("trap 'echo bye > /data/bye; exit 0' TERM; echo up > /data/up; while :; do sleep 0.1; done", "first"), BusyBox.Script("sleep 1000") with { After = ["first"], Ready = new() { Port = 1 } });
+        _sandbox.Shell($"set -m; {Sandbox.Programs}/capsule run web & p=$!; until [ -e {_sandbox.Store}/capsules/web/volumes/data/up ]; do sleep 0.1; done; kill -{signal} $p; wait $p").Code.ShouldBe(code);
+        State("web").ShouldNotBe("ready");
+        File.Exists($"{_sandbox.Store}/capsules/web/volumes/data/bye").ShouldBeTrue("what is up is asked to stop");
+        _sandbox.Traces().ShouldBeEmpty();
+    }
+
+    [Fact]
+    public void A_stop_ends_a_start_that_is_under_way()
+    {
+        BusyBox.MakeCapsule(_sandbox, "web", null, BusyBox.Script("sleep 1000") with { StartPre = [["/bin/sleep", "1000"]] });
+        _sandbox.Shell($"{Sandbox.Programs}/capsule start web 2> {_sandbox.State}/start.err & until [ -e {_sandbox.RunDirectory}/capsules/web/run.json ]; do sleep 0.1; done");
+        long begin = Environment.TickCount64;
+        _sandbox.Capsule("stop", "-t", "3", "web").Ok();
+        (Environment.TickCount64 - begin).ShouldBeLessThan(5000);
+        Sandbox.Eventually(() => File.ReadAllText(_sandbox.State + "/start.err").Contains("CAP5017", StringComparison.Ordinal), "the start says why it ended");
+        _sandbox.Traces().ShouldBeEmpty();
+        _sandbox.Capsule("rm", "web").Ok();
+    }
+
+    [Fact]
+    public void A_stop_that_has_to_wait_says_so()
+    {
+        BusyBox.MakeCapsule(_sandbox, "web", null, BusyBox.Script("sleep 1000"));
+        _sandbox.Shell($"flock {_sandbox.Store}/capsules/web/lock sleep 1 & sleep 0.3; {Sandbox.Programs}/capsule stop web").Ok().Error.ShouldContain("Another command is at work on web");
+    }
+
+    [Fact]
+    public void A_stop_command_that_hangs_is_ended_with_the_time()
+    {
+        BusyBox.MakeCapsule(_sandbox, "web", null, BusyBox.Script("sleep 1000") with { Stop = [["/bin/sleep", "1000"]] });
+        _sandbox.Capsule("run", "web").Ok();
+        long begin = Environment.TickCount64;
+        _sandbox.Capsule("stop", "-t", "1", "web").Ok();
+        (Environment.TickCount64 - begin).ShouldBeLessThan(10_000);
+        _sandbox.Traces().ShouldBeEmpty();
+    }
+
     [Fact]
     public void A_forking_service_is_followed_by_its_pid_file()
     {

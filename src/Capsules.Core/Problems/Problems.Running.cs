@@ -54,4 +54,7 @@ public static partial class Problems
 
     /// <summary>A number that an option does not take.</summary>
     public static Problem ValueOutside(string option, string value, string why, string fix) => new("CAP5016", ExitCode.Usage, $"{option} {value} is out of range", why, fix);
+
+    /// <summary>A start that somebody ended before it was done.</summary>
+    public static Problem StartEnded(string name, string by) => new("CAP5017", ExitCode.Conflict, $"the start of `{name}` was ended", by, $"`capsule start {name}` starts it again");
 }

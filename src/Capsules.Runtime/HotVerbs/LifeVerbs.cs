@@ -12,16 +12,16 @@ internal static class LifeVerbs
 {
     public static int Stop(Home home, ParsedCommand command) => Each(home, command, capsule =>
     {
-        home.Runner.Stop(capsule.Name, Home.Patience(command));
+        home.Runner.Stop(capsule.Name, Home.Patience(command), Output.Say);
         Console.Out.WriteLine(capsule.Name);
     });
 
-    public static int Restart(Home home, ParsedCommand command) => Each(home, command, capsule =>
+    public static int Restart(Home home, ParsedCommand command) => RunVerb.Interruptible(interruption => Each(home, command, capsule =>
     {
-        home.Runner.Stop(capsule.Name, Home.Patience(command));
-        Output.Warn(home.Runner.Start(capsule));
+        home.Runner.Stop(capsule.Name, Home.Patience(command), Output.Say);
+        Output.Warn(home.Runner.Start(capsule, interruption: interruption));
         Console.Out.WriteLine(capsule.Name);
-    });
+    }));
 
     public static int Reload(Home home, ParsedCommand command)
     {

@@ -30,14 +30,29 @@ internal static class RunVerb
         home.Stacks.Save(Changed(StackOf(home, capsule, further), command, further));
         if (!command.Command.IsEmpty) return RunCommand(home, capsule, command);
 
-        var watch = Stopwatch.StartNew();
-        Output.Warn(home.Runner.Start(capsule));
-        Announce(home, capsule, watch.Elapsed);
+        return Interruptible(interruption =>
+        {
+            var watch = Stopwatch.StartNew();
+            Output.Warn(home.Runner.Start(capsule, interruption: interruption));
+            Announce(home, capsule, watch.Elapsed);
+        });
+    }
+
+    /// <summary>A start that Ctrl-C and its like end: the exit code is then a shell's, 128 and the signal.</summary>
+    internal static int Interruptible(Action<Interruption> start)
+    {
+        using var interruption = new Interruption();
+        try { start(interruption); }
+        catch (CapsuleException e) when (interruption.Signal != 0)
+        {
+            Output.Say(e.Problem.ToString());
+            return 128 + interruption.Signal;
+        }
         return 0;
     }
 
     /// <summary>capsule start.</summary>
-    public static int Start(Home home, ParsedCommand command)
+    public static int Start(Home home, ParsedCommand command) => Interruptible(interruption =>
     {
         foreach (string name in command.Arguments)
         {
@@ -49,11 +64,10 @@ internal static class RunVerb
             }
             if (home.Runner.Running(capsule.Name) is not null) continue; // as systemctl: what runs is started
             var watch = Stopwatch.StartNew();
-            Output.Warn(home.Runner.Start(capsule));
+            Output.Warn(home.Runner.Start(capsule, interruption: interruption));
             Announce(home, capsule, watch.Elapsed);
         }
-        return 0;
-    }
+    });
 
     private static void Announce(Home home, CapsuleRecord capsule, TimeSpan time)
     {
@@ -69,7 +83,7 @@ internal static class RunVerb
     {
         try
         {
-            Output.Warn(home.Runner.Start(capsule, services: false));
+            if (Interruptible(interruption => Output.Warn(home.Runner.Start(capsule, services: false, interruption))) is not 0 and int code) return code;
             var (pid, terminal) = home.Runner.Exec(capsule.Name, ExecVerb.Request(command));
             if (!command.Has("--detach")) return OciVerbs.Foreground.Wait(pid, terminal);
             terminal?.Dispose();
