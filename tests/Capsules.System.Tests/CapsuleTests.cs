@@ -375,6 +375,42 @@ public sealed class CapsuleTests : IDisposable
     }
 
     [Fact]
+    public void Following_a_log_ends_when_nobody_reads_it_any_more()
+    {
+        BusyBox.MakeCapsule(_sandbox, "web", null, BusyBox.Script("echo one; sleep 1000"));
+        _sandbox.Capsule("run", "web").Ok();
+        Sandbox.Eventually(() => _sandbox.Capsule("logs", "web").Out == "one\n", "the line is there");
+        _sandbox.Shell($"{Sandbox.Programs}/capsule logs -f web | head -1", seconds: 10).Out.ShouldBe("one\n");
+    }
+
+    [Fact]
+    public void Large_logs_of_several_services_are_merged_in_bounded_memory()
+    {
+        BusyBox.MakeCapsule(_sandbox, "web", null, [.. "abcdef".Select(n => BusyBox.Script("sleep 1000", $"{n}"))]);
+        string logs = $"{_sandbox.Store}/capsules/web/logs";
+        Directory.CreateDirectory(logs);
+        foreach (char name in "abcdef")
+            foreach (string part in (string[])[".log", ".log.1"])
+                _sandbox.Shell($"seq -f '{name} %.0f' 1 1200000 > {logs}/{name}{part}", 60).Ok();
+        _sandbox.Shell($"{Sandbox.Programs}/capsule logs web > {_sandbox.State}/all", 300).Ok();
+        _sandbox.Shell($"wc -l < {_sandbox.State}/all").Out.ShouldBe("14400000\n");
+        _sandbox.Shell($"{Sandbox.Programs}/capsule logs --tail 3 web").Ok().Out.ShouldBe("f: f 1199998\nf: f 1199999\nf: f 1200000\n");
+        _sandbox.Shell($"{Sandbox.Programs}/capsule logs --tail 100000 web | wc -l", 300).Out.ShouldBe("100000\n");
+    }
+
+    [Fact]
+    public void Accounts_that_a_capsule_has_made_too_large_keep_nobody_out()
+    {
+        BusyBox.MakeCapsule(_sandbox, "web", null, BusyBox.Script("while :; do sleep 1; done") with { User = "web" });
+        _sandbox.Capsule("run", "web").Ok();
+        _sandbox.Capsule("exec", "-u", "0", "web", "sh", "-c", "for f in passwd group; do dd if=/dev/zero bs=1M count=30 >> /etc/$f; done 2>&1").Ok();
+        _sandbox.Capsule("exec", "web", "id", "-u").Ok().Out.ShouldBe("0\n");
+        _sandbox.Capsule("exec", "-u", "7:8", "web", "sh", "-c", "echo in").Ok().Out.ShouldBe("in\n");
+        _sandbox.Capsule("exec", "-u", "web", "web", "sh", "-c", "echo $HOME").Ok().Out.ShouldBe("/srv\n");
+        _sandbox.Capsule("restart", "web").Ok();
+    }
+
+    [Fact]
     public void A_plan_has_no_effect()
     {
         BusyBox.MakeCapsule(_sandbox, "web", null, BusyBox.Script("sleep 1000"));
