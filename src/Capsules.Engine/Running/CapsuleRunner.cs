@@ -59,7 +59,7 @@ public sealed class CapsuleRunner(CapsuleStore store)
         var (up, warnings) = StackUp(capsule, manifest, rollback);
         if (Signalled(interruption) is { } early) throw new CapsuleException(Problems.StartEnded(capsule.Name.ToString(), early));
         CapsuleLaunch launch = CapsuleLaunch.Of(store, capsule, manifest, up);
-        RunRecord run = Launch(launch, rollback, commandOnly: !services);
+        (RunRecord run, launch) = Launch(launch, rollback, commandOnly: !services);
         KeeperDoor.Knock(_layout);
 
         using var running = new RunningCapsule(_layout, run);
@@ -95,8 +95,11 @@ public sealed class CapsuleRunner(CapsuleStore store)
             Clear(name);
             return;
         }
-        var (launch, running) = Open(run);
-        using (running) StopServices(launch, running, most);
+        if (!run.Services.IsEmpty)
+        {
+            var (launch, running) = Open(run);
+            using (running) StopServices(launch, running, most);
+        }
         Finish(run, "stopped");
     }
 
@@ -160,12 +163,14 @@ public sealed class CapsuleRunner(CapsuleStore store)
     public (int Pid, Descriptor? Terminal) Exec(CapsuleName name, ExecRequest request)
     {
         RunRecord run = Running(name) ?? throw new CapsuleException(Problems.NotRunning(name.ToString()));
-        var (launch, running) = Open(run);
-        using (running)
+        using (var running = new RunningCapsule(_layout, run))
         {
             ResolvedUser user = AccountFiles.OfRunning(run.Init).Resolve(request.User, null, []);
-            ProcessSpec process = CapsuleSpecs.CommandOf(launch.Manifest, request.Command, user, request.Environment, request.WorkingDirectory, request.Terminal);
-            LaunchPlan plan = LaunchPlanner.PlanEnter(process, launch.Request, service: null);
+            ProcessSpec process = CapsuleSpecs.CommandOf(run.Entry.Environment, request.Command, user, request.Environment, request.WorkingDirectory, request.Terminal);
+            string filter = RunRecord.FilterOf(_layout, name);
+            LaunchPlan plan;
+            try { plan = LaunchPlanner.PlanEnter(process, run.Entry.ToRequest(filter, []), service: null); }
+            catch (FormatException e) { throw new CapsuleException(Problems.BadFile(filter, FactText.Of(e)), e); }
             (Descriptor Master, Descriptor Slave)? terminal = request.Terminal ? Containers.ContainerRuntime.OpenTerminal(run.Init) : null;
             using Descriptor? nothing = request.Terminal || request.Interactive ? null : FileCalls.Open("/dev/null", OpenFlags.ReadOnly);
             using Descriptor? silent = request.Detach ? FileCalls.Open("/dev/null", OpenFlags.WriteOnly) : null;
@@ -268,7 +273,7 @@ public sealed class CapsuleRunner(CapsuleStore store)
         return up;
     }
 
-    private RunRecord Launch(CapsuleLaunch launch, Rollback rollback, bool commandOnly)
+    private (RunRecord Run, CapsuleLaunch Launch) Launch(CapsuleLaunch launch, Rollback rollback, bool commandOnly)
     {
         CapsuleName name = launch.Capsule.Name;
         string run = _layout.RunOf(name), writable = _layout.Writable(name);
@@ -282,6 +287,7 @@ public sealed class CapsuleRunner(CapsuleStore store)
         var accounts = AccountFiles.OfLayers(launch.Request);
         LaunchRequest request = launch.Request with
         {
+            Spec = KeptEntry.Keep(launch.Request.Spec, RunRecord.FilterOf(_layout, name)),
             RuntimeDirectories = [.. launch.Manifest.Services.SelectMany(s => s.RuntimeDirectories).Select(d =>
                 new WorldStep.Directory(d.Path, accounts.Resolve(d.User, null, []).Uid, accounts.Resolve(null, d.Group, []).Gid, d.Mode))],
         };
@@ -310,9 +316,10 @@ public sealed class CapsuleRunner(CapsuleStore store)
                     Services = [.. launch.Manifest.Services.Select((s, i) => new RunService(s.Name, pipes[i].Read.Number, pipes[i].Write.Number))],
                     CommandOnly = commandOnly,
                     SystemLog = systemLog.Number,
+                    Entry = KeptEntry.Of(request, launch.Manifest.Environment, process: null),
                 };
                 SmallFiles.Write(RunRecord.FileOf(_layout, name), record.ToJson(), durable: false);
-                return record;
+                return (record, launch with { Request = request });
             }
             finally
             {
@@ -335,7 +342,13 @@ public sealed class CapsuleRunner(CapsuleStore store)
         CapsuleRecord capsule = store.Get(run.Name.ToString());
         CapsuleManifest manifest = store.Manifest(capsule.Image);
         StackRecord stack = Stacks.Find(capsule.Stack) ?? throw new CapsuleException(Problems.BadFile(_layout.Stack(capsule.Stack), "the stack's record is gone"));
-        return (CapsuleLaunch.Of(store, capsule, run.CommandOnly ? manifest with { Services = [] } : manifest, Stacks.Describe(stack)), new RunningCapsule(_layout, run));
+        string filter = RunRecord.FilterOf(_layout, run.Name);
+        try
+        {
+            SeccompSpec? kept = run.Entry.ToRequest(filter, []).Spec.Seccomp;
+            return (CapsuleLaunch.Of(store, capsule, run.CommandOnly ? manifest with { Services = [] } : manifest, Stacks.Describe(stack), kept), new RunningCapsule(_layout, run));
+        }
+        catch (FormatException e) { throw new CapsuleException(Problems.BadFile(filter, FactText.Of(e)), e); }
     }
 
     private static BoardState[] ReadBoard(RunningCapsule running)

@@ -1,3 +1,4 @@
+using System.Text.Json;
 using System.Collections.Immutable;
 using Capsules.Core.Json;
 using Capsules.Core.Model;
@@ -55,8 +56,7 @@ public sealed record LastRun
 
     private static LastRun FromJson(ReadOnlyMemory<byte> bytes)
     {
-        using var document = ManifestJson.Parse(bytes);
-        var e = document.RootElement;
+        JsonElement e = ManifestJson.Parse(bytes);
         ManifestJson.CheckVersion(e, CurrentSchemaVersion);
         return new()
         {

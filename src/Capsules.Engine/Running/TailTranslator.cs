@@ -141,6 +141,7 @@ internal static class SeccompTranslator
     /// <exception cref="FormatException">An action, operator or flag is not known, or asks for an agent.</exception>
     public static ulong[] Compile(SeccompSpec spec)
     {
+        if (!spec.Compiled.IsEmpty) return System.Runtime.InteropServices.ImmutableCollectionsMarshal.AsArray(spec.Compiled)!;
         var rules = spec.Calls.Select(call => new SeccompRule(call.Names, Action(call.Action, call.Errno),
             [.. call.Arguments.Select(a => new SeccompCondition(a.Index, Comparison(a.Operator), a.Value, a.ValueTwo))])).ToList();
         return SeccompFilter.Compile(Action(spec.DefaultAction, spec.DefaultErrno), rules, with32Bit: spec.Architectures.Contains("SCMP_ARCH_X86"));

@@ -1,3 +1,4 @@
+using System.Text.Json;
 using System.Collections.Immutable;
 using Capsules.Core.Json;
 using Capsules.Core.Model;
@@ -72,8 +73,7 @@ public sealed record CapsuleRecord
     /// <exception cref="FormatException">They are not such a record.</exception>
     public static CapsuleRecord FromJson(ReadOnlyMemory<byte> bytes)
     {
-        using var document = ManifestJson.Parse(bytes);
-        var e = document.RootElement;
+        JsonElement e = ManifestJson.Parse(bytes);
         ManifestJson.CheckVersion(e, CurrentSchemaVersion);
         return new()
         {

@@ -1,3 +1,4 @@
+using System.Text.Json;
 using System.Text;
 using Capsules.Core.CommandLine;
 using Capsules.Core.Json;
@@ -83,8 +84,7 @@ internal static class OciDoor
     {
         try
         {
-            using var document = ManifestJson.Parse(File.ReadAllBytes(file));
-            return RuntimeSpecJson.ReadProcess(document.RootElement);
+            return ProcessJson.Read(ManifestJson.Parse(File.ReadAllBytes(file)));
         }
         catch (FormatException e) { throw new CapsuleException(Problems.BadFile(file, FactText.Of(e)), e); }
     }
