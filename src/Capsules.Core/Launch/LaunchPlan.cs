@@ -65,6 +65,8 @@ public abstract record TailStep
     public sealed record NewService(int BoardEntry, int Generation) : TailStep;
     /// <summary>Waits until the engine has written the maps of the user namespace.</summary>
     public sealed record WaitForMaps : TailStep;
+    /// <summary>Waits until the engine has run what is to run before the root is switched.</summary>
+    public sealed record WaitForHooks : TailStep;
     /// <summary>setsid(2).</summary>
     public sealed record NewSession : TailStep;
     /// <summary>pivot_root(2).</summary>

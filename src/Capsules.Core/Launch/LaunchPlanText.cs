@@ -45,6 +45,7 @@ public static class LaunchPlanText
         TailStep.NewProcess clone => $"clone     {Kinds(clone.Fresh)}",
         TailStep.NewService clone => $"clone     service {clone.BoardEntry}, start {clone.Generation}, as a child of PID 1",
         TailStep.WaitForMaps => "wait for the id maps",
+        TailStep.WaitForHooks => "wait for the hooks",
         TailStep.NewSession => "setsid",
         TailStep.SwitchRoot => "pivot_root",
         TailStep.OpenFileSystem open => $"open      #{open.Number} {open.Type}{Of(new MountOptions { Set = open.Flags, Data = open.Data })}",
@@ -86,6 +87,7 @@ public static class LaunchPlanText
         foreach (MountFlags flag in Enum.GetValues<MountFlags>())
             if (flag != MountFlags.None && options.Set.HasFlag(flag)) words.Add(flag switch { MountFlags.ReadOnly => "ro", MountFlags.NoSuid => "nosuid", MountFlags.NoDevices => "nodev", MountFlags.NoExec => "noexec", _ => JsonReading.Dashed(flag) });
         words.AddRange(options.Data.Select(d => d.Value is null ? d.Key : $"{d.Key}={d.Value}"));
+        if (options.CopyUp) words.Add("tmpcopyup");
         if (options.Recursive) words.Add("recursive");
         if (options.Propagation is { } propagation) words.Add(propagation);
         return words.Count == 0 ? "" : $" ({string.Join(',', words)})";

@@ -6,9 +6,12 @@ public static partial class Problems
     public static Problem LaunchFailed(string step, string fact) =>
         new("CAP5001", ExitCode.Failed, $"the launch stopped at: {step}", fact, "`capsule run --plan` shows all steps; `capsule doctor` tells what this host lacks");
 
-    /// <summary>The program to be executed is not there.</summary>
+    /// <summary>Engines know by these words that a program may not be executed (podman, getOCIRuntimeError: exit code 126).</summary>
+    public const string NotPermitted = "permission denied (EACCES)";
+
+    /// <summary>The program to be executed is not there. Engines know that by the words of its cause (podman, getOCIRuntimeError: exit code 127).</summary>
     public static Problem ProgramNotFound(string program) =>
-        new("CAP5002", ExitCode.Failed, $"there is no program `{program}` inside", "none of the directories in PATH has it, or its interpreter is missing", "`capsule misses CAPSULE PATH` tells whether the source had it");
+        new("CAP5002", ExitCode.Failed, $"there is no program `{program}` inside", "executable file not found in $PATH: No such file or directory; or its interpreter is missing", "`capsule misses CAPSULE PATH` tells whether the source had it");
 
     /// <summary>The program to be executed may not be executed.</summary>
     public static Problem ProgramNotExecutable(string program, string fact) =>
@@ -57,4 +60,10 @@ public static partial class Problems
 
     /// <summary>A start that somebody ended before it was done.</summary>
     public static Problem StartEnded(string name, string by) => new("CAP5017", ExitCode.Conflict, $"the start of `{name}` was ended", by, $"`capsule start {name}` starts it again");
+
+    /// <summary>A hook of a bundle failed.</summary>
+    public static Problem HookFailed(string point, string path, string why) => new("CAP5018", ExitCode.Failed, $"the {point} hook {path} failed", why, "correct the hook, or take it out of the bundle's config.json; an engine's own configuration may have put it there");
+
+    /// <summary>A control group that is somebody else's.</summary>
+    public static Problem GroupNotOurs(string group, string why) => new("CAP5019", ExitCode.Conflict, $"{group} cannot be the control group of a container", why, "name a group of its own in linux.cgroupsPath, or end what runs in it");
 }

@@ -121,6 +121,7 @@ internal sealed class World(LaunchPlan plan, HostPath runDirectory, IReadOnlyLis
         using Descriptor mount = Make(step);
         GuestPath target = step is WorldStep.Bind bind ? bind.Target : ((WorldStep.FileSystem)step).Target;
         using Descriptor point = step is WorldStep.Bind && !FileCalls.Stat(mount).IsDirectory ? MakeFile(root, target) : MakeDirectories(root, target);
+        if (step is WorldStep.FileSystem { Type: "tmpfs", Options.CopyUp: true }) CoveredFiles.Copy(point, mount);
         MountCalls.Attach(mount, point, "");
     }
 

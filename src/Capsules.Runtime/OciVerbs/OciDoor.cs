@@ -42,6 +42,18 @@ internal static class OciDoor
             case "oci delete":
                 runtime.Delete(id, command.Has("--force"));
                 return 0;
+            case "oci pause":
+                runtime.Pause(id);
+                return 0;
+            case "oci resume":
+                runtime.Resume(id);
+                return 0;
+            case "oci update":
+                runtime.Update(id, ReadResources(command));
+                return 0;
+            case "oci ps":
+                ListProcesses(runtime.Processes(id), command.Value("--format") ?? "table");
+                return 0;
             case "oci exec": return Exec(runtime, id, command);
             case "oci list":
                 List(runtime, command);
@@ -80,6 +92,26 @@ internal static class OciDoor
         return command.Has("--detach") ? 0 : Foreground.Wait(pid, terminal);
     }
 
+    private static ResourcesSpec ReadResources(ParsedCommand command)
+    {
+        string file = command.Value("--resources") ?? throw new CapsuleException(Problems.WrongUsage("`capsule oci update` wants --resources FILE, or - for standard input", command.Verb.Usage));
+        try { return RuntimeSpecJson.ReadResources(ManifestJson.Parse(file == "-" ? ReadInput() : File.ReadAllBytes(file))); }
+        catch (FormatException e) { throw new CapsuleException(Problems.BadFile(file, FactText.Of(e)), e); }
+    }
+
+    private static byte[] ReadInput()
+    {
+        using var bytes = new MemoryStream();
+        using (Stream input = Console.OpenStandardInput()) input.CopyTo(bytes);
+        return bytes.ToArray();
+    }
+
+    private static void ListProcesses(IReadOnlyList<int> pids, string format)
+    {
+        if (format == "json") Console.Out.WriteLine($"[{string.Join(',', pids)}]");
+        else foreach (int pid in pids) Console.Out.WriteLine(pid);
+    }
+
     private static ProcessSpec ReadProcess(string file)
     {
         try
@@ -105,23 +137,13 @@ internal static class OciDoor
         };
     }
 
-    private static void PrintState((ContainerRecord Record, string Status) state) => Console.Out.Write(Encoding.UTF8.GetString(StateJson(state.Record, state.Status)));
-
-    private static byte[] StateJson(ContainerRecord record, string status) => JsonWriting.Document(w =>
-    {
-        w.WriteString("ociVersion", record.SpecVersion);
-        w.WriteString("id", record.Id);
-        w.WriteString("status", status);
-        w.WriteNumber("pid", status == "stopped" ? 0 : record.Pid);
-        w.WriteString("bundle", record.Bundle);
-        w.WriteString("created", record.Created.ToString("yyyy-MM-dd'T'HH:mm:ss.fffffff'Z'"));
-    });
+    private static void PrintState((ContainerRecord Record, string Status) state) => Console.Out.Write(Encoding.UTF8.GetString(ContainerRuntime.StateJson(state.Record, state.Status)));
 
     private static void List(ContainerRuntime runtime, ParsedCommand command)
     {
         if (command.Value("--format") == "json")
         {
-            Console.Out.WriteLine("[" + string.Join(",", runtime.List().Select(c => Encoding.UTF8.GetString(StateJson(c.Record, c.Status)).TrimEnd())) + "]");
+            Console.Out.WriteLine("[" + string.Join(",", runtime.List().Select(c => Encoding.UTF8.GetString(ContainerRuntime.StateJson(c.Record, c.Status)).TrimEnd())) + "]");
             return;
         }
         if (!command.Has("--quiet")) Console.Out.WriteLine("ID\tPID\tSTATUS\tBUNDLE\tCREATED");
