@@ -55,7 +55,7 @@ public sealed class OciExporter(StoreLayout layout)
 
     private sealed record Layer(string File, Digest DiffId, BlobDescriptor Blob);
 
-    private static Layer Write(string work, int number, ExportOptions options, Action<LayerTarWriter> write)
+    private static Layer Write(string work, int number, ExportOptions options, Action<TarWriter> write)
     {
         string path = $"{work}/{number}";
         using var file = new FileStream(path, FileMode.CreateNew, FileAccess.Write);
@@ -64,7 +64,7 @@ public sealed class OciExporter(StoreLayout layout)
         using (Stream packed = options.Compress ? new GZipStream(blob, CompressionLevel.Fastest, leaveOpen: true) : new HashingStream(blob, leaveOpen: true))
         using (var plain = new HashingStream(packed, leaveOpen: true))
         {
-            var tar = new LayerTarWriter(plain);
+            var tar = new TarWriter(plain);
             write(tar);
             tar.End();
             diffId = plain.Digest();
@@ -73,7 +73,7 @@ public sealed class OciExporter(StoreLayout layout)
     }
 
     /// <summary>What other engines do not make by themselves: the script, directories made at each start, and the places of volumes with their owners.</summary>
-    private void Additions(LayerTarWriter tar, CapsuleManifest manifest, CapsuleName? capsule)
+    private void Additions(TarWriter tar, CapsuleManifest manifest, CapsuleName? capsule)
     {
         if (ServiceScript.IsNeeded(manifest))
         {
@@ -100,7 +100,7 @@ public sealed class OciExporter(StoreLayout layout)
             Platform = ("linux", CapsuleImage.ArchitectureOf(manifest.Source?.Architecture ?? "x86_64")),
             Annotations = ImmutableSortedDictionary<string, string>.Empty.Add("org.opencontainers.image.ref.name", reference),
         };
-        var tar = new LayerTarWriter(output);
+        var tar = new TarWriter(output);
         tar.Add(FileEntry("oci-layout"), ImageJson.LayoutFile);
         tar.Add(FileEntry("index.json"), ImageJson.Write(new ImageIndex([entry])));
         tar.Add(Directory("blobs", 0x1ED, 0, 0));

@@ -4,11 +4,11 @@ using System.Text;
 namespace Capsules.Core.Formats.Tar;
 
 /// <summary>
-/// Writes the archive of an image and its added layers: ustar, with pax headers for what does not fit. Equal entries give equal bytes: nothing is taken from clock, host or user.
-/// Each entry is followed by exactly its content.
+/// Writes archives: of images and their layers, and of trees that are named by their digest. ustar, with pax headers for what does not fit. Equal entries give equal bytes: nothing is
+/// taken from clock, host or user. Each entry is followed by exactly its content.
 /// </summary>
 /// <param name="stream">Where to.</param>
-public sealed class LayerTarWriter(Stream stream)
+public sealed class TarWriter(Stream stream)
 {
     private const int BlockSize = 512;
     private static readonly byte[] Zeros = new byte[2 * BlockSize];
@@ -72,7 +72,7 @@ public sealed class LayerTarWriter(Stream stream)
         if (entry.Size > 0x1_FFFF_FFFF) Record("size", Ascii(entry.Size));
         if (entry.Uid > 0x1F_FFFF) Record("uid", Ascii(entry.Uid));
         if (entry.Gid > 0x1F_FFFF) Record("gid", Ascii(entry.Gid));
-        if (entry.Modified is < 0 or > 0x1_FFFF_FFFF) Record("mtime", Ascii(entry.Modified));
+        if (entry.Nanoseconds != 0 || entry.Modified is < 0 or > 0x1_FFFF_FFFF) Record("mtime", Encoding.ASCII.GetBytes(Time(entry.Modified, entry.Nanoseconds)));
         foreach (var (name, value) in entry.Attributes) Record("SCHILY.xattr." + name, value.Span);
         return [.. records];
 
@@ -86,6 +86,14 @@ public sealed class LayerTarWriter(Stream stream)
     }
 
     private static byte[] Ascii(long number) => Encoding.ASCII.GetBytes(number.ToString(CultureInfo.InvariantCulture));
+
+    /// <summary>Seconds with their fraction. Before 1970 both count from the same side: -1 s and 250 ms is written as -0.75.</summary>
+    private static string Time(long seconds, uint nanoseconds)
+    {
+        if (nanoseconds == 0) return seconds.ToString(CultureInfo.InvariantCulture);
+        (long whole, long fraction, string sign) = seconds < 0 ? (-(seconds + 1), 1_000_000_000L - nanoseconds, "-") : (seconds, (long)nanoseconds, "");
+        return $"{sign}{whole}.{fraction:D9}".TrimEnd('0');
+    }
 
     /// <summary>Where a long name is divided into ustar's prefix and name; -1 when it cannot be.</summary>
     private static int SplitAt(ReadOnlySpan<byte> name, int slash)
