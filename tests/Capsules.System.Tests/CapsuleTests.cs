@@ -411,6 +411,16 @@ public sealed class CapsuleTests : IDisposable
     }
 
     [Fact]
+    public void A_further_capsule_begins_with_what_the_image_has_in_its_volumes()
+    {
+        BusyBox.MakeCapsule(_sandbox, "web", m => m with { Volumes = [new() { Name = CapsuleName.Parse("site"), Path = GuestPath.Parse("/srv") }] }, BusyBox.Script("while :; do sleep 1; done"));
+        _sandbox.Shell($"cd {_sandbox.Store}/layers/*/srv && echo seeded > index && chown 105:107 index").Ok();
+        _sandbox.Capsule("run", "web", "--name", "other").Ok();
+        _sandbox.Capsule("exec", "other", "sh", "-c", "cat /srv/index; stat -c %u:%g /srv/index; echo more >> /srv/index").Ok().Out.ShouldBe("seeded\n105:107\n");
+        _sandbox.Shell($"cat {_sandbox.Store}/layers/*/srv/index").Out.ShouldBe("seeded\n");
+    }
+
+    [Fact]
     public void A_plan_has_no_effect()
     {
         BusyBox.MakeCapsule(_sandbox, "web", null, BusyBox.Script("sleep 1000"));

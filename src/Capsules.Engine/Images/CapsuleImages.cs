@@ -35,8 +35,15 @@ public sealed class CapsuleImages(CapsuleStore store)
         if (name is { } wanted && store.Find(wanted) is not null) throw new CapsuleException(Problems.NameTaken(wanted.ToString()));
         var (image, manifest) = new OciImporter(_layout).Import(path, name);
         CapsuleName own = name ?? manifest.Name;
+        return Create(new() { Name = own, Image = image, Stack = own, Created = clock.GetUtcNow() }, manifest);
+    }
+
+    /// <summary>Makes a further capsule of an image; its volumes begin with what the layers show at their paths.</summary>
+    /// <exception cref="CapsuleException">The name is taken, or a layer cannot be read.</exception>
+    public CapsuleRecord Create(CapsuleRecord record, CapsuleManifest manifest)
+    {
         string[] layers = [.. manifest.Layers.Select(_layout.Layer)];
-        return store.Create(new() { Name = own, Image = image, Stack = own, Created = clock.GetUtcNow() }, half =>
+        return store.Create(record, half =>
         {
             SmallFiles.MakeDirectories(half + "/volumes");
             foreach (StateVolume volume in manifest.Volumes.Where(v => v.Kind == VolumeKind.Directory)) VolumeSeeder.Seed(layers, volume.Path, $"{half}/volumes/{volume.Name}");

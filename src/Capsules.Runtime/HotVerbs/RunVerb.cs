@@ -5,6 +5,7 @@ using Capsules.Core.CommandLine;
 using Capsules.Core.Identities;
 using Capsules.Core.Model;
 using Capsules.Core.Problems;
+using Capsules.Engine.Images;
 using Capsules.Engine.Running;
 using Capsules.Engine.Stacks;
 using Capsules.Engine.Store;
@@ -25,7 +26,7 @@ internal static class RunVerb
         Changed(new StackRecord { Name = capsule.Stack, IdBase = 0 }, command, further); // all words are right before anything is made
         if (command.Has("--plan")) return ShowPlan(home, capsule, Changed(StackOf(home, capsule, further), command, further));
 
-        if (further) home.Store.Create(capsule);
+        if (further) new CapsuleImages(home.Store).Create(capsule, home.Store.Manifest(capsule.Image));
         else home.Store.Save(capsule);
         home.Stacks.Save(Changed(StackOf(home, capsule, further), command, further));
         if (!command.Command.IsEmpty) return RunCommand(home, capsule, command);
