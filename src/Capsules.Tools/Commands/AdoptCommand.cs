@@ -62,7 +62,7 @@ public static class AdoptCommand
         if (options.Why is { } why) return Explain(plans.ToImmutable(), Paths([why])[0], source.Tree, output);
         if (options.Plan && options.Json)
         {
-            foreach (CapturePlan plan in plans) output.Data.Write(Encoding.UTF8.GetString(CapturePlanJson.Write(plan)));
+            output.Data.Write(Encoding.UTF8.GetString(CapturePlanJson.Write(plans.ToImmutable())));
             return 0;
         }
         if (options.Plan)

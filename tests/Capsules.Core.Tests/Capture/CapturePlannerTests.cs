@@ -169,6 +169,17 @@ public sealed class CapturePlannerTests
     public void A_plan_that_was_written_is_read_back() => CapturePlanJson.Write(CapturePlanJson.Read(CapturePlanJson.Write(Plan("acme-bill", true)))).ShouldBe(CapturePlanJson.Write(Plan("acme-bill", true)));
 
     [Fact]
+    public void Several_plans_are_one_document()
+    {
+        byte[] both = CapturePlanJson.Write([Plan("acme-bill"), Plan("httpd9")]);
+        System.Text.Json.JsonDocument.Parse(both).RootElement.GetArrayLength().ShouldBe(2);
+        CapturePlanJson.ReadAll(both).Select(p => p.Application).ShouldBe(["acme-bill", "httpd9"]);
+        CapturePlanJson.ReadAll(CapturePlanJson.Write([Plan("httpd9")])).ShouldHaveSingleItem();
+        CapturePlanJson.Write([Plan("httpd9")]).ShouldBe(CapturePlanJson.Write(Plan("httpd9")));
+        Should.Throw<FormatException>(() => CapturePlanJson.ReadAll("[]"u8.ToArray()));
+    }
+
+    [Fact]
     public void Links_that_go_round_end() =>
         new TreeResolver(new MemoryTree().Link("/a", "b").Link("/b", "a").Link("/c", "../../../d/./x").File("/d/x")).ShouldSatisfyAllConditions(
             r => r.Resolve(GuestPath.Parse("/a")).ShouldBeNull(), r => r.Resolve(GuestPath.Parse("/a/b/c")).ShouldBeNull(), r => r.Resolve(GuestPath.Parse("/c"))!.Path.ShouldBe(GuestPath.Parse("/d/x")));
