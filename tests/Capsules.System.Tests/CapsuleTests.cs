@@ -411,6 +411,26 @@ public sealed class CapsuleTests : IDisposable
     }
 
     [Fact]
+    public void Two_capsules_of_a_stack_see_one_volume_and_its_owner_is_not_removed_alone()
+    {
+        BusyBox.MakeCapsule(_sandbox, "php", null, BusyBox.Script("while :; do sleep 1; done"));
+        BusyBox.MakeCapsule(_sandbox, "web", m => m with { Volumes = [new() { Name = CapsuleName.Parse("pages"), Path = GuestPath.Parse("/data") }] }, BusyBox.Script("while :; do sleep 1; done"));
+        string record = _sandbox.Store + "/capsules/web/capsule.json";
+        File.WriteAllText(record, File.ReadAllText(record).Replace("\"stack\":\"web\"", "\"stack\":\"php\",\"sharedVolumes\":[{\"name\":\"pages\",\"owner\":\"php\",\"volume\":\"data\"}]", StringComparison.Ordinal));
+        _sandbox.Capsule("start", "php", "web").Ok();
+        _sandbox.Capsule("exec", "-u", "105:107", "php", "sh", "-c", "id").Ok();
+        _sandbox.Capsule("exec", "php", "sh", "-c", "echo page > /data/page; chown 105:107 /data/page").Ok();
+        _sandbox.Capsule("exec", "-u", "105:107", "web", "sh", "-c", "cat /data/page; echo more >> /data/page").Ok().Out.ShouldBe("page\n");
+        File.ReadAllText(_sandbox.Store + "/capsules/php/volumes/data/page").ShouldBe("page\nmore\n");
+        Result refused = _sandbox.Capsule("rm", "-f", "php");
+        refused.Code.ShouldBe(4);
+        refused.Error.ShouldContain("CAP5020");
+        _sandbox.Capsule("stack", "rm", "-f", "php").Ok();
+        File.ReadAllText(_sandbox.Store + "/kept/php/data/page").ShouldBe("page\nmore\n");
+        _sandbox.Traces().ShouldBeEmpty();
+    }
+
+    [Fact]
     public void A_further_capsule_begins_with_what_the_image_has_in_its_volumes()
     {
         BusyBox.MakeCapsule(_sandbox, "web", m => m with { Volumes = [new() { Name = CapsuleName.Parse("site"), Path = GuestPath.Parse("/srv") }] }, BusyBox.Script("while :; do sleep 1; done"));

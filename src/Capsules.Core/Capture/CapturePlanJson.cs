@@ -25,6 +25,8 @@ public static class CapturePlanJson
             w.WriteNumber("size", v.Size);
             w.WriteNumber("files", v.Files);
             w.WriteNumber("reason", v.Reason);
+            w.Text("owner", v.Owner?.Capsule.ToString());
+            w.Text("ownerVolume", v.Owner?.Volume.ToString());
         });
         w.Objects("processes", plan.Processes, p =>
         {
@@ -98,7 +100,10 @@ public static class CapturePlanJson
             Application = root.RequiredText("application"),
             Stack = CapsuleName.Parse(root.RequiredText("stack")),
             Manifest = ManifestJson.Read(System.Text.Encoding.UTF8.GetBytes((root.Member("manifest") ?? throw new FormatException("`manifest` is missing")).GetRawText())),
-            Volumes = [.. root.Items("volumes").Select(v => new PlannedVolume(CapsuleName.Parse(v.RequiredText("name")), GuestPath.Parse(v.RequiredText("path")), v.Integer("size") ?? 0, v.Integer("files") ?? 0, ReasonOf(v)))],
+            Volumes = [.. root.Items("volumes").Select(v => new PlannedVolume(CapsuleName.Parse(v.RequiredText("name")), GuestPath.Parse(v.RequiredText("path")), v.Integer("size") ?? 0, v.Integer("files") ?? 0, ReasonOf(v))
+            {
+                Owner = v.Text("owner") is { } owner ? (CapsuleName.Parse(owner), CapsuleName.Parse(v.RequiredText("ownerVolume"))) : null,
+            })],
             Processes = [.. root.Items("processes").Select(p => new PausedProcess(p.SmallInteger("pid") ?? throw new FormatException("`pid` is missing"), p.Unsigned("startTicks") ?? 0, p.Text("name") ?? ""))],
             Notes = [.. root.Items("notes").Select(n => new PlanNote(n.RequiredText("text"), n.Text("options") ?? ""))],
             Reasons = reasons,

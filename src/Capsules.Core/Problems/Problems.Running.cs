@@ -66,4 +66,12 @@ public static partial class Problems
 
     /// <summary>A control group that is somebody else's.</summary>
     public static Problem GroupNotOurs(string group, string why) => new("CAP5019", ExitCode.Conflict, $"{group} cannot be the control group of a container", why, "name a group of its own in linux.cgroupsPath, or end what runs in it");
+
+    /// <summary>A volume that others see is about to go.</summary>
+    public static Problem VolumeIsShared(string capsule, string others) =>
+        new("CAP5020", ExitCode.Conflict, $"`{capsule}` owns state that {others} sees as well", "they were adopted as one stack, and have one directory for both", $"remove {others} first, or all together: `capsule stack rm`");
+
+    /// <summary>A volume of another capsule that is gone.</summary>
+    public static Problem SharedVolumeGone(string capsule, string owner, string volume) =>
+        new("CAP5021", ExitCode.Failed, $"`{capsule}` cannot start: the volume {volume} of `{owner}`, which both see, is not there", null, $"adopt `{owner}` again in the same stack, or bring the directory back from kept/{owner}");
 }

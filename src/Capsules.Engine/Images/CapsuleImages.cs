@@ -21,8 +21,10 @@ public sealed class CapsuleImages(CapsuleStore store)
         CapsuleManifest manifest = store.Manifest(capsule.Image);
         manifest = manifest with { Volumes = [.. manifest.Volumes, .. capsule.FurtherVolumes], Environment = [.. manifest.Environment, .. capsule.Environment] };
         using Descriptor held = store.Lock(capsule.Name, wait: true)!; // it is not started or removed meanwhile
-        if (options.WithState && new CapsuleRunner(store).Running(capsule.Name) is not null) throw new CapsuleException(Problems.StateInUse(capsule.Name.ToString()));
-        return new OciExporter(_layout).Export(manifest, capsule.Name, $"{capsule.Name}:latest", options, output);
+        if (options.WithState)
+            foreach (CapsuleName writer in (CapsuleName[])[capsule.Name, .. capsule.SharedVolumes.Select(s => s.Owner)])
+                if (new CapsuleRunner(store).Running(writer) is not null) throw new CapsuleException(Problems.StateInUse(writer.ToString()));
+        return new OciExporter(_layout, capsule.SharedVolumes).Export(manifest, capsule.Name, $"{capsule.Name}:latest", options, output);
     }
 
     /// <summary>Imports an archive and makes a stopped capsule of it, whose volumes begin with what the image has at their paths.</summary>

@@ -20,8 +20,12 @@ public sealed record ExportOptions(bool WithState = false, bool WithSecrets = fa
 
 /// <summary>Writes a capsule as an OCI archive (image-layout.md in a tar), which any engine loads and runs.</summary>
 /// <param name="layout">The store.</param>
-public sealed class OciExporter(StoreLayout layout)
+/// <param name="shared">Volumes of the capsule that are another's.</param>
+public sealed class OciExporter(StoreLayout layout, IReadOnlyList<SharedVolume>? shared = null)
 {
+    private string PlaceOf(CapsuleName capsule, CapsuleName volume) =>
+        shared?.FirstOrDefault(s => s.Name == volume) is { } other ? layout.Volume(other.Owner, other.Volume) : layout.Volume(capsule, volume);
+
     /// <summary>Exports the image of a manifest; with a capsule also its state and secrets, when asked for. The digest of the image's manifest.</summary>
     /// <param name="manifest">What is exported.</param>
     /// <param name="capsule">Whose state and secrets; null for the image alone.</param>
@@ -46,8 +50,8 @@ public sealed class OciExporter(StoreLayout layout)
             if (options.WithSecrets && capsule is { } owner && System.IO.Directory.Exists(layout.Secrets(owner)))
                 layers.Add(Write(work, layers.Count, options, tar => new LayerPacker(tar).Pack(layout.Secrets(owner))));
             if (options.WithState && capsule is { } holder)
-                foreach (StateVolume volume in manifest.Volumes.Where(v => v.Kind == VolumeKind.Directory && System.IO.Directory.Exists(layout.Volume(holder, v.Name))))
-                    layers.Add(Write(work, layers.Count, options, tar => new LayerPacker(tar).Pack(layout.Volume(holder, volume.Name), volume.Path.ToString())));
+                foreach (StateVolume volume in manifest.Volumes.Where(v => v.Kind == VolumeKind.Directory && System.IO.Directory.Exists(PlaceOf(holder, v.Name))))
+                    layers.Add(Write(work, layers.Count, options, tar => new LayerPacker(tar).Pack(PlaceOf(holder, volume.Name), volume.Path.ToString())));
             return WriteArchive(manifest, reference, layers, output);
         }
         finally { SmallFiles.RemoveTree(work); }
@@ -85,7 +89,7 @@ public sealed class OciExporter(StoreLayout layout)
             tar.Add(Directory(directory.Path, directory.Mode, accounts.Uid(directory.User), accounts.Gid(directory.Group)));
         foreach (StateVolume volume in manifest.Volumes.Where(v => v.Kind == VolumeKind.Directory && !v.Path.IsRoot).OrderBy(v => v.Path))
         {
-            FileStatus? status = capsule is { } owner ? FileCalls.TryStat(null, layout.Volume(owner, volume.Name)) : null;
+            FileStatus? status = capsule is { } owner ? FileCalls.TryStat(null, PlaceOf(owner, volume.Name)) : null;
             tar.Add(Directory(volume.Path, status?.Mode ?? 0x1ED, status?.Uid ?? 0, status?.Gid ?? 0));
         }
     }

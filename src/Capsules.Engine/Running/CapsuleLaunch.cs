@@ -34,7 +34,7 @@ internal sealed record CapsuleLaunch(CapsuleRecord Capsule, CapsuleManifest Mani
             StackNamespaces = stack.Namespaces,
             Ids = stack.Ids,
             Run = new(stack.Slot + "/run"),
-            Volumes = [.. manifest.Volumes.Concat(capsule.FurtherVolumes).Select(v => (v.Path, new HostPath(layout.Volume(capsule.Name, v.Name))))],
+            Volumes = [.. manifest.Volumes.Concat(capsule.FurtherVolumes).Select(v => (v.Path, new HostPath(capsule.PlaceOf(layout, v.Name))))],
             IdentityFiles = stack.IdentityFiles,
             SystemLog = new(layout.RunOf(capsule.Name) + "/log"),
             HostDirectories = [.. capsule.HostDirectories.Select(d => (new HostPath(d.Source), d.Target, d.ReadOnly))],

@@ -58,6 +58,8 @@ public sealed class CapsuleRunner(CapsuleStore store)
         using var rollback = new Rollback();
         var (up, warnings) = StackUp(capsule, manifest, rollback);
         if (Signalled(interruption) is { } early) throw new CapsuleException(Problems.StartEnded(capsule.Name.ToString(), early));
+        foreach (SharedVolume shared in capsule.SharedVolumes)
+            if (FileCalls.TryStat(null, _layout.Volume(shared.Owner, shared.Volume)) is not { IsDirectory: true }) throw new CapsuleException(Problems.SharedVolumeGone($"{capsule.Name}", $"{shared.Owner}", $"{shared.Volume}"));
         CapsuleLaunch launch = CapsuleLaunch.Of(store, capsule, manifest, up);
         (RunRecord run, launch) = Launch(launch, rollback, commandOnly: !services);
         KeeperDoor.Knock(_layout);

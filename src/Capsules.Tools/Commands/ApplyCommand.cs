@@ -21,6 +21,7 @@ public static class ApplyCommand
         catch (FormatException e) { throw new CapsuleException(Problems.BadFile(file, FactText.Of(e)), e); }
         foreach (CapturePlan plan in plans) CaptureRunner.CheckName(plan, layout);
         using ScannedSource source = Scanner.Read(plans[0].Source);
+        Scanner.CheckArchitecture(source.Facts);
         foreach (CapturePlan plan in plans) AdoptCommand.Apply(plan, source, layout, stop: false, output, clock);
         return 0;
     }
