@@ -279,7 +279,7 @@ public sealed class CapsuleTests : IDisposable
         File.WriteAllText(record, File.ReadAllText(record).Replace("2026-01-01T00:00:00Z", "yesterday", StringComparison.Ordinal));
         Result broken = _sandbox.Capsule("inspect", "web");
         broken.Error.ShouldContain("CAP1004");
-        broken.Error.ShouldContain("`created` is not a time");
+        broken.Error.ShouldContain("`created` must be a time");
         string bundle = BusyBox.MakeBundle(_sandbox, "b", ["sleep", "1000"]);
         _sandbox.Capsule("oci", "--root", _sandbox.RunDirectory + "/oci", "run", "-d", "--bundle", bundle, "a").Ok();
         Result missing = _sandbox.Capsule("oci", "--root", _sandbox.RunDirectory + "/oci", "exec", "--process", "/nowhere/process.json", "a");

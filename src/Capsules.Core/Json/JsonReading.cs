@@ -1,5 +1,4 @@
 using System.Collections.Immutable;
-using System.Globalization;
 using System.Text.Json;
 
 namespace Capsules.Core.Json;
@@ -57,10 +56,6 @@ public static class JsonReading
         _ => throw new FormatException($"`{name}` must be a number"),
     };
 
-    /// <summary>A time that must be there (ISO 8601).</summary>
-    public static DateTimeOffset Time(this JsonElement element, string name) =>
-        DateTimeOffset.TryParse(RequiredText(element, name), CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out DateTimeOffset time) ? time : throw new FormatException($"`{name}` is not a time");
-
     /// <summary>True or false.</summary>
     public static bool? Flag(this JsonElement element, string name) => Member(element, name) switch
     {
@@ -69,6 +64,10 @@ public static class JsonReading
         { ValueKind: JsonValueKind.False } => false,
         _ => throw new FormatException($"`{name}` must be true or false"),
     };
+
+    /// <summary>A point in time that must be there, as RFC 3339 writes it.</summary>
+    public static DateTimeOffset RequiredTime(this JsonElement element, string name) =>
+        Member(element, name) is { ValueKind: JsonValueKind.String } value && value.TryGetDateTimeOffset(out DateTimeOffset time) ? time : throw new FormatException($"`{name}` must be a time such as 2026-01-31T12:00:00Z");
 
     /// <summary>The elements of an array; none when the member is absent.</summary>
     public static IEnumerable<JsonElement> Items(this JsonElement element, string name) => Member(element, name) switch

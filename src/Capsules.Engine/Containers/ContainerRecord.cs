@@ -69,7 +69,7 @@ public sealed record ContainerRecord
             Pid = e.SmallInteger("pid") ?? throw new FormatException("`pid` is missing"),
             StartTime = e.Unsigned("startTime") ?? 0,
             Bundle = e.RequiredText("bundle"),
-            Created = e.Time("created"),
+            Created = e.RequiredTime("created"),
             Cgroup = e.Text("cgroup"),
             Controllers = e.Texts("controllers"),
             SpecVersion = e.Text("ociVersion") ?? "1.0.2",

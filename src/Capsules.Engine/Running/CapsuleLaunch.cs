@@ -61,7 +61,7 @@ internal sealed record CapsuleLaunch(CapsuleRecord Capsule, CapsuleManifest Mani
             Cgroups = true,
             Hierarchies = [.. CgroupHierarchies.Read().Where(h => h.IsUnified || h.Controllers.Any(Controllers.Contains)).Select(ControlGroups.Describe)],
             Dmi = stack.HasDmi ? new HostPath(stack.Slot + "/dmi") : null,
-            SysClasses = SysClasses.Names(),
+            HostHasDmi = FileCalls.TryStat(null, "/sys/devices/virtual/dmi/id") is not null,
             HostHardLimits = HostLimits.Hard(manifest.Services.SelectMany(m => m.ResourceLimits).Select(l => l.Name)),
             MayRaiseLimits = HostLimits.MayRaise(),
         };

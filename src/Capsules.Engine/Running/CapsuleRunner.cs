@@ -218,10 +218,17 @@ public sealed class CapsuleRunner(CapsuleStore store)
                 using (pipe) WhereThereIsRoom(() => running.LogOf(service).Take(pipe));
             using (systemLog)
                 if (systemLog is not null) WhereThereIsRoom(() => running.LogOf(LogFile.SystemLog).TakeMessages(systemLog));
-            if (FileCalls.TryStat(null, _layout.Capsule(run.Name)) is not null) WhereThereIsRoom(() => SmallFiles.Write(LastRun.FileOf(_layout, run.Name), LastRun.Of(run, board, reason).ToJson()));
+            if (FileCalls.TryStat(null, _layout.Capsule(run.Name)) is not null && !IsForOneRun(run.Name)) WhereThereIsRoom(() => SmallFiles.Write(LastRun.FileOf(_layout, run.Name), LastRun.Of(run, board, reason).ToJson()));
         }
         Clear(run.Name);
-        if (store.Find(run.Name) is { RemoveWhenStopped: true } capsule) RemoveWhole(capsule);
+        if (IsForOneRun(run.Name)) RemoveWhole(store.Find(run.Name)!);
+    }
+
+    /// <summary>A capsule whose record is broken is stopped like any other, and kept.</summary>
+    private bool IsForOneRun(CapsuleName name)
+    {
+        try { return store.Find(name) is { RemoveWhenStopped: true }; }
+        catch (CapsuleException) { return false; }
     }
 
     /// <summary>Removes a capsule that was made for one run (--rm), its data and its identity with it.</summary>
@@ -267,7 +274,7 @@ public sealed class CapsuleRunner(CapsuleStore store)
 
     private (StackUp Up, ImmutableArray<Warning> Warnings) StackUp(CapsuleRecord capsule, CapsuleManifest manifest, Rollback rollback)
     {
-        Stacks.Ensure(capsule.Stack, manifest.Identity);
+        if (Stacks.Find(capsule.Stack) is null) Stacks.Ensure(capsule.Stack, manifest.Identity);
         using Descriptor held = Stacks.Lock(capsule.Stack);
         bool wasUp = Stacks.IsUp(capsule.Stack);
         var up = Stacks.Up(Stacks.Find(capsule.Stack)!);

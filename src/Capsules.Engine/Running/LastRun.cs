@@ -60,8 +60,8 @@ public sealed record LastRun
         ManifestJson.CheckVersion(e, CurrentSchemaVersion);
         return new()
         {
-            Started = e.Time("started"),
-            Ended = e.Time("ended"),
+            Started = e.RequiredTime("started"),
+            Ended = e.RequiredTime("ended"),
             Reason = e.RequiredText("reason"),
             Services = [.. e.Items("services").Select(s => (s.RequiredText("name"), s.SmallInteger("status") ?? 0))],
         };

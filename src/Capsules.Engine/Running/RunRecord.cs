@@ -82,7 +82,7 @@ public sealed record RunRecord
             Name = CapsuleName.Parse(e.RequiredText("name")),
             Init = e.SmallInteger("init") ?? throw new FormatException("`init` is missing"),
             InitStart = e.Unsigned("initStart") ?? 0,
-            Started = e.Time("started"),
+            Started = e.RequiredTime("started"),
             Services = [.. e.Items("services").Select(s => new RunService(s.RequiredText("name"), s.SmallInteger("logRead") ?? -1, s.SmallInteger("logWrite") ?? -1))],
             SystemLog = e.SmallInteger("systemLog") ?? -1,
             Cgroup = e.RequiredText("cgroup"),

@@ -92,7 +92,7 @@ public sealed record CapsuleRecord
             Name = CapsuleName.Parse(e.RequiredText("name")),
             Image = Digest.Parse(e.RequiredText("image")),
             Stack = CapsuleName.Parse(e.RequiredText("stack")),
-            Created = e.Time("created"),
+            Created = e.RequiredTime("created"),
             Source = e.Text("source"),
             Environment = e.Texts("environment"),
             FurtherVolumes = [.. e.Items("furtherVolumes").Select(v => new StateVolume { Name = CapsuleName.Parse(v.RequiredText("name")), Path = GuestPath.Parse(v.RequiredText("path")), Reason = v.Text("reason") })],
