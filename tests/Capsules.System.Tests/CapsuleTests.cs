@@ -431,6 +431,33 @@ public sealed class CapsuleTests : IDisposable
     }
 
     [Fact]
+    public void A_volume_of_kind_image_is_mounted_from_its_file_and_goes_with_the_capsule()
+    {
+        BusyBox.MakeCapsule(_sandbox, "web", m => m with { Volumes = [new() { Name = CapsuleName.Parse("disk"), Path = GuestPath.Parse("/data"), Kind = VolumeKind.Image }] }, BusyBox.Script("while :; do sleep 1; done"));
+        string image = $"{_sandbox.Store}/capsules/web/volumes/disk.img";
+        _sandbox.Capsule("run", "web").Error.ShouldContain("CAP5022");
+        _sandbox.Shell($"truncate -s 16M {image} && mkfs.ext4 -q {image}").Ok();
+        string Attached() => _sandbox.Shell($"grep -l {image} /sys/block/loop*/loop/backing_file").Out;
+
+        _sandbox.Capsule("run", "web").Ok();
+        _sandbox.Capsule("exec", "web", "sh", "-c", "stat -f -c %T /data; echo kept > /data/file; chown 105:107 /data/file").Ok().Out.ShouldContain("ext");
+        Attached().ShouldNotBeEmpty();
+        _sandbox.Capsule("restart", "web").Ok();
+        _sandbox.Capsule("exec", "-u", "web", "web", "sh", "-c", "cat /data/file; stat -c %u:%g /data/file; echo more >> /data/file").Ok().Out.ShouldBe("kept\n105:107\n");
+        _sandbox.Capsule("stop", "web").Ok();
+        Sandbox.Eventually(() => Attached().Length == 0, "the loop device goes with the mount");
+        _sandbox.Traces().ShouldBeEmpty();
+
+        File.WriteAllText(image + ".guest", "");
+        Result refused = _sandbox.Capsule("run", "web");
+        refused.Error.ShouldContain("CAP5023");
+        File.Delete(image + ".guest");
+        _sandbox.Shell($"e2fsck -fn {image}").Code.ShouldBe(0);
+        _sandbox.Capsule("start", "web").Ok();
+        _sandbox.Capsule("stop", "web").Ok();
+    }
+
+    [Fact]
     public void A_further_capsule_begins_with_what_the_image_has_in_its_volumes()
     {
         BusyBox.MakeCapsule(_sandbox, "web", m => m with { Volumes = [new() { Name = CapsuleName.Parse("site"), Path = GuestPath.Parse("/srv") }] }, BusyBox.Script("while :; do sleep 1; done"));

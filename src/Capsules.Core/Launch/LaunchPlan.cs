@@ -36,6 +36,9 @@ public abstract record WorldStep
     /// <summary>A new file system that belongs to no namespace of the capsule, such as a tmpfs, with directories to mount on.</summary>
     public sealed record FileSystem(string Type, GuestPath Target, MountOptions Options, ImmutableArray<string> Directories) : WorldStep;
 
+    /// <summary>The file system in an image file, by a loop device that goes with its mount.</summary>
+    public sealed record Image(HostPath Source, string Type, GuestPath Target, MountOptions Options, bool MapIds) : WorldStep;
+
     /// <summary>The default device nodes and links below /dev, and further ones.</summary>
     public sealed record Devices(ImmutableArray<DeviceSpec> Further) : WorldStep;
 

@@ -29,6 +29,7 @@ public static class LaunchPlanText
         WorldStep.MountPoint point => $"mkdir     {point.Path}",
         WorldStep.Bind bind => $"bind      {bind.Source} -> {bind.Target}{Of(bind.Options)}{Mapped(bind.MapIds)}",
         WorldStep.FileSystem fileSystem => $"mount     {fileSystem.Type} -> {fileSystem.Target}{Of(fileSystem.Options)}",
+        WorldStep.Image image => $"loop      {image.Source} ({image.Type}) -> {image.Target}{Of(image.Options)}{Mapped(image.MapIds)}",
         WorldStep.Devices devices => $"devices   /dev{(devices.Further.IsEmpty ? "" : " and " + string.Join(", ", devices.Further.Select(d => d.Path.ToString())))}",
         WorldStep.Prepare prepare => $"prepare   #{prepare.Number} {Of(prepare.Mount)}",
         WorldStep.Directory directory => $"directory {directory.Path} {directory.Uid}:{directory.Gid} {Octal(directory.Mode)}",

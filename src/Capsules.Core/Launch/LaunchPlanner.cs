@@ -187,6 +187,9 @@ public static class LaunchPlanner
                 bool isState = request.MapIds && !inTail;
                 Place(mount.Destination, inTail, new WorldStep.Bind(new HostPath(mount.Source ?? throw new FormatException($"the bind of {mount.Destination} has no `source`")), mount.Destination, options, isState));
             }
+            else if (mount.Options.Contains("loop"))
+                Place(mount.Destination, inTail, new WorldStep.Image(new HostPath(mount.Source ?? throw new FormatException($"the image for {mount.Destination} has no `source`")), mount.Type ?? "ext4", mount.Destination,
+                    MountOptions.Of(mount with { Options = mount.Options.Remove("loop") }), request.MapIds && !inTail));
             else if (mount.Type is "cgroup") AddCgroups(mount.Destination, options);
             else if (OfNamespaces.Contains(mount.Type ?? "")) AddToTail(mount.Destination, mount.Type!, options);
             else Place(mount.Destination, inTail, new WorldStep.FileSystem(mount.Type ?? throw new FormatException($"the mount of {mount.Destination} has no `type`"), mount.Destination, options, []));

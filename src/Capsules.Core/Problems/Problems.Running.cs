@@ -74,4 +74,13 @@ public static partial class Problems
     /// <summary>A volume of another capsule that is gone.</summary>
     public static Problem SharedVolumeGone(string capsule, string owner, string volume) =>
         new("CAP5021", ExitCode.Failed, $"`{capsule}` cannot start: the volume {volume} of `{owner}`, which both see, is not there", null, $"adopt `{owner}` again in the same stack, or bring the directory back from kept/{owner}");
+
+    /// <summary>A volume of kind image without its file.</summary>
+    public static Problem VolumeImageMissing(string capsule, string volume, string file) =>
+        new("CAP5022", ExitCode.Failed, $"`{capsule}` cannot start: the image of its volume `{volume}` is not there", $"{file} is no file", $"make one: `truncate -s SIZE {file} && mkfs.ext4 {file}`, or bring it back from a backup");
+
+    /// <summary>A volume of kind image that a guest has held.</summary>
+    public static Problem VolumeNotChecked(string capsule, string volume, string file, string mark) =>
+        new("CAP5023", ExitCode.Conflict, $"`{capsule}` cannot start: a guest has held the image of its volume `{volume}`, and it was not checked since",
+            "this host's kernel would trust a file system that another system wrote", $"e2fsck -f {file} && rm {mark}");
 }

@@ -58,6 +58,12 @@ public sealed class CapsuleRunner(CapsuleStore store)
         using var rollback = new Rollback();
         var (up, warnings) = StackUp(capsule, manifest, rollback);
         if (Signalled(interruption) is { } early) throw new CapsuleException(Problems.StartEnded(capsule.Name.ToString(), early));
+        foreach (StateVolume image in manifest.Volumes.Where(v => v.Kind == VolumeKind.Image))
+        {
+            string file = _layout.VolumeImage(capsule.Name, image.Name), mark = _layout.VolumeGuestMark(capsule.Name, image.Name);
+            if (FileCalls.TryStat(null, file) is not { IsRegular: true }) throw new CapsuleException(Problems.VolumeImageMissing($"{capsule.Name}", $"{image.Name}", file));
+            if (FileCalls.TryStat(null, mark) is not null) throw new CapsuleException(Problems.VolumeNotChecked($"{capsule.Name}", $"{image.Name}", file, mark));
+        }
         foreach (SharedVolume shared in capsule.SharedVolumes)
             if (FileCalls.TryStat(null, _layout.Volume(shared.Owner, shared.Volume)) is not { IsDirectory: true }) throw new CapsuleException(Problems.SharedVolumeGone($"{capsule.Name}", $"{shared.Owner}", $"{shared.Volume}"));
         CapsuleLaunch launch = CapsuleLaunch.Of(store, capsule, manifest, up);
@@ -286,7 +292,7 @@ public sealed class CapsuleRunner(CapsuleStore store)
     {
         CapsuleName name = launch.Capsule.Name;
         string run = _layout.RunOf(name), writable = _layout.Writable(name);
-        foreach (string directory in (string[])[writable + "/upper", writable + "/work", .. launch.Request.Spec.Mounts.Where(m => m.Source?.StartsWith(_layout.Capsule(name) + "/volumes/", StringComparison.Ordinal) == true).Select(m => m.Source!)])
+        foreach (string directory in (string[])[writable + "/upper", writable + "/work", .. launch.Request.Spec.Mounts.Where(m => m.IsBind && m.Source?.StartsWith(_layout.Capsule(name) + "/volumes/", StringComparison.Ordinal) == true).Select(m => m.Source!)])
             SmallFiles.MakeDirectories(directory);
         SmallFiles.MakeDirectories(run);
         rollback.Add(() => Clear(name));
