@@ -148,10 +148,10 @@ public sealed partial class ContainerRuntime(string root)
     public (int Pid, Descriptor? Terminal) Exec(string id, Func<ProcessSpec, ProcessSpec> process, string? consoleSocket, int preservedDescriptors)
     {
         ContainerRecord record = Load(id);
-        string status = Status(record);
+        Cgroup? group = GroupOf(record);
+        string status = Status(record, group);
         if (status != "running") throw new CapsuleException(Problems.WrongContainerState(id, status, "exec"));
         ProcessSpec wanted = process(record.Entry.Process ?? throw new CapsuleException(Problems.BadBundle(record.Bundle, "`process` is missing")));
-        Cgroup? group = GroupOf(record);
         LaunchPlan plan;
         try { plan = LaunchPlanner.PlanEnter(wanted, record.Entry.ToRequest(Filter(id), wanted.Limits), service: null); }
         catch (FormatException e) { throw new CapsuleException(Problems.BadFile(Filter(id), FactText.Of(e)), e); }
@@ -300,8 +300,10 @@ public sealed partial class ContainerRuntime(string root)
         catch (FormatException e) { throw new CapsuleException(Problems.BadFile(StateFile(id), FactText.Of(e)), e); }
     }
 
-    private string Status(ContainerRecord record) =>
-        !record.IsAlive ? "stopped" : GroupOf(record) is { } group && group.IsFrozen() ? "paused" : FileCalls.TryStat(null, Signal(record.Id)) is not null ? "created" : "running";
+    private string Status(ContainerRecord record) => Status(record, GroupOf(record));
+
+    private string Status(ContainerRecord record, Cgroup? group) =>
+        !record.IsAlive ? "stopped" : group?.IsFrozen() == true ? "paused" : FileCalls.TryStat(null, Signal(record.Id)) is not null ? "created" : "running";
 
     private static Cgroup? GroupOf(ContainerRecord record) =>
         record.Cgroup is { } path ? Cgroup.At(path, [.. record.Controllers], CgroupHierarchies.Read()) : null;

@@ -79,10 +79,13 @@ public sealed class CapsuleRunner(CapsuleStore store)
         }
         catch (CapsuleException e)
         {
+            bool ended = e.Problem.Code == StartEndedCode, byStop = ended && StoppedBy(capsule.Name) is not null;
+            if (!byStop) // else the stop gets the lock next, and has its own patience for what is up already
+            {
+                if (ended) StopServices(launch, running, PatienceWhenInterrupted);
+                Finish(run, ended ? "stopped" : "failed");
+            }
             rollback.Commit();
-            if (e.Problem.Code == StartEndedCode && StoppedBy(capsule.Name) is not null) throw; // the stop gets the lock next, and has its own patience for what is up already
-            if (e.Problem.Code == StartEndedCode) StopServices(launch, running, PatienceWhenInterrupted);
-            Finish(run, e.Problem.Code == StartEndedCode ? "stopped" : "failed");
             throw;
         }
         rollback.Commit();
