@@ -221,7 +221,7 @@ public sealed partial class ContainerRuntime(string root)
         try
         {
             spec = KeptEntry.Keep(spec, Filter(id));
-            request = Request(spec, options.Bundle, end, cgroups: true, [.. hierarchies.Select(ControlGroups.Describe)]);
+            request = Request(spec, options.Bundle, end, cgroups: true, ControlGroups.Describe(hierarchies, _ => true));
             plan = LaunchPlanner.Plan(request);
         }
         catch (FormatException e) { throw new CapsuleException(Problems.BadBundle(options.Bundle, FactText.Of(e)), e); }

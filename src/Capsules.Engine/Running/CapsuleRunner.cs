@@ -36,7 +36,7 @@ public sealed class CapsuleRunner(CapsuleStore store)
     {
         CapsuleManifest manifest = store.Manifest(capsule.Image);
         StackUp up = Stacks.Describe(stack);
-        return (Stacks.Network.Plan(stack.ToRequest([])), LaunchPlanner.Plan(CapsuleLaunch.Of(store, capsule, manifest, up).Request));
+        return (Stacks.Network.Plan(stack.ToRequest([])), LaunchPlanner.Plan(CapsuleLaunch.Of(store, capsule, manifest, up, DefaultFilter.Profile()).Request));
     }
 
     /// <summary>Starts a capsule and its services; returns when all are up.</summary>
@@ -58,15 +58,8 @@ public sealed class CapsuleRunner(CapsuleStore store)
         using var rollback = new Rollback();
         var (up, warnings) = StackUp(capsule, manifest, rollback);
         if (Signalled(interruption) is { } early) throw new CapsuleException(Problems.StartEnded(capsule.Name.ToString(), early));
-        foreach (StateVolume image in manifest.Volumes.Where(v => v.Kind == VolumeKind.Image))
-        {
-            string file = _layout.VolumeImage(capsule.Name, image.Name), mark = _layout.VolumeGuestMark(capsule.Name, image.Name);
-            if (FileCalls.TryStat(null, file) is not { IsRegular: true }) throw new CapsuleException(Problems.VolumeImageMissing($"{capsule.Name}", $"{image.Name}", file));
-            if (FileCalls.TryStat(null, mark) is not null) throw new CapsuleException(Problems.VolumeNotChecked($"{capsule.Name}", $"{image.Name}", file, mark));
-        }
-        foreach (SharedVolume shared in capsule.SharedVolumes)
-            if (FileCalls.TryStat(null, _layout.Volume(shared.Owner, shared.Volume)) is not { IsDirectory: true }) throw new CapsuleException(Problems.SharedVolumeGone($"{capsule.Name}", $"{shared.Owner}", $"{shared.Volume}"));
-        CapsuleLaunch launch = CapsuleLaunch.Of(store, capsule, manifest, up);
+        CheckVolumes(capsule, manifest);
+        CapsuleLaunch launch = CapsuleLaunch.Of(store, capsule, manifest, up, DefaultFilter.Compiled(_layout));
         (RunRecord run, launch) = Launch(launch, rollback, commandOnly: !services);
         KeeperDoor.Knock(_layout);
 
@@ -143,6 +136,20 @@ public sealed class CapsuleRunner(CapsuleStore store)
             if (Signalled(interruption) is { } by) throw new CapsuleException(Problems.StartEnded(name.ToString(), by));
             Thread.Sleep(LockPollMilliseconds);
         }
+    }
+
+    /// <summary>Refuses to start without data that must be there, or with an image that this host's kernel must not trust.</summary>
+    private void CheckVolumes(CapsuleRecord capsule, CapsuleManifest manifest)
+    {
+        foreach (StateVolume image in manifest.Volumes.Where(v => v.Kind == VolumeKind.Image))
+        {
+            string file = _layout.VolumeImage(capsule.Name, image.Name), mark = _layout.VolumeGuestMark(capsule.Name, image.Name);
+            if (FileCalls.TryStat(null, file) is not { IsRegular: true }) throw new CapsuleException(Problems.VolumeImageMissing($"{capsule.Name}", $"{image.Name}", file));
+            if (FileCalls.TryStat(null, mark) is not null) throw new CapsuleException(Problems.VolumeNotChecked($"{capsule.Name}", $"{image.Name}", file, mark));
+        }
+        foreach (SharedVolume shared in capsule.SharedVolumes)
+            if (FileCalls.TryStat(null, _layout.Volume(shared.Owner, shared.Volume)) is not { IsDirectory: true })
+                throw new CapsuleException(Problems.SharedVolumeGone($"{capsule.Name}", $"{shared.Owner}", $"{shared.Volume}"));
     }
 
     private static string? Signalled(Interruption? interruption) => interruption?.Signal is > 0 and int signal ? $"{Signals.Name(signal)} came; what was started is stopped" : null;
@@ -306,8 +313,7 @@ public sealed class CapsuleRunner(CapsuleStore store)
         LaunchRequest request = launch.Request with
         {
             Spec = KeptEntry.Keep(launch.Request.Spec, RunRecord.FilterOf(_layout, name)),
-            RuntimeDirectories = [.. launch.Manifest.Services.SelectMany(s => s.RuntimeDirectories).Select(d =>
-                new WorldStep.Directory(d.Path, accounts.Resolve(d.User, null, []).Uid, accounts.Resolve(null, d.Group, []).Gid, d.Mode))],
+            RuntimeDirectories = RuntimeDirectories(launch.Manifest, accounts),
         };
         var pipes = launch.Manifest.Services.Select(_ => FileCalls.Pipe()).ToArray();
         using Descriptor board = Board.Create(run + "/board", request.BoardEntries);
@@ -355,6 +361,15 @@ public sealed class CapsuleRunner(CapsuleStore store)
         }
     }
 
+    private static ImmutableArray<WorldStep.Directory> RuntimeDirectories(CapsuleManifest manifest, AccountFiles accounts)
+    {
+        var directories = ImmutableArray.CreateBuilder<WorldStep.Directory>();
+        foreach (ServiceManifest service in manifest.Services)
+            foreach (RuntimeDirectory d in service.RuntimeDirectories)
+                directories.Add(new(d.Path, accounts.Resolve(d.User, null, []).Uid, accounts.Resolve(null, d.Group, []).Gid, d.Mode));
+        return directories.ToImmutable();
+    }
+
     private (CapsuleLaunch Launch, RunningCapsule Running) Open(RunRecord run)
     {
         CapsuleRecord capsule = store.Get(run.Name.ToString());
@@ -363,7 +378,7 @@ public sealed class CapsuleRunner(CapsuleStore store)
         string filter = RunRecord.FilterOf(_layout, run.Name);
         try
         {
-            SeccompSpec? kept = run.Entry.ToRequest(filter, []).Spec.Seccomp;
+            SeccompSpec kept = run.Entry.ToRequest(filter, []).Spec.Seccomp ?? DefaultFilter.Compiled(_layout);
             return (CapsuleLaunch.Of(store, capsule, run.CommandOnly ? manifest with { Services = [] } : manifest, Stacks.Describe(stack), kept), new RunningCapsule(_layout, run));
         }
         catch (FormatException e) { throw new CapsuleException(Problems.BadFile(filter, FactText.Of(e)), e); }
