@@ -31,7 +31,7 @@ public static class RootlessMatrix
         [
             "run", "start", "stop", "restart", "reload", "kill", "wait", "exec", "rm", "state add", "identity set", "identity check", "stack start", "stack stop", "stack rm", "keeper",
         ]),
-        new(Rootless.Refused, "the OCI door mounts as the host's root", ["oci create", "oci run", "oci start", "oci state", "oci kill", "oci delete", "oci exec", "oci list"]),
+        new(Rootless.Refused, "the OCI door mounts as the host's root", ["oci create", "oci run", "oci start", "oci state", "oci kill", "oci delete", "oci pause", "oci resume", "oci update", "oci ps", "oci exec", "oci list"]),
     ];
 
     /// <summary>What is left of a verb.</summary>
