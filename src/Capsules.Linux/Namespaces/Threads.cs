@@ -70,6 +70,19 @@ public static class Threads
         }
     }
 
+    /// <summary>chdir(2) for a while, and then to /. Only in the work of <see cref="InPrivateMountNamespace"/>, whose file-system context is its own.</summary>
+    public static T InDirectory<T>(NativePath directory, Func<T> work)
+    {
+        ChangeDirectory(directory);
+        try { return work(); }
+        finally { ChangeDirectory("/"); }
+    }
+
+    private static unsafe void ChangeDirectory(NativePath directory)
+    {
+        fixed (byte* path = directory.Terminated) Native.Check(Native.Call(SyscallNumber.Chdir, (nint)path), "chdir", directory);
+    }
+
     private static T Run<T>(Func<T> work)
     {
         T result = default!;
