@@ -1,3 +1,4 @@
+using System.Security.Cryptography;
 using System.Text.Json;
 using Capsules.Core.Model;
 using Shouldly;
@@ -120,8 +121,41 @@ public sealed class CapsuleTests : IDisposable
         _sandbox.Capsule("run", "web").Ok();
         _sandbox.Capsule("exec", "web", "sh", "-c", "echo x > /etc/new; echo y >> /etc/passwd; rm /etc/group; echo state > /data/f").Ok();
         _sandbox.Capsule("restart", "web").Ok();
-        _sandbox.Capsule("diff", "web").Out.ShouldBe("D /etc/group\nA /etc/new\nC /etc/passwd\n");
+        _sandbox.Capsule("diff", "web").Out.Split('\n').Select(line => line.Split('\t')[0]).ShouldBe(["D /etc/group", "A /etc/new", "C /etc/passwd", ""]);
         _sandbox.Capsule("exec", "web", "cat", "/etc/new", "/data/f").Out.ShouldBe("x\nstate\n");
+    }
+
+    [Fact]
+    public void A_stray_write_tells_which_program_and_service_made_it()
+    {
+        BusyBox.MakeCapsule(_sandbox, "web", null,
+            BusyBox.Script("exec 3>/srv/early.log; echo early >&3; exec 4>/srv/name.new; echo x >&4; mv /srv/name.new /srv/name; echo s > /data/state; while :; do sleep 1; done"),
+            BusyBox.Script("sleep 0.5; exec 3>>/etc/passwd; echo '#' >&3; while :; do sleep 1; done", "second"));
+        _sandbox.Capsule("run", "web").Ok();
+        string[] wanted = ["C /etc/passwd\t/bin/busybox\tsecond", "A /srv/early.log\t/bin/busybox\tmain", "A /srv/name\t/bin/busybox\tmain", ""];
+        Sandbox.Eventually(() => _sandbox.Capsule("diff", "web").Out.Split('\n').SequenceEqual(wanted), "each is told", 10);
+        _sandbox.Capsule("stop", "web").Ok();
+        _sandbox.Capsule("diff", "web").Out.Split('\n').ShouldBe(wanted);
+        _sandbox.Capsule("diff", "--json", "web").Out.ShouldContain("\"service\": \"second\"");
+        _sandbox.Traces().ShouldBeEmpty();
+    }
+
+    [Fact]
+    public void A_capsule_of_sixty_layers_starts()
+    {
+        BusyBox.MakeCapsule(_sandbox, "web", manifest => manifest with
+        {
+            Layers = [.. manifest.Layers, .. Enumerable.Range(0, 60).Select(number =>
+            {
+                Digest layer = Digest.FromSha256(SHA256.HashData(BitConverter.GetBytes(number)));
+                Directory.CreateDirectory($"{_sandbox.Store}/layers/{layer.Hex}/srv");
+                File.WriteAllText($"{_sandbox.Store}/layers/{layer.Hex}/srv/{number}", "");
+                File.WriteAllText($"{_sandbox.Store}/layers/{layer.Hex}/srv/last", $"{number}\n");
+                return layer;
+            })],
+        }, BusyBox.Script("while :; do sleep 1; done"));
+        _sandbox.Capsule("run", "web").Ok();
+        _sandbox.Capsule("exec", "web", "sh", "-c", "cat /srv/last; ls /srv | wc -l").Out.ShouldBe("59\n61\n");
     }
 
     [Fact]

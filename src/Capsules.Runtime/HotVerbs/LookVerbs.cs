@@ -102,11 +102,17 @@ internal static class LookVerbs
             {
                 w.WriteString("change", JsonReading.Dashed(c.Kind));
                 w.WriteString("path", c.Path.ToString());
+                w.Text("program", c.Writer?.Program);
+                w.Text("service", c.Writer?.Service);
             });
         else
-            foreach (StrayWrite change in changes) Console.Out.WriteLine($"{change.Kind.ToString()[0]} {change.Path}");
+            foreach (StrayWrite change in changes) Console.Out.WriteLine($"{change.Kind.ToString()[0]} {change.Path}{(change.Writer is { } writer ? By(writer) : "")}");
         return 0;
     }
+
+    /// <summary>Words for people, further columns for programs.</summary>
+    private static string By(StrayWriter writer) =>
+        Output.IsTerminal ? $"   by {writer.Program}{(writer.Service is { } service ? $" of {service}" : "")}" : $"\t{writer.Program}\t{writer.Service ?? "-"}";
 
     private static void Write(Utf8JsonWriter w, CapsuleView view)
     {
