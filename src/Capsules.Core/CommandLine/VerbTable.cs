@@ -69,6 +69,7 @@ public static class VerbTable
                 new("--name", "NAME", "name of the capsule"), new("--stack", "NAME", "adopt all as one stack with one identity"),
                 new("--why", "PATH", "explain why a path is in the plan"), new("--stop", null, "stop the processes for the copy of the state instead of freezing them"),
                 new("--state", "PATH", "treat a directory as state", Repeats: true), new("--leave", "PATH", "leave a path out", Repeats: true), new("--add", "PATH", "take a path in", Repeats: true),
+                new("--keep", "host-keys", "take the SSH host keys along, among the secrets (this is the default)", Repeats: true), new("--fresh", "host-keys", "leave the SSH host keys, and make others at the first start", Repeats: true),
                 Plan, Json, Yes,
             ],
         },

@@ -19,6 +19,7 @@ internal static class IdentityVerbs
         IdentityPlan plan = home.Stacks.Network.Plan(stack.ToRequest([]));
         bool up = home.Stacks.IsUp(stack.Name);
         Identity identity = up ? stack.Identity! : plan.Identity;
+        HostKeys? keys = home.Store.Manifest(capsule.Image).HostKeys;
         if (command.Has("--json"))
         {
             Output.JsonObject(w =>
@@ -26,10 +27,11 @@ internal static class IdentityVerbs
                 w.WriteString("stack", stack.Name.ToString());
                 w.WriteBoolean("inForce", up);
                 ManifestJson.WriteIdentity(w, identity);
+                if (keys is { } known) w.WriteString("hostKeys", JsonReading.Dashed(known));
             });
             return 0;
         }
-        Output.Table(["PART", "VALUE", "FROM"], [.. Rows(identity, stack.Source)]);
+        Output.Table(["PART", "VALUE", "FROM"], [.. Rows(identity, stack.Source), .. keys is { } decided ? [["host keys", "as chosen in the plan", JsonReading.Dashed(decided)]] : Array.Empty<string[]>()]);
         if (!up) Output.Say($"{capsule.Name} does not run: this is what it would have.");
         return 0;
     }

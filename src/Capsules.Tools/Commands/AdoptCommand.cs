@@ -31,6 +31,8 @@ public sealed record AdoptOptions
     public bool Stop { get; init; }
     /// <summary>Do not ask.</summary>
     public bool Yes { get; init; }
+    /// <summary>--keep host-keys, --fresh host-keys.</summary>
+    public HostKeys HostKeys { get; init; }
     /// <summary>--state.</summary>
     public ImmutableArray<string> State { get; init; } = [];
     /// <summary>--leave.</summary>
@@ -58,6 +60,7 @@ public static class AdoptCommand
                 Add = Paths(options.Add),
                 State = Paths(options.State),
                 Leave = Paths(options.Leave),
+                HostKeys = options.HostKeys,
             }));
 
         ImmutableArray<CapturePlan> plans = SharedState.Apply(view, found.ToImmutable());
