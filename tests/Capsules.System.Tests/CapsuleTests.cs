@@ -1,5 +1,7 @@
+using System.Collections.Immutable;
 using System.Security.Cryptography;
 using System.Text.Json;
+using Capsules.Core.CommandLine;
 using Capsules.Core.Model;
 using Shouldly;
 using Xunit;
@@ -138,6 +140,50 @@ public sealed class CapsuleTests : IDisposable
         _sandbox.Capsule("diff", "web").Out.Split('\n').ShouldBe(wanted);
         _sandbox.Capsule("diff", "--json", "web").Out.ShouldContain("\"service\": \"second\"");
         _sandbox.Traces().ShouldBeEmpty();
+    }
+
+    [Fact]
+    public void Chosen_fields_are_all_that_the_JSON_of_a_listing_has()
+    {
+        BusyBox.MakeCapsule(_sandbox, "web", null, BusyBox.Script("while :; do sleep 1; done"));
+        _sandbox.Capsule("run", "web").Ok();
+        string Short(params string[] words) => _sandbox.Capsule(words).Ok().Out.Replace(" ", "").Replace("\n", "");
+        Short("ps", "--json", "state,name").ShouldBe("""[{"state":"ready","name":"web"}]""");
+        Short("status", "--json=name,exitCode", "web").ShouldBe("""{"name":"web","exitCode":null}""");
+        Short("stack", "list", "--json", "capsules").ShouldBe("""[{"capsules":["web"]}]""");
+        _sandbox.Capsule("images", "--json", "name").Ok().Out.ShouldContain("\"name\": \"web\"");
+        _sandbox.Capsule("ps", "--json=nmae").Code.ShouldBe(2);
+        // What the table of verbs offers is what there is.
+        foreach (string line in (string[])["ps --json", "status --json web", "identity show --json web", "identity list --json", "stack list --json", "inspect web"])
+        {
+            ParsedCommand command = CommandLineParser.Parse(line.Split(' '));
+            JsonElement all = JsonDocument.Parse(_sandbox.Capsule(line.Split(' ')).Ok().Out).RootElement;
+            ImmutableArray<string> fields = command.Verb.Options.Single(o => o.Name == "--json").Fields;
+            foreach (JsonProperty member in (all.ValueKind == JsonValueKind.Array ? all[0] : all).EnumerateObject()) fields.ShouldContain(member.Name, line);
+        }
+    }
+
+    [Theory]
+    [InlineData("bash", "-n")]
+    [InlineData("zsh", "-n")]
+    [InlineData("fish", "--no-execute")]
+    public void A_completion_script_is_one_of_its_shell(string shell, string check)
+    {
+        string script = _sandbox.State + "/completion";
+        File.WriteAllText(script, _sandbox.Capsule("completion", shell).Ok().Out);
+        Result result = _sandbox.Shell($"command -v {shell} >/dev/null || exit 0; {shell} {check} {script}"); // a host without that shell has nothing to show
+        (result.Code, result.Error).ShouldBe((0, ""));
+    }
+
+    [Fact]
+    public void Bash_completes_verbs_options_and_names_of_capsules()
+    {
+        BusyBox.MakeCapsule(_sandbox, "web-one", null);
+        string Completed(params string[] words) =>
+            _sandbox.Shell($"PATH={Sandbox.Programs}:$PATH; source <(capsule completion bash); COMP_WORDS=({string.Join(' ', words)} ''); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); _capsule; echo ${{COMPREPLY[@]}}").Ok().Out.Trim();
+        Completed("capsule", "start").ShouldBe("web-one");
+        Completed("capsule", "identity").ShouldBe("show list set check");
+        Completed("capsule").Split(' ').ShouldContain("adopt");
     }
 
     [Fact]

@@ -40,7 +40,7 @@ public static class ManPages
             text.Append(".TP\n");
             if (option.Short is char letter) text.Append("\\fB").Append(Plain("-" + letter)).Append("\\fR, ");
             text.Append("\\fB").Append(Plain(option.Name)).Append("\\fR");
-            if (option.Value is { } value) text.Append(" \\fI").Append(Plain(value)).Append("\\fR");
+            if (option.ValueText.Length > 0) text.Append("\\fI").Append(Plain(option.ValueText)).Append("\\fR");
             text.Append('\n').Append(Plain(option.Help)).Append(option.Repeats ? " (repeats)" : "").Append('\n');
         }
         text.Append(".SH WITHOUT ROOT\n").Append(RootlessMatrix.Of(verb) switch { Rootless.Full => "Works.", Rootless.Reduced => "Works, with less to see.", _ => "Refused." }).Append("\n.SH SEE ALSO\n.BR capsule (1)\n");

@@ -22,7 +22,7 @@ internal static class IdentityVerbs
         HostKeys? keys = home.Store.Manifest(capsule.Image).HostKeys;
         if (command.Has("--json"))
         {
-            Output.JsonObject(w =>
+            Output.JsonObject(command, w =>
             {
                 w.WriteString("stack", stack.Name.ToString());
                 w.WriteBoolean("inForce", up);
@@ -40,7 +40,7 @@ internal static class IdentityVerbs
     {
         var stacks = home.Stacks.List();
         if (command.Has("--json"))
-            Output.JsonArray(stacks, (w, s) =>
+            Output.JsonArray(command, stacks, (w, s) =>
             {
                 w.WriteString("stack", s.Name.ToString());
                 w.WriteBoolean("held", home.Stacks.IsUp(s.Name));
@@ -80,7 +80,7 @@ internal static class IdentityVerbs
     {
         IdentityPlan plan = home.Stacks.Network.Plan(StackOf(home, home.Capsule(command)).ToRequest([]));
         if (command.Has("--json"))
-            Output.JsonArray(plan.Problems, (w, p) =>
+            Output.JsonArray(command, plan.Problems, (w, p) =>
             {
                 w.WriteString("code", p.Code);
                 w.WriteString("what", p.What);
@@ -97,7 +97,7 @@ internal static class IdentityVerbs
     {
         var stacks = home.Stacks.List();
         if (command.Has("--json"))
-            Output.JsonArray(stacks, (w, s) =>
+            Output.JsonArray(command, stacks, (w, s) =>
             {
                 w.WriteString("name", s.Name.ToString());
                 w.WriteBoolean("up", home.Stacks.IsUp(s.Name));
