@@ -10,7 +10,11 @@ var output = new CommandOutput(Console.Out, Console.Error, !Console.IsOutputRedi
 {
     Console.Error.Write(question + " [y/N] ");
     return Console.In.ReadLine()?.Trim() is "y" or "Y" or "yes";
-});
+})
+{
+    ShowsProgress = !Console.IsErrorRedirected && string.IsNullOrEmpty(Environment.GetEnvironmentVariable("CAPSULE_NO_PROGRESS")) && Environment.GetEnvironmentVariable("TERM") is not (null or "" or "dumb"),
+    Width = Console.IsOutputRedirected || Console.WindowWidth <= 0 ? 80 : Console.WindowWidth,
+};
 return Failures.Guard(args, () =>
 {
     if (args.Length == 0 || args[0] is "-h" or "--help") return Print(HelpText.Overview());

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using System.Globalization;
 using System.Security.Cryptography;
 using System.Text.Json;
 using Capsules.Core.CommandLine;
@@ -184,6 +185,24 @@ public sealed class CapsuleTests : IDisposable
         Completed("capsule", "start").ShouldBe("web-one");
         Completed("capsule", "identity").ShouldBe("show list set check");
         Completed("capsule").Split(' ').ShouldContain("adopt");
+    }
+
+    [Fact]
+    public void Clocks_of_a_capsule_can_be_shifted_and_stay_so()
+    {
+        BusyBox.MakeCapsule(_sandbox, "web", null, BusyBox.Script("cat /proc/uptime > /data/new; mv /data/new /data/uptime; while :; do sleep 1; done"));
+        double Host() => double.Parse(File.ReadAllText("/proc/uptime").Split(' ')[0], CultureInfo.InvariantCulture);
+        double Inside(string text) => double.Parse(text.Split(' ', '\n')[0], CultureInfo.InvariantCulture);
+        _sandbox.Capsule("run", "--boot-offset", "864000", "--monotonic-offset", "60", "web").Ok();
+        Inside(_sandbox.Capsule("exec", "web", "cat", "/proc/uptime").Ok().Out).ShouldBeInRange(864000 + Host() - 10, 864000 + Host() + 1);
+        _sandbox.Capsule("exec", "web", "cat", "/proc/self/timens_offsets").Out.Split(default(char[]), StringSplitOptions.RemoveEmptyEntries).ShouldBe(["monotonic", "60", "0", "boottime", "864000", "0"]);
+        _sandbox.Capsule("restart", "web").Ok();
+        Sandbox.Eventually(() => File.Exists($"{_sandbox.Store}/capsules/web/volumes/data/uptime") && Inside(File.ReadAllText($"{_sandbox.Store}/capsules/web/volumes/data/uptime")) > 864000, "its services see it, too");
+        _sandbox.Capsule("stop", "web").Ok();
+        _sandbox.Capsule("run", "--plan", "web").Ok().Out.ShouldContain("clocks    monotonic +60 s, boot +864000 s");
+        _sandbox.Capsule("run", "--boot-offset", "0", "--monotonic-offset", "0", "web").Ok();
+        Inside(_sandbox.Capsule("exec", "web", "cat", "/proc/uptime").Ok().Out).ShouldBeLessThan(Host() + 1);
+        _sandbox.Capsule("run", "--boot-offset", "soon", "web").Code.ShouldBe(125);
     }
 
     [Fact]

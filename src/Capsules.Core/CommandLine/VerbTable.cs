@@ -46,6 +46,8 @@ public static class VerbTable
         new("--cpus", "NUMBER", "limit of processors, such as 1.5"),
         new("--pids-limit", "NUMBER", "limit of processes"),
         new("--restart", "POLICY", "no, on-failure or always"),
+        new("--boot-offset", "SECONDS", "what the clock since boot (uptime) shows more than the host's"),
+        new("--monotonic-offset", "SECONDS", "what the monotonic clock shows more than the host's"),
         new("--rm", null, "remove the capsule when it stops"),
         new("--read-only", null, "nothing outside state may be written"),
     ];
