@@ -33,6 +33,7 @@ public static class CapturePlanner
         AddPam(builder, view, footprint);
         foreach (ConfigurationFile file in footprint.Configuration)
             builder.Add(file.Path, file.Path.IsWithin(Usr) ? PathKind.Code : PathKind.Config, file.Why);
+        foreach (string path in application.Known?.Configuration ?? []) builder.AddTree(GuestPath.Parse(path), PathKind.Config, footprint.Start.Then($"{application.Known!.Name} reads {path} by that name"));
         foreach (LoosePath loose in footprint.Loose) builder.AddTree(loose.Path, loose.Kind, loose.Why);
         foreach (StateDirectory directory in state) builder.Add(directory.Path, PathKind.Code, directory.Why.Then($"{directory.Path} is where its volume is seen"));
         AddAlternatives(builder, view);

@@ -178,6 +178,7 @@ public sealed class CapturePlannerTests
         CapturePlan kept = CapturePlanner.Plan(view, application, new());
         kept.Manifest.HostKeys.ShouldBe(HostKeys.Kept);
         kept.Manifest.Secrets.ShouldContain(GuestPath.Parse("/etc/ssh/ssh_host_rsa_key"));
+        kept.Why(GuestPath.Parse("/etc/ssh/sshd_config"))!.Value[0].ShouldContain("reads /etc/ssh/sshd_config by that name");
         kept.Paths.ShouldContain(p => p.Path == GuestPath.Parse("/etc/ssh/ssh_host_rsa_key.pub") && p.Kind == PathKind.Config);
         kept.Notes.ShouldContain(n => n.Options == "--fresh host-keys");
         CapturePlanText.Of(kept, s => $"{s}").ShouldContain("  host keys kept   (2 files)\n");
