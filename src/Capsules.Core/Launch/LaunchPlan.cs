@@ -82,6 +82,8 @@ public abstract record TailStep
     public sealed record AttachPrepared(int Number, GuestPath Target) : TailStep;
     /// <summary>/sys/class with a dmi of the capsule's own, on a host that has none.</summary>
     public sealed record ShowDmi(int Prepared) : TailStep;
+    /// <summary>Descriptors close on exec, no signal is blocked.</summary>
+    public sealed record ReadyToExecute : TailStep;
     /// <summary>sethostname(2).</summary>
     public sealed record SetHostName(string Name) : TailStep;
     /// <summary>setdomainname(2).</summary>

@@ -130,6 +130,8 @@ public static class LaunchPlanner
             yield return new TailStep.NoNewPrivileges();
             if (seccomp is not null) yield return new TailStep.Seccomp(seccomp);
         }
+        yield return new TailStep.ReadyToExecute(); // before the process's own filters, which may allow little but execve
+        foreach (SeccompSpec filter in process.Filters) yield return new TailStep.Seccomp(filter);
         yield return new TailStep.Execute(Candidates(process), process.Arguments, process.Environment);
     }
 
