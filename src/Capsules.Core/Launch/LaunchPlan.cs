@@ -82,8 +82,6 @@ public abstract record TailStep
     public sealed record AttachPrepared(int Number, GuestPath Target) : TailStep;
     /// <summary>/sys/class with a dmi of the capsule's own, on a host that has none.</summary>
     public sealed record ShowDmi(int Prepared) : TailStep;
-    /// <summary>Descriptors close on exec, no signal is blocked.</summary>
-    public sealed record ReadyToExecute : TailStep;
     /// <summary>sethostname(2).</summary>
     public sealed record SetHostName(string Name) : TailStep;
     /// <summary>setdomainname(2).</summary>
@@ -123,5 +121,9 @@ public abstract record TailStep
     /// <summary>chdir(2).</summary>
     public sealed record WorkingDirectory(GuestPath Path) : TailStep;
     /// <summary>execve(2), trying each candidate in turn.</summary>
-    public sealed record Execute(ImmutableArray<string> Candidates, ImmutableArray<string> Arguments, ImmutableArray<string> Environment) : TailStep;
+    public sealed record Execute(ImmutableArray<string> Candidates, ImmutableArray<string> Arguments, ImmutableArray<string> Environment) : TailStep
+    {
+        /// <summary>The process's own filters of system calls, put in place last of all: they may allow little but execve.</summary>
+        public ImmutableArray<SeccompSpec> Filters { get; init; } = [];
+    }
 }

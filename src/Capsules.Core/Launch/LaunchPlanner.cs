@@ -130,9 +130,7 @@ public static class LaunchPlanner
             yield return new TailStep.NoNewPrivileges();
             if (seccomp is not null) yield return new TailStep.Seccomp(seccomp);
         }
-        yield return new TailStep.ReadyToExecute(); // before the process's own filters, which may allow little but execve
-        foreach (SeccompSpec filter in process.Filters) yield return new TailStep.Seccomp(filter);
-        yield return new TailStep.Execute(Candidates(process), process.Arguments, process.Environment);
+        yield return new TailStep.Execute(Candidates(process), process.Arguments, process.Environment) { Filters = process.Filters };
     }
 
     /// <summary>
