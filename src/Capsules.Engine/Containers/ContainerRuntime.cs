@@ -146,7 +146,8 @@ public sealed class ContainerRuntime(string root)
         rollback.Add(() => SmallFiles.RemoveTree(Directory(id)));
         FileCalls.MakeDirectory(null, Directory(id) + "/root", 0x1C0);
 
-        IReadOnlyList<CgroupHierarchy> hierarchies = CgroupHierarchies.Read();
+        IReadOnlyList<CgroupHierarchy> hierarchies = Running.Host.Hierarchies;
+        if (!Running.Host.IsInitial && ControlGroups.AnyLimitButDevices(spec.Resources)) throw new CapsuleException(Problems.OnlyForRoot("a limit of `resources`", "control groups are root's"));
         string? path = spec.CgroupsPath ?? (ControlGroups.AnyLimit(spec.Resources) ? "capsule-oci/" + id : null);
         Cgroup? group = path is null ? null : Cgroup.At(path, ControlGroups.ControllersFor(spec.Resources), hierarchies);
         if (group is not null)
@@ -221,7 +222,7 @@ public sealed class ContainerRuntime(string root)
         !record.IsAlive ? "stopped" : FileCalls.TryStat(null, Signal(record.Id)) is not null ? "created" : "running";
 
     private static Cgroup? GroupOf(ContainerRecord record) =>
-        record.Cgroup is { } path ? Cgroup.At(path, [.. record.Controllers], CgroupHierarchies.Read()) : null;
+        record.Cgroup is { } path ? Cgroup.At(path, [.. record.Controllers], Running.Host.Hierarchies) : null;
 
     private static void KillAndWait(ContainerRecord record)
     {

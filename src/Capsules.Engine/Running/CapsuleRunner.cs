@@ -199,9 +199,10 @@ public sealed class CapsuleRunner(CapsuleStore store)
         if (FileCalls.TryStat(null, run) is not null)
         {
             while (MountCalls.Detach(run + "/peer")) { }
-            var group = Linux.Cgroups.Cgroup.At(CapsuleLaunch.CgroupOf(_layout, name), CapsuleLaunch.Controllers, Linux.Cgroups.CgroupHierarchies.Read());
+            var group = Linux.Cgroups.Cgroup.At(CapsuleLaunch.CgroupOf(_layout, name), CapsuleLaunch.Controllers, Host.Hierarchies);
             group.Kill(); // a PID 1 whose starter was killed before it could write down its number is found by its group
             group.RemoveWithPatience();
+            if (!Host.IsInitial) RunningCapsule.KillOrphan(run + "/board"); // and without a group, by its board
             SmallFiles.RemoveTree(run);
         }
         if (store.Find(name) is { } capsule) DownIfEmpty(capsule.Stack);

@@ -25,6 +25,9 @@ internal static class ControlGroups
     /// <summary>Whether anything is asked for.</summary>
     public static bool AnyLimit(ResourcesSpec resources) => ControllersFor(resources).Count > 1 || !resources.Unified.IsEmpty;
 
+    /// <summary>Whether anything is asked for beside rules for devices, which can be left out where no device node can be made.</summary>
+    public static bool AnyLimitButDevices(ResourcesSpec resources) => AnyLimit(resources with { Devices = [] });
+
     /// <summary>The limits in the kernel's words.</summary>
     public static CgroupLimits Limits(ResourcesSpec resources, IEnumerable<DeviceSpec> further) => new()
     {

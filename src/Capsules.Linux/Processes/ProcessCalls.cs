@@ -102,8 +102,20 @@ public static unsafe class ProcessCalls
     /// <summary>setsid(2): leaves the terminal and the session it was started from.</summary>
     public static void NewSession() => Native.Check(Native.Call(SyscallNumber.Setsid), "setsid", "");
 
+    /// <summary>fcntl(2) F_SETFD: the descriptor stays open in the program that this one becomes.</summary>
+    internal static void KeepAtExec(Descriptor descriptor) => Native.Check(Native.fcntl(descriptor.Number, 2, 0), "fcntl", "F_SETFD");
+
     /// <summary>getuid(2) is root's.</summary>
-    public static bool IsRoot => Native.Call(102) == 0;
+    public static bool IsRoot => UserId == 0;
+
+    /// <summary>getuid(2).</summary>
+    public static uint UserId => (uint)Native.Call(102);
+
+    /// <summary>getgid(2).</summary>
+    public static uint GroupId => (uint)Native.Call(104);
+
+    /// <summary>geteuid(2) or getegid(2) say something else than getuid(2) and getgid(2): the program's file has a set-id bit.</summary>
+    public static bool HasBorrowedRights => (uint)Native.Call(107) != UserId || (uint)Native.Call(108) != GroupId;
 
     /// <summary>prlimit(2): the limit of another process or, with 0, of this one.</summary>
     public static (ulong Soft, ulong Hard) Limit(int pid, int resource)

@@ -1,0 +1,92 @@
+using Capsules.Core.Problems;
+using Capsules.Engine.Doors;
+using Capsules.Engine.Running;
+using Capsules.Engine.Store;
+using Capsules.Linux;
+using Capsules.Linux.Files;
+using Capsules.Linux.Launching;
+using Capsules.Linux.Namespaces;
+using Capsules.Linux.Processes;
+
+namespace Capsules.Engine.Realms;
+
+/// <summary>
+/// Where a user who is not root is root (docs/adr/0015): a user namespace with his subordinate ids, a mount namespace and a network namespace, held by a
+/// process as long as the machine runs or somebody kills it. Commands go in by becoming themselves once more in there.
+/// </summary>
+public sealed class Realm
+{
+    private const string Mark = "CAPSULE_REALM", Refused = "CAPSULE_REALM_REFUSED";
+
+    private readonly StoreLayout _layout;
+    private readonly RealmUser _user;
+
+    private Realm(StoreLayout layout, uint uid) => (_layout, _user) = (layout, RealmUser.Read(uid));
+
+    /// <summary>The number that the user of this realm has outside; null when this process is in none.</summary>
+    public static uint? UserOfThis => uint.TryParse(Environment.GetEnvironmentVariable(Mark), out uint uid) && !Host.IsInitial ? uid : null;
+
+    /// <summary>This command, once more, in the realm of its user, which is made when it is not there. Returns only by an exception.</summary>
+    /// <exception cref="CapsuleException">The realm cannot be had.</exception>
+    public static void Enter()
+    {
+        StoreLayout layout = StoreLayout.Default();
+        int attempt = int.TryParse(Environment.GetEnvironmentVariable(Refused), out int before) ? before + 1 : 1;
+        NativePath directory = FileCalls.ReadLink(null, "/proc/self/cwd");
+        if (ProcessCalls.IsRoot || attempt > 3) throw new CapsuleException(Problems.RealmNotMade($"enter {(ProcessCalls.IsRoot ? $"the directory {directory}" : "its namespaces")}", "the kernel refused it"));
+        var realm = new Realm(layout, ProcessCalls.UserId);
+        if (realm.Read() is null && realm._user.Lacks is { } lacks) throw new CapsuleException(Problems.NoSubordinateIds(realm._user.Name, lacks)); // before anything is made
+        RealmPlaces.Prepare(layout);
+        using Descriptor process = realm.FindProcess() ?? realm.Make();
+        using Descriptor program = FileCalls.Open("/proc/self/exe", OpenFlags.PathOnly);
+        string[] Variables(params (string Name, string Value)[] own) =>
+        [
+            .. Environment.GetEnvironmentVariables().Cast<System.Collections.DictionaryEntry>().Where(v => (string)v.Key != Refused && !own.Any(o => o.Name == (string)v.Key)).Select(v => $"{v.Key}={v.Value}"),
+            .. own.Select(o => $"{o.Name}={o.Value}"),
+        ];
+        RealmHolder.Enter(process, program, Environment.GetCommandLineArgs(),
+            Variables((Mark, $"{ProcessCalls.UserId}"), ("CAPSULE_STATE", layout.State), ("CAPSULE_RUN", layout.Run)), directory, Variables((Refused, $"{attempt}")));
+    }
+
+    /// <summary>Whether entering was tried in vain, so that this process is root of a realm where it does not belong.</summary>
+    public static bool WasRefused => Environment.GetEnvironmentVariable(Refused) is not null;
+
+    private string RecordFile => _layout.Run + "/realm.json";
+
+    private RealmRecord? Read()
+    {
+        if (SmallFiles.TryRead(RecordFile) is not { } bytes) return null;
+        try { return RealmRecord.FromJson(bytes); }
+        catch (FormatException e) { throw new CapsuleException(Problems.BadFile(RecordFile, e.Message), e); }
+    }
+
+    /// <summary>The holder, without a lock: the usual case.</summary>
+    private Descriptor? FindProcess() => Read() is { } record && record.Has(record.Holder) && ProcessCalls.TryOpenPidFd(record.Holder) is { } holder && record.Has(record.Holder) ? holder : null;
+
+    private Descriptor Make()
+    {
+        using Descriptor held = FileCalls.Open(_layout.Run + "/realm.lock", OpenFlags.ReadWrite | OpenFlags.Create, 0x180);
+        FileCalls.Lock(held, exclusive: true, wait: true);
+        if (FindProcess() is { } found) return found;
+        try
+        {
+            RealmRecord? before = Read();
+            if (before?.AnyProcess() is var (_, inhabitant))
+                using (inhabitant) return Keep(before with { Holder = RealmHolder.HoldThoseOf(inhabitant) });
+
+            if (_user.Lacks is { } lacks) throw new CapsuleException(Problems.NoSubordinateIds(_user.Name, lacks));
+            if (before is not null) RealmLeftovers.Clear(_layout, before);
+            using Descriptor? users = RealmLeftovers.UserNamespaceOfLiving(_layout);
+            int holder = RealmHolder.Make(users, _user.WriteMaps);
+            return Keep(RealmRecord.Of(holder));
+        }
+        catch (TailException e) { throw new CapsuleException(Problems.RealmNotMade(e.Step, Errno.Name(e.Errno)), e); }
+        catch (SyscallException e) { throw new CapsuleException(Problems.RealmNotMade("make it", e.Message), e); }
+    }
+
+    private Descriptor Keep(RealmRecord record)
+    {
+        SmallFiles.Write(RecordFile, record.ToJson(), 0x180, durable: false);
+        return ProcessCalls.OpenPidFd(record.Holder);
+    }
+}
