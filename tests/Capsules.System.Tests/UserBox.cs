@@ -29,11 +29,17 @@ public sealed class UserBox : IDisposable
             mkdir -p /dev/net
             mount -t tmpfs -o mode=755 none /dev/net
             {{(tun ? "mknod -m 666 /dev/net/tun c 10 200" : "true")}}
+            unshare --net sleep 1000 &
+            far=$!
             ip link add up0 type veth peer name far0
+            until [ "$(readlink /proc/$far/ns/net)" != "$(readlink /proc/self/ns/net)" ]; do sleep 0.01; done
+            ip link set far0 netns $far
             ip address add 192.0.2.2/24 dev up0
             ip link set up0 up
-            ip link set far0 up
+            nsenter -t $far -n sh -c 'ip address add 192.0.2.1/24 dev far0; ip link set far0 up; ip link set lo up'
             ip route add default via 192.0.2.1
+            nsenter -t $far -n setsid busybox nc -ll -p 8000 -e echo from outside < /dev/null > /dev/null 2>&1 &
+            echo $far > {{_sandbox.State}}/far
             """).Ok();
     }
 

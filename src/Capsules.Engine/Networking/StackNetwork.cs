@@ -114,6 +114,7 @@ public sealed class StackNetwork(StoreLayout layout, Func<CapsuleName, bool>? is
 
     private static void ProbeFromHost(RouteSocket route, IEnumerable<(string Link, IPAddress Address)> probes, TimeSpan time)
     {
+        if (!Running.Host.IsInitial) return; // in a realm no other machine is a neighbour, and pasta answers for every address
         using var guard = new AddressGuard(time);
         foreach (var (name, address) in probes)
             if (route.FindLink(name) is { Address: not null } link) guard.Ask(null, link, address);

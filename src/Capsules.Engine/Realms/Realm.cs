@@ -78,7 +78,7 @@ public sealed class Realm
             if (before is not null) RealmLeftovers.Clear(_layout, before);
             using Descriptor? users = RealmLeftovers.UserNamespaceOfLiving(_layout);
             int holder = RealmHolder.Make(users, _user.WriteMaps);
-            return Keep(RealmRecord.Of(holder));
+            return Keep(RealmRecord.Of(holder) with { Connection = RealmNetwork.Connect(_layout, holder) });
         }
         catch (TailException e) { throw new CapsuleException(Problems.RealmNotMade(e.Step, Errno.Name(e.Errno)), e); }
         catch (SyscallException e) { throw new CapsuleException(Problems.RealmNotMade("make it", e.Message), e); }

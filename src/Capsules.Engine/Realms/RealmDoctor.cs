@@ -29,7 +29,7 @@ internal static class RealmDoctor
                 yield return new(CheckLevel.Fail, $"users may not make user namespaces ({file} is {off})", $"as root: sysctl {on}");
         if (user.Lacks is { } lacks) yield return new(CheckLevel.Fail, lacks, Core.Problems.Problems.NoSubordinateIds(user.Name, lacks).Fix);
         else yield return new(CheckLevel.Ok, $"{user.Users.Sum(r => (long)r.Count)} subordinate users, {user.Groups.Sum(r => (long)r.Count)} groups");
-        if (RealmNetwork.Tool is { } tool) yield return new(CheckLevel.Ok, $"network by {tool}");
+        if (RealmNetwork.Tools.FirstOrDefault() is { } tool) yield return new(CheckLevel.Ok, $"network by {tool}");
         else yield return new(CheckLevel.Warn, "neither pasta nor slirp4netns is there: capsules reach nothing outside", "as root: apt-get install passt");
         if (RealmNetwork.TunLacks is { } tun) yield return new(CheckLevel.Warn, tun, "as root: modprobe tun && chmod 666 /dev/net/tun");
         yield return new(CheckLevel.Warn, "no control groups: limits are refused (--memory, --cpus, --pids-limit)", "run as root what must have limits");

@@ -20,6 +20,7 @@ internal static class RealmLeftovers
     public static void Clear(StoreLayout layout, RealmRecord before)
     {
         if (before.HasPortGuard) ProcessCalls.Signal(before.PortGuard, Signals.KILL);
+        if (before.Connection is { IsAlive: true } connection) ProcessCalls.Signal(connection.Pid, Signals.KILL); // it holds a network in which nobody is
         foreach (CapsuleName stack in DirectoryNames.In(layout.RunningStacks)) FileCalls.Remove(null, layout.RunOfStack(stack) + "/up");
         string[] living = [.. Living(layout).Select(r => r.Name.ToString())];
         if (living.Length > 0) Failures.Warn(Warnings.RealmLost(string.Join(", ", living)));

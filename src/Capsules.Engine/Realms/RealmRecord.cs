@@ -20,8 +20,8 @@ internal sealed record RealmRecord
     public required ulong User { get; init; }
     public required ulong Mount { get; init; }
     public required ulong Network { get; init; }
-    /// <summary>What connects it with the world outside: pasta, slirp4netns, or nothing.</summary>
-    public string? Connection { get; init; }
+    /// <summary>What connects it with the world outside: null when nothing does.</summary>
+    public RealmConnection? Connection { get; init; }
     /// <summary>The guard of the relay of published ports, and when it started.</summary>
     public int PortGuard { get; init; }
     public ulong PortGuardStart { get; init; }
@@ -62,7 +62,9 @@ internal sealed record RealmRecord
         w.WriteNumber("user", User);
         w.WriteNumber("mount", Mount);
         w.WriteNumber("network", Network);
-        w.Text("connection", Connection);
+        w.Text("connection", Connection?.Tool);
+        w.WriteNumber("connectionPid", Connection?.Pid ?? 0);
+        w.WriteNumber("connectionStart", Connection?.Start ?? 0);
         w.WriteNumber("portGuard", PortGuard);
         w.WriteNumber("portGuardStart", PortGuardStart);
     });
@@ -80,7 +82,7 @@ internal sealed record RealmRecord
             User = e.Unsigned("user") ?? 0,
             Mount = e.Unsigned("mount") ?? 0,
             Network = e.Unsigned("network") ?? 0,
-            Connection = e.Text("connection"),
+            Connection = e.Text("connection") is { } tool ? new(tool, e.SmallInteger("connectionPid") ?? 0, e.Unsigned("connectionStart") ?? 0) : null,
             PortGuard = e.SmallInteger("portGuard") ?? 0,
             PortGuardStart = e.Unsigned("portGuardStart") ?? 0,
         };
