@@ -110,6 +110,54 @@ public sealed class RootlessTests : IDisposable
         _user.Run([_user.Root.State + "/lent", "ps"]).Error.ShouldContain("error[CAP1013]");
     }
 
+    [Fact]
+    public void Published_ports_are_answered_from_the_hosts_side()
+    {
+        _user.Import("web", BusyBox.Script("nc -ll -p 80 -e sh -c 'read line; echo tcp $line; head -c 300000 /dev/zero; echo end' & while :; do sleep 1; done"));
+        _user.Capsule("run", "-d", "-p", "8080:80", "-p", "127.0.0.1:5353:53/udp", "web").Ok();
+        const string whole = "300014\n"; // "tcp hello", the zeros, "end"
+        string Ask(string from) => _user.Root.Shell($"{from} sh -c 'echo hello | timeout 10 busybox nc -w 5 {(from.Length == 0 ? "127.0.0.1" : "192.0.2.2")} 8080 | wc -c'").Out;
+        Ask("").ShouldBe(whole);
+        Ask($"nsenter -n -t $(cat {_user.Root.State}/far)").ShouldBe(whole); // from another machine
+        _user.Root.Shell("for i in $(seq 40); do (echo $i | timeout 10 busybox nc -w 5 127.0.0.1 8080 | wc -c) & done; wait").Out.Split('\n', StringSplitOptions.RemoveEmptyEntries).Count(l => int.Parse(l) > 300_000).ShouldBe(40);
+        // In the capsule's network, because busybox has no server of datagrams.
+        _user.Root.Shell($$"""
+            cat > {{_user.Root.State}}/answer.py <<'END'
+            import socket
+            s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.bind(("0.0.0.0", 53))
+            while True:
+                data, who = s.recvfrom(65535); s.sendto(b"udp " + data, who)
+            END
+            cat > {{_user.Root.State}}/ask.py <<'END'
+            import socket
+            clients = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(5)]
+            for i, c in enumerate(clients): c.settimeout(5); c.sendto(b"%d" % i, ("127.0.0.1", 5353))
+            print([c.recvfrom(100)[0].decode() for c in clients])
+            END
+            nsenter -n -t {{_user.Pids("capsule-init")}} setsid python3 {{_user.Root.State}}/answer.py < /dev/null > /dev/null 2>&1 &
+            """).Ok();
+        Sandbox.Eventually(() => _user.Root.Shell($"python3 {_user.Root.State}/ask.py").Out == "['udp 0', 'udp 1', 'udp 2', 'udp 3', 'udp 4']\n", "UDP is answered");
+
+        // A taken port and one of root's fail the start, and leave nothing.
+        _user.Capsule("run", "-d", "--name", "other", "-p", "8080:80", "web").Error.ShouldContain("error[CAP3111]");
+        _user.Capsule("run", "-d", "--name", "third", "-p", "80:80", "web").Error.ShouldContain("error[CAP3119]");
+        _user.Root.Shell("busybox nc -ll -p 9999 < /dev/null > /dev/null 2>&1 & sleep 0.2").Ok();
+        _user.Capsule("run", "-d", "--name", "fourth", "-p", "9999:80", "web").Error.ShouldContain("a program of this host listens there");
+
+        // A killed relay comes back with its ports.
+        _user.Root.Shell($"kill -9 {Relay()}").Ok();
+        Sandbox.Eventually(() => Ask("") == whole, "the ports come back");
+        _user.Capsule("stop", "web").Ok();
+        _user.Root.Shell("echo | timeout 5 busybox nc -w 2 127.0.0.1 8080").Code.ShouldNotBe(0);
+        _user.Capsule("start", "web").Ok();
+        Ask("").ShouldBe(whole);
+        _user.Capsule("stop", "web").Ok();
+        Sandbox.Eventually(() => Relay().Length == 0, "the relay ends with the last port");
+        Leftovers().ShouldBeEmpty();
+    }
+
+    private string Relay() => _user.Root.Shell("for p in /proc/[0-9]*; do tr '\\0' ' ' < $p/cmdline 2>/dev/null | grep -q '^capsule ports' && echo ${p#/proc/}; done; true").Out.Trim().Replace('\n', ' ');
+
     [Theory]
     [InlineData("pasta")]
     [InlineData("slirp4netns")]

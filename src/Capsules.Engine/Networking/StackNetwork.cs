@@ -60,6 +60,7 @@ public sealed class StackNetwork(StoreLayout layout, Func<CapsuleName, bool>? is
         using Descriptor? held = plan.Steps.Any(s => s.IsShared) ? _records.Lock() : null;
         using var apply = new NetworkApply(plan.Stack, networkNamespace, route, nft, time);
         apply.Run(plan.Steps);
+        if (!Running.Host.IsInitial) Realms.PortDoor.Open(layout, plan);
     }
 
     /// <summary>Asks the host's links whether somebody else has the plan's addresses, without claiming anything.</summary>
@@ -110,6 +111,7 @@ public sealed class StackNetwork(StoreLayout layout, Func<CapsuleName, bool>? is
         new NetworkUndo(plan.Stack, route, nft).Run(plan.Steps.Where(s => !shared.Contains(s)));
         Leases().Release(plan.Stack);
         _records.Remove(plan.Stack);
+        if (!Running.Host.IsInitial) Realms.PortDoor.Close(layout, plan);
     }
 
     private static void ProbeFromHost(RouteSocket route, IEnumerable<(string Link, IPAddress Address)> probes, TimeSpan time)

@@ -51,7 +51,7 @@ public sealed class Realm
     /// <summary>Whether entering was tried in vain, so that this process is root of a realm where it does not belong.</summary>
     public static bool WasRefused => Environment.GetEnvironmentVariable(Refused) is not null;
 
-    private string RecordFile => _layout.Run + "/realm.json";
+    private string RecordFile => RealmRecord.FileOf(_layout);
 
     private RealmRecord? Read()
     {
@@ -61,7 +61,8 @@ public sealed class Realm
     }
 
     /// <summary>The holder, without a lock: the usual case.</summary>
-    private Descriptor? FindProcess() => Read() is { } record && record.Has(record.Holder) && ProcessCalls.TryOpenPidFd(record.Holder) is { } holder && record.Has(record.Holder) ? holder : null;
+    private Descriptor? FindProcess() =>
+        Read() is { HasPortGuard: true } record && record.Has(record.Holder) && ProcessCalls.TryOpenPidFd(record.Holder) is { } holder && record.Has(record.Holder) ? holder : null;
 
     private Descriptor Make()
     {
@@ -72,7 +73,7 @@ public sealed class Realm
         {
             RealmRecord? before = Read();
             if (before?.AnyProcess() is var (_, inhabitant))
-                using (inhabitant) return Keep(before with { Holder = RealmHolder.HoldThoseOf(inhabitant) });
+                using (inhabitant) return Keep(before.Has(before.Holder) ? before : before with { Holder = RealmHolder.HoldThoseOf(inhabitant) });
 
             if (_user.Lacks is { } lacks) throw new CapsuleException(Problems.NoSubordinateIds(_user.Name, lacks));
             if (before is not null) RealmLeftovers.Clear(_layout, before);
@@ -86,7 +87,34 @@ public sealed class Realm
 
     private Descriptor Keep(RealmRecord record)
     {
+        Descriptor holder = ProcessCalls.OpenPidFd(record.Holder);
+        bool guarded = record.HasPortGuard;
+        if (!guarded)
+        {
+            int guard = StartPortGuard(holder);
+            record = record with { PortGuard = guard, PortGuardStart = ProcessTable.TryRead(guard)?.StartTime ?? 0 };
+        }
         SmallFiles.Write(RecordFile, record.ToJson(), 0x180, durable: false);
-        return ProcessCalls.OpenPidFd(record.Holder);
+        if (!guarded && DirectoryNames.In(_layout.RunningStacks).Any()) PortDoor.Knock(_layout); // their ports come back
+        return holder;
+    }
+
+    /// <summary>`capsule`, which this program is, or which lies beside it or in its usual place.</summary>
+    private static string RuntimeProgram()
+    {
+        string here = Path.GetDirectoryName(Environment.ProcessPath) ?? "/usr/bin";
+        return ((string[])[here + "/capsule", here + "/../../bin/capsule", "/usr/bin/capsule"]).FirstOrDefault(File.Exists) ?? "/proc/self/exe";
+    }
+
+    /// <summary>From here, for the relay is to listen in the network namespace that this command is in.</summary>
+    private int StartPortGuard(Descriptor holder)
+    {
+        string door = PortDoor.Fifo(_layout);
+        if (FileCalls.TryStat(null, door) is null) FileCalls.MakeNode(null, door, FileKind.Fifo, 0x180);
+        using Descriptor fifo = FileCalls.Open(door, OpenFlags.ReadWrite);
+        using Descriptor program = FileCalls.Open(RuntimeProgram(), OpenFlags.PathOnly);
+        using Descriptor log = FileCalls.Open(_layout.Run + "/ports.log", OpenFlags.WriteOnly | OpenFlags.Create | OpenFlags.Append, 0x180);
+        return RealmHolder.StartBetween("capsule-ports", holder, fifo, program, ["capsule", "ports"],
+            [$"{Mark}={ProcessCalls.UserId}", $"CAPSULE_STATE={_layout.State}", $"CAPSULE_RUN={_layout.Run}", "PATH=/usr/sbin:/usr/bin:/sbin:/bin"], log);
     }
 }

@@ -1,5 +1,6 @@
 using Capsules.Core.Json;
 using Capsules.Core.Model;
+using Capsules.Engine.Store;
 using Capsules.Linux;
 using Capsules.Linux.Launching;
 using Capsules.Linux.Processes;
@@ -25,6 +26,9 @@ internal sealed record RealmRecord
     /// <summary>The guard of the relay of published ports, and when it started.</summary>
     public int PortGuard { get; init; }
     public ulong PortGuardStart { get; init; }
+
+    /// <summary>Where it is.</summary>
+    public static string FileOf(StoreLayout layout) => layout.Run + "/realm.json";
 
     /// <summary>The realm that a process is in.</summary>
     public static RealmRecord Of(int holder) => new()

@@ -140,6 +140,7 @@ public static class RealmHolder
                 plan.Call("wait", SyscallNumber.Wait4, -1, 0, 0, 0).Retry();
                 plan.Call("pause", Nanosleep, plan.Values<long>([0, pauseMilliseconds * 1_000_000L]), 0).WhenZeroGoTo(start);
                 child.ChildGoesOnHere();
+                plan.Call("end with the guard", SyscallNumber.Prctl, 1 /* PR_SET_PDEATHSIG */, Processes.Signals.KILL, 0, 0, 0);
                 plan.PrepareForExec(3);
                 plan.Execute([$"/proc/self/fd/{program.Number}"], [.. arguments.Select(a => new NativePath(a))], [.. environment.Select(e => new NativePath(e))]);
                 guard = TailProgram.Start(plan);

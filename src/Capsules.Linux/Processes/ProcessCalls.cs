@@ -125,6 +125,14 @@ public static unsafe class ProcessCalls
         return (limit[0], limit[1]);
     }
 
+    /// <summary>prlimit(2): this process may have as many of a resource as its hard limit allows.</summary>
+    public static void RaiseToHardLimit(int resource)
+    {
+        ulong* limit = stackalloc ulong[2];
+        limit[0] = limit[1] = Limit(0, resource).Hard;
+        Native.Check(Native.Call(SyscallNumber.Prlimit64, 0, resource, (nint)limit, 0), "prlimit", $"resource {resource}");
+    }
+
     /// <summary>dup3(2).</summary>
     public static void Duplicate(Descriptor from, int to) => Native.Check(Native.Call(SyscallNumber.Dup3, from.Number, to, 0), "dup3", $"{to}");
 
