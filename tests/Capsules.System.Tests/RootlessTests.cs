@@ -184,6 +184,86 @@ public sealed class RootlessTests : IDisposable
         other.Capsule("doctor").Out.ShouldContain("/dev/net/tun");
     }
 
+    [Fact]
+    public void A_users_keeper_and_holder_can_be_killed()
+    {
+        _user.Import("web", BusyBox.Script("echo kept >> /data/file; i=0; while :; do i=$((i+1)); echo tick $i; nc -l -p 80 -e echo answered; done"));
+        _user.Capsule("run", "-d", "-p", "8080:80", "web").Ok();
+        string Ask() => _user.Root.Shell("sleep 0.3 | timeout 3 busybox nc -w 2 127.0.0.1 8080").Out;
+        Sandbox.Eventually(() => Ask() == "answered\n", "it answers");
+
+        _user.Root.Shell($"kill -9 {_user.Pids("capsule-realm")} {Keeper()}").Ok();
+        _user.Capsule("exec", "web", "cat", "/data/file").Ok().Out.ShouldBe("kept\n"); // by whoever is still there
+        _user.Pids("capsule-realm").ShouldNotBeEmpty();
+        Sandbox.Eventually(() => Ask() == "answered\n", "it still answers");
+        Sandbox.Eventually(() => Keeper().Length > 0, "its guard brings the keeper back");
+
+        // Everybody but the capsule itself.
+        _user.Root.Shell($"kill -9 {_user.Pids("capsule-guard")} {_user.Pids("capsule-realm")} {_user.Pids("capsule-ports")} {Relay()} {Keeper()}; true").Ok();
+        Result exec = _user.Capsule("exec", "web", "cat", "/data/file").Ok();
+        (exec.Out, exec.Error.Contains("warning[CAP3211]", StringComparison.Ordinal)).ShouldBe(("kept\n", true), exec.ToString());
+        _user.Capsule("ps", "-q").Out.ShouldBe("web\n");
+        _user.Capsule("restart", "web").Ok();
+        Sandbox.Eventually(() => Ask() == "answered\n", "it answers again");
+        _user.Capsule("exec", "web", "cat", "/data/file").Out.ShouldBe("kept\nkept\n");
+        _user.Capsule("stop", "web").Ok();
+
+        // And everything: the next command begins anew, and nothing on disk is lost.
+        _user.Capsule("start", "web").Ok();
+        _user.Root.Shell($"kill -9 $(for p in /proc/[0-9]*; do [ \"$(stat -c %u $p 2>/dev/null)\" = {UserBox.Uid} ] && echo ${{p#/proc/}}; done); true").Ok();
+        _user.Capsule("ps", "-a", "--json").Out.ShouldContain("\"crashed\"");
+        _user.Capsule("doctor", "--fix").Out.ShouldContain("cleared");
+        Leftovers().ShouldBeEmpty();
+        _user.Capsule("start", "web").Ok();
+        _user.Capsule("exec", "web", "cat", "/data/file").Out.ShouldBe("kept\nkept\nkept\nkept\n");
+    }
+
+    [Fact]
+    public void A_start_of_a_user_that_is_killed_leaves_nothing_that_doctor_cannot_clear()
+    {
+        _user.Import("web", Forever);
+        var ends = new List<string>();
+        foreach (string call in (string[])["mkdirat:when=9", "renameat:when=2", "move_mount:when=4", "move_mount:when=20", "clone3:when=2", "setresuid:when=1", "sendto:when=6"])
+        {
+            Result started = _user.Run(["strace", "-f", "-o", "/dev/null", "-e", "trace=" + call.Split(':')[0], "-e", $"inject={call.Replace(":", ":signal=KILL:", StringComparison.Ordinal)}", Sandbox.Programs + "/capsule", "run", "-d", "web"]);
+            ends.Add($"{call} {started.Code}");
+            Sandbox.Eventually(() => _user.Pids("tail").Length == 0, "nothing of it runs");
+            _user.Capsule("doctor", "--fix");
+            Leftovers().ShouldBeEmpty(call);
+            _user.Capsule("run", "-d", "web").Code.ShouldBeOneOf([0, 125], call); // it may have come up by then
+            _user.Capsule("exec", "web", "true").Ok();
+            _user.Capsule("stop", "web").Ok();
+        }
+        ends.Count(e => e.EndsWith(" 137", StringComparison.Ordinal)).ShouldBeGreaterThan(3, string.Join(", ", ends));
+    }
+
+    [Fact]
+    public void Doctor_connects_a_realm_again()
+    {
+        _user.Import("web", Forever);
+        _user.Capsule("run", "-d", "web").Ok();
+        _user.Root.Shell($"kill -9 $(cat {_user.RunDirectory}/pasta.pid)").Ok();
+        Sandbox.Eventually(() => _user.Capsule("doctor").Out.Contains("the network of the realm is not connected", StringComparison.Ordinal), "doctor sees it");
+        _user.Capsule("doctor", "--fix").Out.ShouldNotContain("not connected");
+        _user.Capsule("exec", "web", "sh", "-c", "sleep 1 | nc -w 5 192.0.2.1 8000").Out.ShouldBe("from outside\n");
+    }
+
+    [Fact]
+    public void A_user_runs_a_bundle()
+    {
+        string bundle = BusyBox.MakeBundle(_user.Root, "bundle", ["sh", "-c", "id -u; hostname; echo x > /dev/null && cat /proc/self/mounts | wc -l; exit 3"]);
+        _user.Root.Shell($"cp -r {bundle} {_user.Home}/bundle && chown -R {UserBox.Uid}:{UserBox.Uid} {_user.Home}/bundle").Ok();
+        Result run = _user.Capsule("oci", "run", "--bundle", _user.Home + "/bundle", "one");
+        run.Code.ShouldBe(3, run.ToString());
+        run.Out.ShouldStartWith("0\n");
+        _user.Capsule("oci", "list").Out.ShouldNotContain("one");
+
+        _user.Shell($"sed -i 's/\"resources\": {{/& \"pids\": {{\"limit\": 100}},/' {_user.Home}/bundle/config.json").Ok();
+        _user.Capsule("oci", "create", "--bundle", _user.Home + "/bundle", "two").Error.ShouldContain("error[CAP1010]");
+    }
+
+    private string Keeper() => _user.Root.Shell("for p in /proc/[0-9]*; do tr '\\0' ' ' < $p/cmdline 2>/dev/null | grep -q '^capsule keeper' && echo ${p#/proc/}; done; true").Out.Trim().Replace('\n', ' ');
+
     /// <summary>What `doctor` finds in the realm.</summary>
     private string Leftovers() => string.Join('\n', _user.Capsule("doctor").Out.Split('\n').Where(l => l.StartsWith("left", StringComparison.Ordinal)));
 }

@@ -92,7 +92,7 @@ public static partial class Warnings
 {
     /// <summary>Nothing connects a user's capsules with the world outside.</summary>
     public static Warning NoUserNetwork(string why) =>
-        new("CAP3210", $"your capsules reach each other and published ports only, nothing outside: {why}", "as root: apt-get install passt (or slirp4netns); then `capsule doctor --fix`, when none of your capsules runs");
+        new("CAP3210", $"your capsules reach each other and published ports only, nothing outside: {why}", "as root: apt-get install passt (or slirp4netns); then `capsule doctor --fix` connects them");
 
     /// <summary>The network of running capsules went with the processes that held it.</summary>
     public static Warning RealmLost(string capsules) =>

@@ -21,6 +21,6 @@ public static class Rights
         if (RootlessMatrix.RefusedOption(command) is { } option) throw new CapsuleException(Problems.OnlyForRoot($"`{option.Name} {command.Value(option.Name)}`", option.Why));
         if (root || !RootlessMatrix.IsInRealm(command.Verb)) return;
         if (command.Verb.Name == "doctor" && RealmDoctor.Stops(ProcessCalls.UserId)) return; // it tells why
-        Realm.Enter();
+        Realm.Enter(reconnect: command.Verb.Name == "doctor" && command.Has("--fix"));
     }
 }

@@ -16,7 +16,10 @@ namespace Capsules.Engine.Realms;
 /// </summary>
 public sealed class Realm
 {
-    private const string Mark = "CAPSULE_REALM", Refused = "CAPSULE_REALM_REFUSED";
+    /// <summary>The variable by which a process knows the realm that it is in: the number that its user has outside.</summary>
+    internal const string Mark = "CAPSULE_REALM";
+
+    private const string Refused = "CAPSULE_REALM_REFUSED";
 
     private readonly StoreLayout _layout;
     private readonly RealmUser _user;
@@ -26,9 +29,13 @@ public sealed class Realm
     /// <summary>The number that the user of this realm has outside; null when this process is in none.</summary>
     public static uint? UserOfThis => uint.TryParse(Environment.GetEnvironmentVariable(Mark), out uint uid) && !Host.IsInitial ? uid : null;
 
+    /// <summary>Whether this process is in the realm of a user.</summary>
+    public static bool IsThis => UserOfThis is not null;
+
     /// <summary>This command, once more, in the realm of its user, which is made when it is not there. Returns only by an exception.</summary>
     /// <exception cref="CapsuleException">The realm cannot be had.</exception>
-    public static void Enter()
+    /// <param name="reconnect">Whether a connection with the world outside is made where there is none any more.</param>
+    public static void Enter(bool reconnect = false)
     {
         StoreLayout layout = StoreLayout.Default();
         int attempt = int.TryParse(Environment.GetEnvironmentVariable(Refused), out int before) ? before + 1 : 1;
@@ -38,6 +45,7 @@ public sealed class Realm
         if (realm.Read() is null && realm._user.Lacks is { } lacks) throw new CapsuleException(Problems.NoSubordinateIds(realm._user.Name, lacks)); // before anything is made
         RealmPlaces.Prepare(layout);
         using Descriptor process = realm.FindProcess() ?? realm.Make();
+        if (reconnect) realm.Reconnect();
         using Descriptor program = FileCalls.Open("/proc/self/exe", OpenFlags.PathOnly);
         string[] Variables(params (string Name, string Value)[] own) =>
         [
@@ -66,8 +74,7 @@ public sealed class Realm
 
     private Descriptor Make()
     {
-        using Descriptor held = FileCalls.Open(_layout.Run + "/realm.lock", OpenFlags.ReadWrite | OpenFlags.Create, 0x180);
-        FileCalls.Lock(held, exclusive: true, wait: true);
+        using Descriptor held = Lock();
         if (FindProcess() is { } found) return found;
         try
         {
@@ -83,6 +90,20 @@ public sealed class Realm
         }
         catch (TailException e) { throw new CapsuleException(Problems.RealmNotMade(e.Step, Errno.Name(e.Errno)), e); }
         catch (SyscallException e) { throw new CapsuleException(Problems.RealmNotMade("make it", e.Message), e); }
+    }
+
+    private void Reconnect()
+    {
+        using Descriptor held = Lock();
+        if (Read() is { Connection: not { IsAlive: true } } record)
+            SmallFiles.Write(RecordFile, (record with { Connection = RealmNetwork.Connect(_layout, record.Holder) }).ToJson(), 0x180, durable: false);
+    }
+
+    private Descriptor Lock()
+    {
+        Descriptor held = FileCalls.Open(_layout.Run + "/realm.lock", OpenFlags.ReadWrite | OpenFlags.Create, 0x180);
+        FileCalls.Lock(held, exclusive: true, wait: true);
+        return held;
     }
 
     private Descriptor Keep(RealmRecord record)

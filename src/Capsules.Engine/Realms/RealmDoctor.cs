@@ -32,6 +32,9 @@ internal static class RealmDoctor
         if (RealmNetwork.Tools.FirstOrDefault() is { } tool) yield return new(CheckLevel.Ok, $"network by {tool}");
         else yield return new(CheckLevel.Warn, "neither pasta nor slirp4netns is there: capsules reach nothing outside", "as root: apt-get install passt");
         if (RealmNetwork.TunLacks is { } tun) yield return new(CheckLevel.Warn, tun, "as root: modprobe tun && chmod 666 /dev/net/tun");
+        StoreLayout layout = StoreLayout.Default();
+        if (SmallFiles.TryRead(RealmRecord.FileOf(layout)) is { } bytes && RealmRecord.FromJson(bytes).Connection is not { IsAlive: true })
+            yield return new(CheckLevel.Warn, "the network of the realm is not connected with the host's", "capsule doctor --fix");
         yield return new(CheckLevel.Warn, "no control groups: limits are refused (--memory, --cpus, --pids-limit)", "run as root what must have limits");
     }
 }

@@ -12,7 +12,7 @@ namespace Capsules.Engine.Realms;
 /// </summary>
 internal static class RealmPlaces
 {
-    private const int Private = 0x1C0, Others = 0x3F, OthersWrite = 0x12, Sticky = 0x200;
+    private const int Private = 0x1C0, Others = 0x3F, OthersWrite = 2, GroupWrite = 0x10, Sticky = 0x200;
 
     /// <summary>Makes both, or checks those that are there.</summary>
     /// <exception cref="CapsuleException">One belongs to somebody else, or lies where somebody else can put another in its place.</exception>
@@ -30,7 +30,8 @@ internal static class RealmPlaces
             SmallFiles.MakeDirectories(parent, Private);
             FileStatus above = FileCalls.TryStatFollowing(null, parent) ?? throw new SyscallException("stat", parent, Errno.ENOENT);
             if (above.Uid != ProcessCalls.UserId && above.Uid != 0) throw Foreign(parent, $"it belongs to user {above.Uid}");
-            if ((above.Mode & OthersWrite) != 0 && (above.Mode & Sticky) == 0) throw Foreign(parent, "others may rename what is in it");
+            int dangerous = above.Gid == ProcessCalls.GroupId ? OthersWrite : OthersWrite | GroupWrite; // a group of his own is he himself (umask 002)
+            if ((above.Mode & dangerous) != 0 && (above.Mode & Sticky) == 0) throw Foreign(parent, "others may rename what is in it");
             try { FileCalls.MakeDirectory(null, path, Private); }
             catch (SyscallException e) when (e.Errno == Errno.EEXIST) { } // looked at next, whoever made it
             FileStatus own = FileCalls.TryStat(null, path) ?? throw new SyscallException("stat", path, Errno.ENOENT);

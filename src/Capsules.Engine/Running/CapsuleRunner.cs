@@ -51,6 +51,7 @@ public sealed class CapsuleRunner(CapsuleStore store)
 
         using var rollback = new Rollback();
         var (up, warnings) = StackUp(capsule, manifest, rollback);
+        if (!Host.IsInitial && (manifest.Limits != new ResourceLimits() || capsule.Limits != new ResourceLimits())) warnings = warnings.Add(Warnings.LimitsNotApplied(capsule.Name.ToString()));
         CapsuleLaunch launch = CapsuleLaunch.Of(store, capsule, manifest, up);
         RunRecord run = Launch(launch, rollback, commandOnly: !services);
         KeeperDoor.Knock(_layout);

@@ -14,7 +14,8 @@ internal static class Host
 
     /// <summary>
     /// Whether we are root of the host and not of a user namespace: only then can mounts of the host's file systems map ids, device nodes be made, control
-    /// groups be written, and limits be raised. Else the ids on disk are those of the namespace, and a capsule has the same ones.
+    /// groups be written, and limits be raised. Else, in the realm of a user or as root of a container that has a user namespace, the ids on disk are those of the
+    /// namespace, and a capsule has the same ones.
     /// </summary>
     public static bool IsInitial => UserNamespaces.IsInitial(LazyIds.Value);
 
