@@ -15,6 +15,6 @@ internal static class Words
         while (at < rest.Length && rest[at].StartsWith("--", StringComparison.Ordinal))
             at += rest[at].Contains('=', StringComparison.Ordinal) || rest[at] is "--systemd-cgroup" or "--debug" or "--help" ? 1 : 2;
         if (at >= rest.Length) return ["oci", .. rest];
-        return ["oci", rest[at], .. rest[..at].Where(w => w != "--debug"), .. rest[(at + 1)..]];
+        return ["oci", rest[at], .. Array.FindAll(rest[..at], w => w != "--debug"), .. rest[(at + 1)..]];
     }
 }

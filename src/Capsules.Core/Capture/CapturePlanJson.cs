@@ -61,8 +61,7 @@ public static class CapturePlanJson
     /// <exception cref="FormatException">It is not one, or its parts do not fit each other.</exception>
     public static CapturePlan Read(ReadOnlyMemory<byte> bytes)
     {
-        using JsonDocument document = ManifestJson.Parse(bytes);
-        JsonElement root = document.RootElement;
+        JsonElement root = ManifestJson.Parse(bytes);
         ManifestJson.CheckVersion(root, CapturePlan.CurrentSchemaVersion);
         ImmutableArray<Reason> reasons = [.. root.Items("reasons").Select(r => new Reason(r.RequiredText("text"), r.SmallInteger("because")))];
         for (int i = 0; i < reasons.Length; i++)

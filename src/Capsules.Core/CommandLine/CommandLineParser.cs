@@ -13,7 +13,13 @@ public sealed record ParsedCommand(Verb Verb, ImmutableArray<string> Arguments, 
     public string? Value(string option) => Options.LastOrDefault(o => o.Name == option).Value;
 
     /// <summary>Every value given for an option.</summary>
-    public ImmutableArray<string> Values(string option) => [.. Options.Where(o => o.Name == option).Select(o => o.Value)];
+    public ImmutableArray<string> Values(string option)
+    {
+        var values = ImmutableArray.CreateBuilder<string>();
+        foreach (var (name, value) in Options) // a query over pairs would be resolved at run time, at every start
+            if (name == option) values.Add(value);
+        return values.ToImmutable();
+    }
 }
 
 /// <summary>Reads command lines by <see cref="VerbTable"/>: --name value, --name=value, -n value, -nvalue, flags together (-it), "--" ends options.</summary>

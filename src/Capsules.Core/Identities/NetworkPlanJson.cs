@@ -25,8 +25,7 @@ public static class NetworkPlanJson
     /// <exception cref="FormatException">It is not such a file.</exception>
     public static NetworkPlan Read(ReadOnlyMemory<byte> bytes)
     {
-        using JsonDocument document = ManifestJson.Parse(bytes);
-        return ReadMembers(document.RootElement);
+        return ReadMembers(ManifestJson.Parse(bytes));
     }
 
     /// <summary>Reads the members of a plan.</summary>

@@ -65,6 +65,10 @@ public static class JsonReading
         _ => throw new FormatException($"`{name}` must be true or false"),
     };
 
+    /// <summary>A point in time that must be there, as RFC 3339 writes it.</summary>
+    public static DateTimeOffset RequiredTime(this JsonElement element, string name) =>
+        Member(element, name) is { ValueKind: JsonValueKind.String } value && value.TryGetDateTimeOffset(out DateTimeOffset time) ? time : throw new FormatException($"`{name}` must be a time such as 2026-01-31T12:00:00Z");
+
     /// <summary>The elements of an array; none when the member is absent.</summary>
     public static IEnumerable<JsonElement> Items(this JsonElement element, string name) => Member(element, name) switch
     {

@@ -99,7 +99,7 @@ public static class CapsuleSpecs
         {
             Arguments = command,
             Program = command == service.Command ? service.Program?.ToString() : null,
-            Environment = Environment(manifest, service.Environment, user, further),
+            Environment = Environment(manifest.Environment, service.Environment, user, further),
             WorkingDirectory = service.WorkingDirectory,
             Uid = user.Uid,
             Gid = user.Gid,
@@ -113,8 +113,8 @@ public static class CapsuleSpecs
         };
     }
 
-    /// <summary>The process of a command of the user's (exec).</summary>
-    public static ProcessSpec CommandOf(CapsuleManifest manifest, ImmutableArray<string> command, ResolvedUser user, IEnumerable<string> further, GuestPath directory, bool terminal)
+    /// <summary>The process of a command of the user's (exec); <paramref name="common"/> is the environment of all the capsule's processes.</summary>
+    public static ProcessSpec CommandOf(ImmutableArray<string> common, ImmutableArray<string> command, ResolvedUser user, IEnumerable<string> further, GuestPath directory, bool terminal)
     {
         ImmutableArray<string> effective = user.Uid == 0 ? DefaultCapabilities : [];
         string[] given = [.. further];
@@ -122,7 +122,7 @@ public static class CapsuleSpecs
         {
             Arguments = command,
             Terminal = terminal,
-            Environment = Environment(manifest, [], user, terminal && !given.Any(v => v.StartsWith("TERM=", StringComparison.Ordinal)) ? ["TERM=xterm", .. given] : given),
+            Environment = Environment(common, [], user, terminal && !given.Any(v => v.StartsWith("TERM=", StringComparison.Ordinal)) ? ["TERM=xterm", .. given] : given),
             WorkingDirectory = directory,
             Uid = user.Uid,
             Gid = user.Gid,
@@ -133,7 +133,7 @@ public static class CapsuleSpecs
     }
 
     /// <summary>Later ones win; PATH, HOME, USER, LOGNAME and SHELL as systemd sets them for a service.</summary>
-    private static ImmutableArray<string> Environment(CapsuleManifest manifest, IEnumerable<string> own, ResolvedUser user, IEnumerable<string> further)
+    private static ImmutableArray<string> Environment(IEnumerable<string> common, IEnumerable<string> own, ResolvedUser user, IEnumerable<string> further)
     {
         var variables = new Dictionary<string, string>(StringComparer.Ordinal);
         void Set(string variable)
@@ -142,7 +142,7 @@ public static class CapsuleSpecs
             if (equals > 0) variables[variable[..equals]] = variable;
         }
         Set("PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
-        foreach (string variable in manifest.Environment) Set(variable);
+        foreach (string variable in common) Set(variable);
         Set("HOME=" + user.Home);
         Set("USER=" + user.Name);
         Set("LOGNAME=" + user.Name);

@@ -75,8 +75,8 @@ public abstract record TailStep
     public sealed record AttachFileSystem(int Number, GuestPath Target) : TailStep;
     /// <summary>Attaches a mount that the world prepared.</summary>
     public sealed record AttachPrepared(int Number, GuestPath Target) : TailStep;
-    /// <summary>/sys/class with a dmi of the capsule's own.</summary>
-    public sealed record ShowDmi(int Prepared, ImmutableArray<string> Classes) : TailStep;
+    /// <summary>/sys/class with a dmi of the capsule's own, on a host that has none.</summary>
+    public sealed record ShowDmi(int Prepared) : TailStep;
     /// <summary>sethostname(2).</summary>
     public sealed record SetHostName(string Name) : TailStep;
     /// <summary>setdomainname(2).</summary>

@@ -50,7 +50,7 @@ public static class LaunchPlanText
         TailStep.OpenFileSystem open => $"open      #{open.Number} {open.Type}{Of(new MountOptions { Set = open.Flags, Data = open.Data })}",
         TailStep.AttachFileSystem attach => $"attach    #{attach.Number} -> {attach.Target}",
         TailStep.AttachPrepared attach => $"attach    prepared #{attach.Number} -> {attach.Target}",
-        TailStep.ShowDmi dmi => $"dmi       own values below /sys/class ({dmi.Classes.Length} other classes kept)",
+        TailStep.ShowDmi => "dmi       own values below /sys/class, over the kernel's classes",
         TailStep.SetHostName name => $"hostname  {name.Name}",
         TailStep.SetDomainName name => $"domain    {name.Name}",
         TailStep.LoopbackUp => "lo up",

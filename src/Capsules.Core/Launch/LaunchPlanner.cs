@@ -10,6 +10,9 @@ public static class LaunchPlanner
     /// <summary>File systems that belong to the namespaces of whoever mounts them: only the tail can make them.</summary>
     private static readonly ImmutableArray<string> OfNamespaces = ["proc", "sysfs", "mqueue", "cgroup", "cgroup2"];
 
+    /// <summary>Where the kernel has the firmware's values; /sys/class/dmi/id is a link to it (drivers/firmware/dmi-id.c).</summary>
+    private static readonly GuestPath DmiOfHost = GuestPath.Parse("/sys/devices/virtual/dmi/id");
+
     private const MountFlags Locked = MountFlags.NoSuid | MountFlags.NoDevices | MountFlags.NoExec;
 
     /// <summary>Plans a launch.</summary>
@@ -27,7 +30,11 @@ public static class LaunchPlanner
         world.AddRange(mounts.World);
         world.Add(new WorldStep.Devices(spec.Devices));
         world.AddRange(request.RuntimeDirectories);
-        if (request.Dmi is { } dmi) world.Add(new WorldStep.Prepare(mounts.NextPrepared, new WorldStep.Bind(dmi, GuestPath.Parse("/sys/class"), new MountOptions { Set = MountFlags.ReadOnly | Locked }, request.MapIds)));
+        if (request.Dmi is { } dmi)
+        {
+            HostPath shown = request.HostHasDmi ? new($"{dmi}/dmi/id") : dmi;
+            world.Add(new WorldStep.Prepare(mounts.NextPrepared, new WorldStep.Bind(shown, request.HostHasDmi ? DmiOfHost : GuestPath.Parse("/sys/class"), new MountOptions { Set = MountFlags.ReadOnly | Locked }, request.MapIds)));
+        }
 
         var tail = ImmutableArray.CreateBuilder<TailStep>();
         Enter(tail, request);
@@ -35,7 +42,7 @@ public static class LaunchPlanner
         tail.AddRange(mounts.Opened);
         tail.Add(new TailStep.SwitchRoot(HasUserNamespace(spec)));
         tail.AddRange(mounts.Attached);
-        if (request.Dmi is not null) tail.Add(new TailStep.ShowDmi(mounts.NextPrepared, request.SysClasses));
+        if (request.Dmi is not null) tail.Add(request.HostHasDmi ? new TailStep.AttachPrepared(mounts.NextPrepared, DmiOfHost) : new TailStep.ShowDmi(mounts.NextPrepared));
         if (IsNew(spec, NamespaceKind.Uts))
         {
             if (spec.HostName is { } host) tail.Add(new TailStep.SetHostName(host));

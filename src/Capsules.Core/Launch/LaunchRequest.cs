@@ -36,10 +36,10 @@ public sealed record LaunchRequest
     public bool Cgroups { get; init; }
     /// <summary>The control-group hierarchies of this host, to be shown inside when the specification asks for them.</summary>
     public ImmutableArray<CgroupHierarchy> Hierarchies { get; init; } = [];
-    /// <summary>A directory with an own /sys/class/dmi to be shown.</summary>
+    /// <summary>A directory with own values, in dmi/id, to be shown below /sys/class.</summary>
     public HostPath? Dmi { get; init; }
-    /// <summary>Names below the host's /sys/class, all kept visible beside an own dmi.</summary>
-    public ImmutableArray<string> SysClasses { get; init; } = [];
+    /// <summary>Whether the host's firmware has such values, which must be covered.</summary>
+    public bool HostHasDmi { get; init; }
     /// <summary>Directories made fresh after the mounts.</summary>
     public ImmutableArray<WorldStep.Directory> RuntimeDirectories { get; init; } = [];
     /// <summary>Hard limits that this host itself has, by name: what is above them is clamped.</summary>

@@ -66,16 +66,15 @@ public static class ImageJson
     /// <exception cref="FormatException">It is none.</exception>
     public static ImageIndex ReadIndex(ReadOnlyMemory<byte> bytes)
     {
-        using JsonDocument document = ManifestJson.Parse(bytes);
-        return new([.. document.RootElement.Items("manifests").Select(ReadDescriptor)]);
+        JsonElement document = ManifestJson.Parse(bytes);
+        return new([.. document.Items("manifests").Select(ReadDescriptor)]);
     }
 
     /// <summary>Reads a manifest.</summary>
     /// <exception cref="FormatException">It is none.</exception>
     public static ImageManifest ReadManifest(ReadOnlyMemory<byte> bytes)
     {
-        using JsonDocument document = ManifestJson.Parse(bytes);
-        JsonElement e = document.RootElement;
+        JsonElement e = ManifestJson.Parse(bytes);
         return new(ReadDescriptor(e.Member("config") ?? throw new FormatException("`config` is missing")), [.. e.Items("layers").Select(ReadDescriptor)]);
     }
 
@@ -83,8 +82,7 @@ public static class ImageJson
     /// <exception cref="FormatException">It is none.</exception>
     public static ImageConfig ReadConfig(ReadOnlyMemory<byte> bytes)
     {
-        using JsonDocument document = ManifestJson.Parse(bytes);
-        JsonElement e = document.RootElement;
+        JsonElement e = ManifestJson.Parse(bytes);
         JsonElement rootfs = e.Member("rootfs") ?? throw new FormatException("`rootfs` is missing");
         var image = new ImageConfig { Architecture = e.RequiredText("architecture"), Os = e.RequiredText("os"), DiffIds = [.. rootfs.Texts("diff_ids").Select(Digest.Parse)] };
         if (e.Member("config") is not { } c) return image;
@@ -106,9 +104,9 @@ public static class ImageJson
     /// <exception cref="FormatException">It is none, or holds several images.</exception>
     public static (string Config, ImmutableArray<string> Layers, ImmutableArray<string> Tags) ReadDockerArchive(ReadOnlyMemory<byte> bytes)
     {
-        using JsonDocument document = ManifestJson.Parse(bytes);
-        if (document.RootElement.ValueKind != JsonValueKind.Array) throw new FormatException("manifest.json must be an array");
-        JsonElement[] images = [.. document.RootElement.EnumerateArray()];
+        JsonElement document = ManifestJson.Parse(bytes);
+        if (document.ValueKind != JsonValueKind.Array) throw new FormatException("manifest.json must be an array");
+        JsonElement[] images = [.. document.EnumerateArray()];
         if (images is not [var image]) throw new FormatException($"the archive holds {images.Length} images; one is expected");
         return (image.RequiredText("Config"), image.Texts("Layers"), image.Texts("RepoTags"));
     }

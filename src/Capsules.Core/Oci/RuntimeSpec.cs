@@ -139,7 +139,11 @@ public sealed record ResourcesSpec
 public sealed record DeviceRule(bool Allow, char Type, long? Major, long? Minor, string Access);
 
 /// <summary>linux.seccomp.</summary>
-public sealed record SeccompSpec(string DefaultAction, int? DefaultErrno, ImmutableArray<string> Architectures, ImmutableArray<string> Flags, ImmutableArray<SeccompCall> Calls);
+public sealed record SeccompSpec(string DefaultAction, int? DefaultErrno, ImmutableArray<string> Architectures, ImmutableArray<string> Flags, ImmutableArray<SeccompCall> Calls)
+{
+    /// <summary>The whole filter as BPF, eight bytes an instruction, when it was compiled before; the calls may be absent then.</summary>
+    public ImmutableArray<ulong> Compiled { get; init; } = [];
+}
 
 /// <summary>One entry of seccomp.syscalls.</summary>
 public sealed record SeccompCall(ImmutableArray<string> Names, string Action, int? Errno, ImmutableArray<SeccompArgument> Arguments);

@@ -12,8 +12,7 @@ public static class RuntimeSpecJson
     /// <exception cref="FormatException">It is not JSON, not such a configuration, or asks for something that is not done here.</exception>
     public static RuntimeSpec Read(ReadOnlyMemory<byte> bytes)
     {
-        using JsonDocument document = ManifestJson.Parse(bytes);
-        JsonElement root = document.RootElement;
+        JsonElement root = ManifestJson.Parse(bytes);
         string version = root.RequiredText("ociVersion");
         if (!version.StartsWith("1.", StringComparison.Ordinal)) throw new FormatException($"ociVersion {version} is not known here; 1.x is");
         JsonElement rootFs = root.Member("root") ?? throw new FormatException("`root` is missing");
@@ -26,7 +25,7 @@ public static class RuntimeSpecJson
             Version = version,
             RootPath = rootFs.RequiredText("path"),
             RootReadOnly = rootFs.Flag("readonly") ?? false,
-            Process = root.Member("process") is { } process ? ReadProcess(process) : null,
+            Process = root.Member("process") is { } process ? ProcessJson.Read(process) : null,
             HostName = root.Text("hostname"),
             DomainName = root.Text("domainname"),
             Mounts = [.. root.Items("mounts").Select(ReadMount)],
@@ -35,45 +34,10 @@ public static class RuntimeSpecJson
         return linux is { } l ? WithLinux(spec, l) : spec;
     }
 
-    /// <summary>Reads a process, of config.json or of exec's --process.</summary>
-    /// <exception cref="FormatException">A member is missing or of another kind.</exception>
-    public static ProcessSpec ReadProcess(JsonElement e)
-    {
-        JsonElement? user = e.Member("user");
-        return new()
-        {
-            Terminal = e.Flag("terminal") ?? false,
-            Arguments = e.Texts("args") is { Length: > 0 } arguments ? [.. arguments.Select(Picture)] : throw new FormatException("`process.args` is missing or empty"),
-            Environment = [.. e.Texts("env").Select(Picture)],
-            WorkingDirectory = GuestPath.Normalize(System.Text.Encoding.UTF8.GetBytes(e.Text("cwd") ?? "/")),
-            Uid = UserId(user, "uid"),
-            Gid = UserId(user, "gid"),
-            Groups = [.. (user?.Items("additionalGids") ?? []).Select(g => g.GetUInt32())],
-            Umask = user?.SmallInteger("umask"),
-            Capabilities = e.Member("capabilities") is { } c
-                ? new(c.Texts("bounding"), c.Texts("permitted"), c.Texts("effective"), c.Texts("inheritable"), c.Texts("ambient"))
-                : null,
-            Limits = [.. e.Items("rlimits").Select(r => new ResourceLimit(r.RequiredText("type"), r.Unsigned("soft") ?? 0, r.Unsigned("hard") ?? 0))],
-            NoNewPrivileges = e.Flag("noNewPrivileges") ?? false,
-            OomScoreAdjust = e.SmallInteger("oomScoreAdj"),
-        };
-    }
-
-    /// <summary>The specification's texts are plain UTF-8; ours are pictures, in which a backslash is special.</summary>
-    private static string Picture(string text) => text.Contains('\\', StringComparison.Ordinal) ? text.Replace("\\", "\\x5c", StringComparison.Ordinal) : text;
-
-    /// <summary>The largest number means "as it is" to setresuid(2), and so would leave the host's root.</summary>
-    private static uint UserId(JsonElement? user, string name) => user?.Integer(name) switch
-    {
-        null => 0,
-        long id and >= 0 and < uint.MaxValue => (uint)id,
-        _ => throw new FormatException($"`user.{name}` is no id"),
-    };
-
     private static RuntimeSpec WithLinux(RuntimeSpec spec, JsonElement linux) => spec with
     {
         Namespaces = [.. linux.Items("namespaces").Select(n =>
-            new NamespaceSpec(n.Choice<NamespaceKind>("type") ?? throw new FormatException("a namespace needs a `type`"), n.Text("path") is { Length: > 0 } path ? new HostPath(path) : null))],
+            new NamespaceSpec(ProcessJson.Namespace(n.RequiredText("type")), n.Text("path") is { Length: > 0 } path ? new HostPath(path) : null))],
         UserMappings = [.. linux.Items("uidMappings").Select(ReadMapping)],
         GroupMappings = [.. linux.Items("gidMappings").Select(ReadMapping)],
         Devices = [.. linux.Items("devices").Select(ReadDevice)],

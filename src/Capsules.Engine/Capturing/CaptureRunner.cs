@@ -1,3 +1,4 @@
+using System.Text.Json;
 using System.Collections.Immutable;
 using System.Text;
 using Capsules.Core.Capture;
@@ -233,8 +234,8 @@ public static class LeftOutFile
         foreach (ReadOnlyMemory<byte> line in Core.Formats.ByteLines.Of(file))
         {
             if (line.Span.IndexOf(picture) < 0) continue;
-            using var document = ManifestJson.Parse(line);
-            if (document.RootElement.RequiredText("path") == path.ToString()) return document.RootElement.RequiredText("why");
+            JsonElement entry = ManifestJson.Parse(line);
+            if (entry.RequiredText("path") == path.ToString()) return entry.RequiredText("why");
         }
         return null;
     }

@@ -1,5 +1,7 @@
+using System.Text.Json;
 using Capsules.Core.Json;
 using Capsules.Core.Model;
+using Capsules.Engine.Running;
 using Capsules.Linux.Processes;
 
 namespace Capsules.Engine.Containers;
@@ -27,6 +29,9 @@ public sealed record ContainerRecord
     /// <summary>The specification's version of the bundle.</summary>
     public string SpecVersion { get; init; } = "1.0.2";
 
+    /// <summary>What those that enter need of its plan.</summary>
+    public KeptEntry Entry { get; init; } = new();
+
     /// <summary>Whether the first process runs.</summary>
     public bool IsAlive => ProcessTable.IsAlive(Pid, StartTime);
 
@@ -42,14 +47,14 @@ public sealed record ContainerRecord
         w.Text("cgroup", Cgroup);
         w.Texts("controllers", [.. Controllers]);
         w.Text("ociVersion", SpecVersion);
+        Entry.Write(w);
     });
 
     /// <summary>Reads the file's bytes.</summary>
     /// <exception cref="FormatException">They are not such a record.</exception>
     public static ContainerRecord FromJson(ReadOnlyMemory<byte> bytes)
     {
-        using var document = ManifestJson.Parse(bytes);
-        var e = document.RootElement;
+        JsonElement e = ManifestJson.Parse(bytes);
         ManifestJson.CheckVersion(e, CurrentSchemaVersion);
         return new()
         {
@@ -57,10 +62,11 @@ public sealed record ContainerRecord
             Pid = e.SmallInteger("pid") ?? throw new FormatException("`pid` is missing"),
             StartTime = e.Unsigned("startTime") ?? 0,
             Bundle = e.RequiredText("bundle"),
-            Created = DateTimeOffset.Parse(e.RequiredText("created")),
+            Created = e.RequiredTime("created"),
             Cgroup = e.Text("cgroup"),
             Controllers = e.Texts("controllers"),
             SpecVersion = e.Text("ociVersion") ?? "1.0.2",
+            Entry = KeptEntry.Read(e),
         };
     }
 }

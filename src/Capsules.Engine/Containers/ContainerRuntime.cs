@@ -90,10 +90,11 @@ public sealed class ContainerRuntime(string root)
         ContainerRecord record = Load(id);
         string status = Status(record);
         if (status != "running") throw new CapsuleException(Problems.WrongContainerState(id, status, "exec"));
-        RuntimeSpec spec = ReadBundle(record.Bundle);
-        ProcessSpec wanted = process(spec.Process ?? throw new CapsuleException(Problems.BadBundle(record.Bundle, "`process` is missing")));
+        ProcessSpec wanted = process(record.Entry.Process ?? throw new CapsuleException(Problems.BadBundle(record.Bundle, "`process` is missing")));
         Cgroup? group = GroupOf(record);
-        LaunchPlan plan = LaunchPlanner.PlanEnter(wanted, Request(spec, record.Bundle, LaunchEnd.Execute, group is not null, []), service: null);
+        LaunchPlan plan;
+        try { plan = LaunchPlanner.PlanEnter(wanted, record.Entry.ToRequest(Filter(id), wanted.Limits), service: null); }
+        catch (FormatException e) { throw new CapsuleException(Problems.BadFile(Filter(id), e.Message), e); }
 
         using Descriptor init = ProcessCalls.OpenPidFd(record.Pid);
         List<Descriptor> groups = group?.OpenForEntering() ?? [];
@@ -158,7 +159,13 @@ public sealed class ContainerRuntime(string root)
         }
 
         LaunchPlan plan;
-        try { plan = LaunchPlanner.Plan(Request(spec, options.Bundle, end, group is not null, [.. hierarchies.Select(ControlGroups.Describe)])); }
+        LaunchRequest request;
+        try
+        {
+            spec = KeptEntry.Keep(spec, Filter(id));
+            request = Request(spec, options.Bundle, end, group is not null, [.. hierarchies.Select(ControlGroups.Describe)]);
+            plan = LaunchPlanner.Plan(request);
+        }
         catch (FormatException e) { throw new CapsuleException(Problems.BadBundle(options.Bundle, e.Message), e); }
 
         using Descriptor? signal = end == LaunchEnd.WaitThenExecute ? MakeSignal(id) : null;
@@ -179,6 +186,7 @@ public sealed class ContainerRuntime(string root)
                 Cgroup = path,
                 Controllers = [.. ControlGroups.ControllersFor(spec.Resources)],
                 SpecVersion = spec.Version,
+                Entry = KeptEntry.Of(request, [], spec.Process),
             };
             SmallFiles.Write(StateFile(id), record.ToJson(), durable: false);
             if (options.PidFile is { } pidFile) SmallFiles.Write(pidFile, System.Text.Encoding.UTF8.GetBytes($"{launched.Pid}"), durable: false);
@@ -247,5 +255,6 @@ public sealed class ContainerRuntime(string root)
 
     private string Directory(string id) => $"{root}/{id}";
     private string StateFile(string id) => Directory(id) + "/state.json";
+    private string Filter(string id) => Directory(id) + "/filter";
     private string Signal(string id) => Directory(id) + "/start";
 }

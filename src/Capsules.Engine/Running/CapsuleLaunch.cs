@@ -20,7 +20,12 @@ internal sealed record CapsuleLaunch(CapsuleRecord Capsule, CapsuleManifest Mani
     public static string CgroupOf(StoreLayout layout, CapsuleName name) => $"{layout.Cgroup}/{name}";
 
     /// <summary>Gathers.</summary>
-    public static CapsuleLaunch Of(CapsuleStore store, CapsuleRecord capsule, CapsuleManifest manifest, StackUp stack)
+    /// <param name="store">The store.</param>
+    /// <param name="capsule">The capsule.</param>
+    /// <param name="manifest">Its manifest.</param>
+    /// <param name="stack">Its stack.</param>
+    /// <param name="keptFilter">The compiled filter of a capsule that runs.</param>
+    public static CapsuleLaunch Of(CapsuleStore store, CapsuleRecord capsule, CapsuleManifest manifest, StackUp stack, SeccompSpec? keptFilter = null)
     {
         StoreLayout layout = store.Layout;
         manifest = manifest with { Environment = [.. manifest.Environment, .. capsule.Environment] };
@@ -36,7 +41,7 @@ internal sealed record CapsuleLaunch(CapsuleRecord Capsule, CapsuleManifest Mani
             Limits = capsule.Limits,
             Cgroup = CgroupOf(layout, capsule.Name),
             ReadOnlyRoot = capsule.ReadOnly,
-            Seccomp = DefaultSeccomp.Profile(SyscallTable.X64.Keys.Union(SyscallTable.I386.Keys)),
+            Seccomp = keptFilter ?? DefaultSeccomp.Profile(SyscallTable.X64.Keys.Union(SyscallTable.I386.Keys)),
         };
         RuntimeSpec spec = CapsuleSpecs.Of(manifest, places);
         string secrets = layout.Secrets(capsule.Name);
@@ -56,7 +61,7 @@ internal sealed record CapsuleLaunch(CapsuleRecord Capsule, CapsuleManifest Mani
             Cgroups = Host.IsInitial,
             Hierarchies = [.. Host.Hierarchies.Where(h => h.IsUnified || h.Controllers.Any(Controllers.Contains)).Select(ControlGroups.Describe)],
             Dmi = stack.HasDmi ? new HostPath(stack.Slot + "/dmi") : null,
-            SysClasses = SysClasses.Names(),
+            HostHasDmi = FileCalls.TryStat(null, "/sys/devices/virtual/dmi/id") is not null,
             HostHardLimits = HostLimits.Hard(manifest.Services.SelectMany(m => m.ResourceLimits).Select(l => l.Name)),
             MayRaiseLimits = HostLimits.MayRaise(),
         };

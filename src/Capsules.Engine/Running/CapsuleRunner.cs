@@ -53,7 +53,7 @@ public sealed class CapsuleRunner(CapsuleStore store)
         var (up, warnings) = StackUp(capsule, manifest, rollback);
         if (!Host.IsInitial && (manifest.Limits != new ResourceLimits() || capsule.Limits != new ResourceLimits())) warnings = warnings.Add(Warnings.LimitsNotApplied(capsule.Name.ToString()));
         CapsuleLaunch launch = CapsuleLaunch.Of(store, capsule, manifest, up);
-        RunRecord run = Launch(launch, rollback, commandOnly: !services);
+        (RunRecord run, launch) = Launch(launch, rollback, commandOnly: !services);
         KeeperDoor.Knock(_layout);
 
         using var running = new RunningCapsule(_layout, run);
@@ -88,11 +88,14 @@ public sealed class CapsuleRunner(CapsuleStore store)
             Clear(name);
             return;
         }
-        var (launch, running) = Open(run);
-        using (running)
+        if (!run.Services.IsEmpty)
         {
-            var starter = new ServiceStarter(launch, running, AccountFiles.OfRunning(run.Init));
-            foreach (int index in ServiceStarter.Order(launch.Manifest.Services).Reverse()) starter.Stop(index, most);
+            var (launch, running) = Open(run);
+            using (running)
+            {
+                var starter = new ServiceStarter(launch, running, AccountFiles.OfRunning(run.Init));
+                foreach (int index in ServiceStarter.Order(launch.Manifest.Services).Reverse()) starter.Stop(index, most);
+            }
         }
         Finish(run, "stopped");
     }
@@ -122,12 +125,14 @@ public sealed class CapsuleRunner(CapsuleStore store)
     public (int Pid, Descriptor? Terminal) Exec(CapsuleName name, ExecRequest request)
     {
         RunRecord run = Running(name) ?? throw new CapsuleException(Problems.NotRunning(name.ToString()));
-        var (launch, running) = Open(run);
-        using (running)
+        using (var running = new RunningCapsule(_layout, run))
         {
             ResolvedUser user = AccountFiles.OfRunning(run.Init).Resolve(request.User, null, []);
-            ProcessSpec process = CapsuleSpecs.CommandOf(launch.Manifest, request.Command, user, request.Environment, request.WorkingDirectory, request.Terminal);
-            LaunchPlan plan = LaunchPlanner.PlanEnter(process, launch.Request, service: null);
+            ProcessSpec process = CapsuleSpecs.CommandOf(run.Entry.Environment, request.Command, user, request.Environment, request.WorkingDirectory, request.Terminal);
+            string filter = RunRecord.FilterOf(_layout, name);
+            LaunchPlan plan;
+            try { plan = LaunchPlanner.PlanEnter(process, run.Entry.ToRequest(filter, []), service: null); }
+            catch (FormatException e) { throw new CapsuleException(Problems.BadFile(filter, e.Message), e); }
             (Descriptor Master, Descriptor Slave)? terminal = request.Terminal ? Containers.ContainerRuntime.OpenTerminal(run.Init) : null;
             using Descriptor? nothing = request.Terminal || request.Interactive ? null : FileCalls.Open("/dev/null", OpenFlags.ReadOnly);
             using Descriptor? silent = request.Detach ? FileCalls.Open("/dev/null", OpenFlags.WriteOnly) : null;
@@ -173,10 +178,17 @@ public sealed class CapsuleRunner(CapsuleStore store)
                 using (pipe) WhereThereIsRoom(() => running.LogOf(service).Take(pipe));
             using (systemLog)
                 if (systemLog is not null) WhereThereIsRoom(() => running.LogOf(LogFile.SystemLog).TakeMessages(systemLog));
-            if (FileCalls.TryStat(null, _layout.Capsule(run.Name)) is not null) WhereThereIsRoom(() => SmallFiles.Write(LastRun.FileOf(_layout, run.Name), LastRun.Of(run, board, reason).ToJson()));
+            if (FileCalls.TryStat(null, _layout.Capsule(run.Name)) is not null && !IsForOneRun(run.Name)) WhereThereIsRoom(() => SmallFiles.Write(LastRun.FileOf(_layout, run.Name), LastRun.Of(run, board, reason).ToJson()));
         }
         Clear(run.Name);
-        if (store.Find(run.Name) is { RemoveWhenStopped: true } capsule) RemoveWhole(capsule);
+        if (IsForOneRun(run.Name)) RemoveWhole(store.Find(run.Name)!);
+    }
+
+    /// <summary>A capsule whose record is broken is stopped like any other, and kept.</summary>
+    private bool IsForOneRun(CapsuleName name)
+    {
+        try { return store.Find(name) is { RemoveWhenStopped: true }; }
+        catch (CapsuleException) { return false; }
     }
 
     /// <summary>Removes a capsule that was made for one run (--rm), its data and its identity with it.</summary>
@@ -223,7 +235,7 @@ public sealed class CapsuleRunner(CapsuleStore store)
 
     private (StackUp Up, ImmutableArray<Warning> Warnings) StackUp(CapsuleRecord capsule, CapsuleManifest manifest, Rollback rollback)
     {
-        Stacks.Ensure(capsule.Stack, manifest.Identity);
+        if (Stacks.Find(capsule.Stack) is null) Stacks.Ensure(capsule.Stack, manifest.Identity);
         using Descriptor held = Stacks.Lock(capsule.Stack);
         bool wasUp = Stacks.IsUp(capsule.Stack);
         var up = Stacks.Up(Stacks.Find(capsule.Stack)!);
@@ -231,7 +243,7 @@ public sealed class CapsuleRunner(CapsuleStore store)
         return up;
     }
 
-    private RunRecord Launch(CapsuleLaunch launch, Rollback rollback, bool commandOnly)
+    private (RunRecord Run, CapsuleLaunch Launch) Launch(CapsuleLaunch launch, Rollback rollback, bool commandOnly)
     {
         CapsuleName name = launch.Capsule.Name;
         string run = _layout.RunOf(name), writable = _layout.Writable(name);
@@ -245,6 +257,7 @@ public sealed class CapsuleRunner(CapsuleStore store)
         var accounts = AccountFiles.OfLayers(launch.Request);
         LaunchRequest request = launch.Request with
         {
+            Spec = KeptEntry.Keep(launch.Request.Spec, RunRecord.FilterOf(_layout, name)),
             RuntimeDirectories = [.. launch.Manifest.Services.SelectMany(s => s.RuntimeDirectories).Select(d =>
                 new WorldStep.Directory(d.Path, accounts.Resolve(d.User, null, []).Uid, accounts.Resolve(null, d.Group, []).Gid, d.Mode))],
         };
@@ -273,9 +286,10 @@ public sealed class CapsuleRunner(CapsuleStore store)
                     Services = [.. launch.Manifest.Services.Select((s, i) => new RunService(s.Name, pipes[i].Read.Number, pipes[i].Write.Number))],
                     CommandOnly = commandOnly,
                     SystemLog = systemLog.Number,
+                    Entry = KeptEntry.Of(request, launch.Manifest.Environment, process: null),
                 };
                 SmallFiles.Write(RunRecord.FileOf(_layout, name), record.ToJson(), durable: false);
-                return record;
+                return (record, launch with { Request = request });
             }
             finally
             {
@@ -298,7 +312,13 @@ public sealed class CapsuleRunner(CapsuleStore store)
         CapsuleRecord capsule = store.Get(run.Name.ToString());
         CapsuleManifest manifest = store.Manifest(capsule.Image);
         StackRecord stack = Stacks.Find(capsule.Stack) ?? throw new CapsuleException(Problems.BadFile(_layout.Stack(capsule.Stack), "the stack's record is gone"));
-        return (CapsuleLaunch.Of(store, capsule, run.CommandOnly ? manifest with { Services = [] } : manifest, Stacks.Describe(stack)), new RunningCapsule(_layout, run));
+        string filter = RunRecord.FilterOf(_layout, run.Name);
+        try
+        {
+            SeccompSpec? kept = run.Entry.ToRequest(filter, []).Spec.Seccomp;
+            return (CapsuleLaunch.Of(store, capsule, run.CommandOnly ? manifest with { Services = [] } : manifest, Stacks.Describe(stack), kept), new RunningCapsule(_layout, run));
+        }
+        catch (FormatException e) { throw new CapsuleException(Problems.BadFile(filter, e.Message), e); }
     }
 
     private static BoardState[] ReadBoard(RunningCapsule running)

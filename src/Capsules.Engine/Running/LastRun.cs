@@ -1,3 +1,4 @@
+using System.Text.Json;
 using System.Collections.Immutable;
 using Capsules.Core.Json;
 using Capsules.Core.Model;
@@ -55,13 +56,12 @@ public sealed record LastRun
 
     private static LastRun FromJson(ReadOnlyMemory<byte> bytes)
     {
-        using var document = ManifestJson.Parse(bytes);
-        var e = document.RootElement;
+        JsonElement e = ManifestJson.Parse(bytes);
         ManifestJson.CheckVersion(e, CurrentSchemaVersion);
         return new()
         {
-            Started = DateTimeOffset.Parse(e.RequiredText("started")),
-            Ended = DateTimeOffset.Parse(e.RequiredText("ended")),
+            Started = e.RequiredTime("started"),
+            Ended = e.RequiredTime("ended"),
             Reason = e.RequiredText("reason"),
             Services = [.. e.Items("services").Select(s => (s.RequiredText("name"), s.SmallInteger("status") ?? 0))],
         };

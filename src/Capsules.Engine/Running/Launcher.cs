@@ -37,12 +37,11 @@ internal static class Launcher
             using var rollback = new Rollback();
             try
             {
-                Descriptor? slave = world.AttachPeer();
-                if (slave is not null) rollback.Add(() => MountCalls.Detach(plan.World.OfType<WorldStep.Peer>().First().At.ToNative()));
+                rollback.Add(() => { if (world.PeerIsAttached) MountCalls.Detach(plan.World.OfType<WorldStep.Peer>().First().At.ToNative()); });
                 void Describe(TailPlan tail) => new TailTranslator(tail, channels, world, joined.Open, mapsRead).Translate(plan.Tail);
-                Started started = TailRun.Follow(_ => { }, tail => Threads.InPrivateMountNamespace(() =>
+                Started started = TailRun.Follow(_ => { }, tail => Threads.InPrivateMountNamespace(here =>
                 {
-                    world.Build(slave, terminal);
+                    world.Build(here, terminal);
                     Describe(tail); // after the world: it says where prepared mounts and the terminal are
                     return TailRun.StartHere(tail);
                 }), pid =>

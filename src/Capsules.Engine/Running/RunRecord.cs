@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using System.Text.Json;
 using Capsules.Core.Json;
 using Capsules.Core.Model;
 using Capsules.Engine.Store;
@@ -34,6 +35,9 @@ public sealed record RunRecord
     /// <summary>Holds only a command of the user's: it stops when that ends.</summary>
     public bool CommandOnly { get; init; }
 
+    /// <summary>What those that enter need of its plan.</summary>
+    public KeptEntry Entry { get; init; } = new();
+
     /// <summary>Whether PID 1 runs.</summary>
     public bool IsAlive => ProcessTable.IsAlive(Init, InitStart);
 
@@ -42,6 +46,9 @@ public sealed record RunRecord
 
     /// <summary>Where the record of a capsule is.</summary>
     public static string FileOf(StoreLayout layout, CapsuleName name) => layout.RunOf(name) + "/run.json";
+
+    /// <summary>Where the compiled filter of a capsule is kept while it runs.</summary>
+    internal static string FilterOf(StoreLayout layout, CapsuleName name) => layout.RunOf(name) + "/filter";
 
     /// <summary>The file's bytes.</summary>
     public byte[] ToJson() => JsonWriting.Document(w =>
@@ -61,26 +68,27 @@ public sealed record RunRecord
         w.Text("cgroup", Cgroup);
         w.Texts("controllers", Controllers);
         if (CommandOnly) w.WriteBoolean("commandOnly", true);
+        Entry.Write(w);
     });
 
     /// <summary>Reads the file's bytes.</summary>
     /// <exception cref="FormatException">They are not such a record.</exception>
     public static RunRecord FromJson(ReadOnlyMemory<byte> bytes)
     {
-        using var document = ManifestJson.Parse(bytes);
-        var e = document.RootElement;
+        JsonElement e = ManifestJson.Parse(bytes);
         ManifestJson.CheckVersion(e, CurrentSchemaVersion);
         return new()
         {
             Name = CapsuleName.Parse(e.RequiredText("name")),
             Init = e.SmallInteger("init") ?? throw new FormatException("`init` is missing"),
             InitStart = e.Unsigned("initStart") ?? 0,
-            Started = DateTimeOffset.Parse(e.RequiredText("started")),
+            Started = e.RequiredTime("started"),
             Services = [.. e.Items("services").Select(s => new RunService(s.RequiredText("name"), s.SmallInteger("logRead") ?? -1, s.SmallInteger("logWrite") ?? -1))],
             SystemLog = e.SmallInteger("systemLog") ?? -1,
             Cgroup = e.RequiredText("cgroup"),
             Controllers = e.Texts("controllers"),
             CommandOnly = e.Flag("commandOnly") ?? false,
+            Entry = KeptEntry.Read(e),
         };
     }
 }

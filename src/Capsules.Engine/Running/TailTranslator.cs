@@ -84,19 +84,16 @@ internal sealed class TailTranslator(TailPlan tail, LaunchChannels channels, Wor
     }
 
     /// <summary>
-    /// Every class of the kernel's stays, by a bind of its own, below a directory that has a dmi of the capsule's: its links lead to
-    /// /sys/devices as before.
+    /// One overlay shows the own directory over the kernel's classes, whose links lead to /sys/devices as before. An overlay takes paths, so
+    /// the own directory waits on a place of sysfs that every kernel has; the overlay keeps its own hold on it.
     /// </summary>
     private void ShowDmi(TailStep.ShowDmi step)
     {
-        Slot classes = tail.Hold("/sys/class");
-        tail.Attach(world!.Prepared[step.Prepared], "/sys/class");
-        foreach (string name in step.Classes)
-        {
-            Slot one = tail.CloneMount(classes, name);
-            tail.Attach(one, "/sys/class/" + name);
-        }
-        tail.Call("close /sys/class", SyscallNumber.Close, classes);
+        const string place = "/sys/kernel";
+        tail.Attach(world!.Prepared[step.Prepared], place);
+        Slot classes = tail.NewMount("overlay", MountAttributes.ReadOnly | MountAttributes.Locked, [("lowerdir", place + ":/sys/class")]);
+        tail.Attach(classes, "/sys/class");
+        tail.Detach(place);
     }
 
     private void Bound(TailStep.BoundCapabilities step)
@@ -141,6 +138,7 @@ internal static class SeccompTranslator
     /// <exception cref="FormatException">An action, operator or flag is not known, or asks for an agent.</exception>
     public static ulong[] Compile(SeccompSpec spec)
     {
+        if (!spec.Compiled.IsEmpty) return System.Runtime.InteropServices.ImmutableCollectionsMarshal.AsArray(spec.Compiled)!;
         var rules = spec.Calls.Select(call => new SeccompRule(call.Names, Action(call.Action, call.Errno),
             [.. call.Arguments.Select(a => new SeccompCondition(a.Index, Comparison(a.Operator), a.Value, a.ValueTwo))])).ToList();
         return SeccompFilter.Compile(Action(spec.DefaultAction, spec.DefaultErrno), rules, with32Bit: spec.Architectures.Contains("SCMP_ARCH_X86"));

@@ -34,25 +34,31 @@ internal sealed class World(LaunchPlan plan, HostPath runDirectory, IReadOnlyLis
 
     /// <summary>
     /// The root as one mount. With a peer it is attached on the host's side, shared, and what is returned is a slave of it: what is mounted
-    /// below the host's side later arrives in the capsule; what the capsule mounts does not leave it. Call it on a thread of the host's namespace.
+    /// below the host's side later arrives in the capsule; what the capsule mounts does not leave it.
     /// </summary>
-    public Descriptor? AttachPeer()
+    private Descriptor AttachPeer(WorldStep.Peer peer, Threads.PrivateMountNamespace here)
     {
-        if (plan.World.OfType<WorldStep.Peer>().FirstOrDefault() is not { } peer) return null;
+        using Descriptor root = MakeRoot();
         Step = LaunchPlanText.Of(peer);
-        using Descriptor root = Threads.InPrivateMountNamespace(MakeRoot);
-        string at = peer.At.ToString();
-        MountCalls.SetPropagation(root, Propagation.Shared, at);
-        MountCalls.Attach(root, null, at);
-        Descriptor slave = MountCalls.Clone(null, at);
-        MountCalls.SetPropagation(slave, Propagation.Slave, at);
-        return slave;
+        return here.Outside(() =>
+        {
+            string at = peer.At.ToString();
+            MountCalls.SetPropagation(root, Propagation.Shared, at);
+            MountCalls.Attach(root, null, at);
+            PeerIsAttached = true;
+            Descriptor slave = MountCalls.Clone(null, at);
+            MountCalls.SetPropagation(slave, Propagation.Slave, at);
+            return slave;
+        });
     }
 
+    /// <summary>Whether the host's side of the root is there, to be taken away when a later step fails.</summary>
+    public bool PeerIsAttached { get; private set; }
+
     /// <summary>Attaches the root and applies the steps; call it on a thread with its own mount namespace.</summary>
-    public void Build(Descriptor? slave, bool terminal)
+    public void Build(Threads.PrivateMountNamespace here, bool terminal)
     {
-        using (Descriptor root = slave ?? MakeRoot()) MountCalls.Attach(root, null, RootDirectory);
+        using (Descriptor root = plan.World.OfType<WorldStep.Peer>().FirstOrDefault() is { } peer ? AttachPeer(peer, here) : MakeRoot()) MountCalls.Attach(root, null, RootDirectory);
         using Descriptor inside = FileCalls.Open(RootDirectory, OpenFlags.PathOnly | OpenFlags.Directory);
         if (RootUid == 0) Apply(inside, terminal);
         else Threads.WithFileSystemIds(RootUid, RootGid, () => { Apply(inside, terminal); return 0; });

@@ -1,3 +1,4 @@
+using System.Text.Json;
 using System.Collections.Immutable;
 using System.Net;
 using Capsules.Core.Identities;
@@ -80,8 +81,7 @@ public sealed record StackRecord
     /// <exception cref="FormatException">They are not such a record.</exception>
     public static StackRecord FromJson(ReadOnlyMemory<byte> bytes)
     {
-        using var document = ManifestJson.Parse(bytes);
-        var e = document.RootElement;
+        JsonElement e = ManifestJson.Parse(bytes);
         ManifestJson.CheckVersion(e, CurrentSchemaVersion);
         return new()
         {

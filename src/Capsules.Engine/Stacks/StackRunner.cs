@@ -21,7 +21,7 @@ namespace Capsules.Engine.Stacks;
 /// <param name="Namespaces">The pinned namespaces.</param>
 /// <param name="Slot">Directory of its files: run/, files/, dmi/.</param>
 /// <param name="IdentityFiles">Files to be seen inside.</param>
-/// <param name="HasDmi">Whether dmi/ holds an own /sys/class.</param>
+/// <param name="HasDmi">Whether dmi/ holds values of its own.</param>
 public sealed record StackUp(StackRecord Record, ImmutableArray<NamespaceSpec> Namespaces, string Slot, ImmutableArray<(GuestPath Path, HostPath File)> IdentityFiles, bool HasDmi)
 {
     /// <summary>The map of its user namespace.</summary>
@@ -54,25 +54,34 @@ public sealed class StackRunner(StoreLayout layout)
     /// <summary>All stacks.</summary>
     public ImmutableArray<StackRecord> List() => [.. DirectoryNames.In(layout.Stacks).Select(Find).OfType<StackRecord>()];
 
-    /// <summary>The stack, made if it is not there, with a range of ids that no other has.</summary>
-    public StackRecord Ensure(CapsuleName name, Identity source)
+    /// <summary>The stack, or what would be made of it: with a range of ids that no other has.</summary>
+    public StackRecord FindOrDraft(CapsuleName name, Identity source)
     {
-        SmallFiles.MakeDirectories(layout.Stacks);
-        using Descriptor all = LockFile(layout.Stacks + "/.lock");
         if (Find(name) is { } found) return found;
         var used = List().Select(s => s.IdBase).ToHashSet();
         uint idBase = FirstIdBase;
         while (used.Contains(idBase)) idBase += StackRecord.IdCount;
-        var record = new StackRecord { Name = name, IdBase = idBase, Source = source };
+        return new() { Name = name, IdBase = idBase, Source = source };
+    }
+
+    /// <summary>The stack, made if it is not there, and changed.</summary>
+    public StackRecord Ensure(CapsuleName name, Identity source, Func<StackRecord, StackRecord>? change = null)
+    {
+        SmallFiles.MakeDirectories(layout.Stacks);
+        using Descriptor all = LockFile(layout.Stacks + "/.lock");
+        StackRecord record = FindOrDraft(name, source);
+        if (change is not null) record = change(record);
         Save(record);
         return record;
     }
 
-    /// <summary>Writes the record.</summary>
+    /// <summary>Writes the record, unless the file says the same: a write waits for the disk.</summary>
     public void Save(StackRecord record)
     {
+        byte[] bytes = record.ToJson();
+        if (SmallFiles.TryRead(RecordFile(record.Name)) is { } there && there.AsSpan().SequenceEqual(bytes)) return;
         SmallFiles.MakeDirectories(layout.Stack(record.Name));
-        SmallFiles.Write(RecordFile(record.Name), record.ToJson());
+        SmallFiles.Write(RecordFile(record.Name), bytes);
     }
 
     /// <summary>Excludes other changes to this stack, until the descriptor is closed.</summary>
@@ -182,7 +191,6 @@ public sealed class StackRunner(StoreLayout layout)
 
         string dmi = slot + "/dmi";
         SmallFiles.MakeDirectories(dmi + "/dmi/id");
-        foreach (string present in SysClasses.Names()) SmallFiles.MakeDirectories($"{dmi}/{present}");
         foreach (DmiFile file in plan.Dmi) SmallFiles.Write($"{dmi}/dmi/id/{file.Name}", System.Text.Encoding.UTF8.GetBytes(file.Content), file.Mode, durable: false);
     }
 
@@ -214,15 +222,5 @@ public sealed class StackRunner(StoreLayout layout)
         Descriptor file = FileCalls.Open(path, OpenFlags.ReadWrite | OpenFlags.Create, 0x180);
         FileCalls.Lock(file, exclusive: true, wait: true);
         return file;
-    }
-}
-
-/// <summary>The classes below /sys/class, without dmi.</summary>
-internal static class SysClasses
-{
-    public static ImmutableArray<string> Names()
-    {
-        using Descriptor directory = FileCalls.Open("/sys/class", OpenFlags.ReadOnly | OpenFlags.Directory);
-        return [.. FileCalls.List(directory).Select(e => System.Text.Encoding.UTF8.GetString(e.Name)).Where(n => n != "dmi")];
     }
 }

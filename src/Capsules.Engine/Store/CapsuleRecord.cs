@@ -1,3 +1,4 @@
+using System.Text.Json;
 using System.Collections.Immutable;
 using Capsules.Core.Json;
 using Capsules.Core.Model;
@@ -72,15 +73,14 @@ public sealed record CapsuleRecord
     /// <exception cref="FormatException">They are not such a record.</exception>
     public static CapsuleRecord FromJson(ReadOnlyMemory<byte> bytes)
     {
-        using var document = ManifestJson.Parse(bytes);
-        var e = document.RootElement;
+        JsonElement e = ManifestJson.Parse(bytes);
         ManifestJson.CheckVersion(e, CurrentSchemaVersion);
         return new()
         {
             Name = CapsuleName.Parse(e.RequiredText("name")),
             Image = Digest.Parse(e.RequiredText("image")),
             Stack = CapsuleName.Parse(e.RequiredText("stack")),
-            Created = DateTimeOffset.Parse(e.RequiredText("created")),
+            Created = e.RequiredTime("created"),
             Source = e.Text("source"),
             Environment = e.Texts("environment"),
             FurtherVolumes = [.. e.Items("furtherVolumes").Select(v => new StateVolume { Name = CapsuleName.Parse(v.RequiredText("name")), Path = GuestPath.Parse(v.RequiredText("path")), Reason = v.Text("reason") })],

@@ -17,17 +17,24 @@ public sealed record CgroupHierarchy(string MountPoint, bool IsUnified, IReadOnl
 /// <summary>The hierarchies of this host: pure v1, pure v2, or v1 beside a v2 tree that owns few controllers or none (hybrid).</summary>
 public static class CgroupHierarchies
 {
-    /// <summary>Reads /proc/self/mounts. Only what is mounted below /sys/fs/cgroup counts.</summary>
+    private const int FreshMilliseconds = 1000;
+    private static (long At, IReadOnlyList<CgroupHierarchy> Found)? _last;
+
+    /// <summary>Reads /proc/self/mounts; one launch asks many times, so the answer of the last second is given again. Only what is mounted below /sys/fs/cgroup counts.</summary>
     public static IReadOnlyList<CgroupHierarchy> Read()
     {
+        if (_last is { } last && Environment.TickCount64 - last.At < FreshMilliseconds) return last.Found;
         var found = new List<CgroupHierarchy>();
-        foreach (string line in Encoding.UTF8.GetString(FileCalls.ReadAll("/proc/self/mounts")).Split('\n', StringSplitOptions.RemoveEmptyEntries))
+        ReadOnlySpan<byte> mounts = FileCalls.ReadAll("/proc/self/mounts");
+        foreach (Range range in mounts.Split((byte)'\n'))
         {
-            string[] fields = line.Split(' ');
+            if (mounts[range].IndexOf(" /sys/fs/cgroup"u8) < 0) continue; // a host with many capsules has thousands of other mounts
+            string[] fields = Encoding.UTF8.GetString(mounts[range]).Split(' ');
             if (fields.Length < 4 || !fields[1].StartsWith("/sys/fs/cgroup", StringComparison.Ordinal) || found.Any(f => f.MountPoint == fields[1])) continue;
             if (fields[2] == "cgroup2") found.Add(new(fields[1], true, FileCalls.ReadText(fields[1] + "/cgroup.controllers").Split([' ', '\n'], StringSplitOptions.RemoveEmptyEntries), null));
             else if (fields[2] == "cgroup") found.Add(FromOptions(fields[1], fields[3]));
         }
+        _last = (Environment.TickCount64, found);
         return found;
     }
 

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Text;
 
@@ -121,19 +122,25 @@ public static unsafe class FileCalls
 
     /// <summary>The rest of a file.</summary>
     /// <exception cref="SyscallException">EFBIG when it holds more than <paramref name="limit"/> bytes.</exception>
+    [SkipLocalsInit]
     public static byte[] ReadToEnd(Descriptor file, string subject, int limit = 64 << 20)
     {
-        byte[] buffer = new byte[4096];
+        Span<byte> buffer = stackalloc byte[8192]; // most files of ours, of /proc and of control groups fit: no page of the heap is touched for them
         int length = 0;
         while (true)
         {
-            if (length == buffer.Length) Array.Resize(ref buffer, buffer.Length * 2);
-            int count = Read(file, buffer.AsSpan(length));
+            if (length == buffer.Length)
+            {
+                byte[] larger = GC.AllocateUninitializedArray<byte>(buffer.Length * 2);
+                buffer.CopyTo(larger);
+                buffer = larger;
+            }
+            int count = Read(file, buffer[length..]);
             if (count == 0) break;
             length += count;
             if (length > limit) throw new SyscallException("read", subject, 27); // EFBIG
         }
-        return buffer.AsSpan(0, length).ToArray();
+        return buffer[..length].ToArray();
     }
 
     /// <summary>As <see cref="ReadAll(NativePath, int)"/>, as text.</summary>
@@ -207,28 +214,27 @@ public static unsafe class FileCalls
     }
 
     /// <summary>getdents64(2): the names in a directory (without "." and ".."), in the order of bytes, and what each is as far as the file system says.</summary>
+    [SkipLocalsInit]
     public static List<(byte[] Name, FileKind Kind)> List(Descriptor directory)
     {
         var entries = new List<(byte[] Name, FileKind Kind)>();
-        byte[] buffer = new byte[32 * 1024];
-        fixed (byte* start = buffer)
+        Span<byte> buffer = stackalloc byte[32 * 1024]; // as glibc's readdir(3); of the stack, whose pages are there
+        Native.Check((nint)Native.lseek(directory.Number, 0, 0), "lseek", "directory");
+        while (true)
         {
-            Native.Check((nint)Native.lseek(directory.Number, 0, 0), "lseek", "directory");
-            while (true)
+            nint count;
+            fixed (byte* start = buffer) count = Native.Call(217 /* getdents64 */, directory.Number, (nint)start, buffer.Length);
+            if (Native.Interrupted(count)) continue;
+            Native.Check(count, "getdents64", "");
+            if (count == 0) break;
+            for (int at = 0; at < count;)
             {
-                nint count = Native.Call(217 /* getdents64 */, directory.Number, (nint)start, buffer.Length);
-                if (Native.Interrupted(count)) continue;
-                Native.Check(count, "getdents64", "");
-                if (count == 0) break;
-                for (int at = 0; at < count;)
-                {
-                    // struct linux_dirent64: inode 8, offset 8, length 2, type 1, name
-                    int length = BitConverter.ToUInt16(buffer, at + 16);
-                    ReadOnlySpan<byte> name = buffer.AsSpan(at + 19, length - 19);
-                    name = name[..name.IndexOf((byte)0)];
-                    if (!name.SequenceEqual("."u8) && !name.SequenceEqual(".."u8)) entries.Add((name.ToArray(), (FileKind)(buffer[at + 18] << 12)));
-                    at += length;
-                }
+                // struct linux_dirent64: inode 8, offset 8, length 2, type 1, name
+                int length = BitConverter.ToUInt16(buffer[(at + 16)..]);
+                ReadOnlySpan<byte> name = buffer.Slice(at + 19, length - 19);
+                name = name[..name.IndexOf((byte)0)];
+                if (!name.SequenceEqual("."u8) && !name.SequenceEqual(".."u8)) entries.Add((name.ToArray(), (FileKind)(buffer[at + 18] << 12)));
+                at += length;
             }
         }
         entries.Sort((a, b) => a.Name.AsSpan().SequenceCompareTo(b.Name));

@@ -104,21 +104,11 @@ public static class TailCalls
         return mount;
     }
 
-    /// <summary>A directory inside held by its place, so that what is mounted over it later does not hide it.</summary>
-    public static Slot Hold(this TailPlan plan, string path)
+    /// <summary>umount2(2) with MNT_DETACH.</summary>
+    public static void Detach(this TailPlan plan, NativePath target)
     {
-        Slot directory = plan.NewSlot();
-        plan.Call($"hold {path}", SyscallNumber.OpenTree, Native.CurrentDirectory, path, CloseOnExec).SaveIn(directory);
-        return directory;
-    }
-
-    /// <summary>open_tree(2): a detached copy of what an entry of a directory shows. The directory is an attached one: kernels before 6.15 copy nothing of a detached mount.</summary>
-    public static Slot CloneMount(this TailPlan plan, Slot directory, string name)
-    {
-        const int clone = 1;
-        Slot mount = plan.NewSlot();
-        plan.Call($"copy the mount {name}", SyscallNumber.OpenTree, directory, name, clone | CloseOnExec | 0x8000).SaveIn(mount);
-        return mount;
+        const int detach = 2;
+        plan.Call($"detach {target}", SyscallNumber.Umount2, target, detach);
     }
 
     /// <summary>move_mount(2) of a mount that waits in a slot.</summary>

@@ -1,4 +1,5 @@
 using System.Runtime.ExceptionServices;
+using Capsules.Linux.Files;
 using Capsules.Linux.Mounts;
 
 namespace Capsules.Linux.Namespaces;
@@ -16,21 +17,39 @@ public static class Threads
     /// unshare(2) of CLONE_FS and CLONE_NEWNS: the thread has its own mount namespace, from which nothing propagates out; what is mounted
     /// outside still arrives. umask is 0 there (it belongs to the file-system context, so only this thread's changes).
     /// </summary>
-    public static T InPrivateMountNamespace<T>(Func<T> work) => Run(() =>
+    public static T InPrivateMountNamespace<T>(Func<PrivateMountNamespace, T> work) => Run(() =>
     {
+        using Descriptor outside = FileCalls.Open(OwnMountNamespace, OpenFlags.ReadOnly);
         Native.Check(Native.Call(SyscallNumber.Unshare, (nint)((uint)CloneFlags.FileSystem | (uint)NamespaceKinds.Mount)), "unshare", "mount namespace");
         MountCalls.SetPropagationOfAll(Propagation.Private);
         Native.Call(SyscallNumber.Umask, 0);
-        return work();
+        using Descriptor inside = FileCalls.Open(OwnMountNamespace, OpenFlags.ReadOnly);
+        return work(new PrivateMountNamespace(outside, inside));
     });
+
+    private const string OwnMountNamespace = "/proc/thread-self/ns/mnt";
+
+    /// <summary>The way out of a private mount namespace and back, for a mount that has to appear outside.</summary>
+    public readonly struct PrivateMountNamespace(Descriptor outside, Descriptor inside)
+    {
+        /// <summary>Does a part of the work in the mount namespace from which the thread came. Root and working directory are that namespace's root.</summary>
+        public T Outside<T>(Func<T> part)
+        {
+            Enter(outside, NamespaceKinds.Mount);
+            try { return part(); }
+            finally { Enter(inside, NamespaceKinds.Mount); }
+        }
+    }
 
     /// <summary>setns(2): the thread works in other namespaces, given by their files in /proc/PID/ns or where they are pinned. Not for PID and user namespaces.</summary>
     public static T InNamespace<T>(Descriptor space, NamespaceKinds kind, Func<T> work) => Run(() =>
     {
         if (kind.HasFlag(NamespaceKinds.Mount)) Native.Check(Native.Call(SyscallNumber.Unshare, (nint)(uint)CloneFlags.FileSystem), "unshare", "file-system context");
-        Native.Check(Native.Call(SyscallNumber.Setns, space.Number, (nint)(uint)kind), "setns", kind.ToString());
+        Enter(space, kind);
         return work();
     });
+
+    private static void Enter(Descriptor space, NamespaceKinds kind) => Native.Check(Native.Call(SyscallNumber.Setns, space.Number, (nint)(uint)kind), "setns", kind.ToString());
 
     /// <summary>
     /// setfsuid(2) and setfsgid(2) for a while, capabilities kept; all three are per thread. Needed to mount an overlay whose upper layer

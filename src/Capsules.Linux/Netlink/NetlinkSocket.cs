@@ -13,7 +13,7 @@ internal sealed unsafe class NetlinkSocket : IDisposable
 
     private readonly Descriptor _socket;
     private readonly string _call;
-    private readonly byte[] _buffer = new byte[64 * 1024]; // a dump's datagrams have at most 32 KiB (netlink(7))
+    private readonly byte[] _buffer = GC.AllocateUninitializedArray<byte>(64 * 1024); // a dump's datagrams have at most 32 KiB (netlink(7))
 
     private NetlinkSocket(Descriptor socket, string call) => (_socket, _call) = (socket, call);
 

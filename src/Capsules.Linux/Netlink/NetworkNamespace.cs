@@ -1,11 +1,10 @@
-using System.Runtime.ExceptionServices;
 using Capsules.Linux.Files;
 
 namespace Capsules.Linux.Netlink;
 
 /// <summary>
-/// network_namespaces(7). A socket stays bound to the namespace in which it was made: it is made inside, on a thread that is thrown away,
-/// and used from anywhere.
+/// network_namespaces(7). A socket stays bound to the namespace in which it was made: it is made inside, by a thread that comes back at
+/// once, and used from anywhere. The namespace is the thread's own; no other thread changes with it.
 /// </summary>
 public static class NetworkNamespace
 {
@@ -15,31 +14,29 @@ public static class NetworkNamespace
     public static Descriptor Current() => FileCalls.Open("/proc/thread-self/ns/net", OpenFlags.ReadOnly);
 
     /// <summary>unshare(2): a new network namespace that lives as long as the descriptor (or a mount of it). Only a loopback link that is down is in it.</summary>
-    public static Descriptor Create() => OnItsOwnThread(() =>
+    public static Descriptor Create() => AndBack(() =>
     {
         Native.Check(Native.Call(SyscallNumber.Unshare, CloneNewNet), "unshare", "network namespace");
         return Current();
     });
 
-    /// <summary>setns(2): does <paramref name="work"/> inside, or where the caller is when the namespace is null. The work must start no thread and no task.</summary>
-    public static T Inside<T>(Descriptor? networkNamespace, Func<T> work) => networkNamespace is null ? work() : OnItsOwnThread(() =>
+    /// <summary>setns(2): does <paramref name="work"/> inside, or where the caller is when the namespace is null. The work must start no thread and no task: they would stay inside.</summary>
+    public static T Inside<T>(Descriptor? networkNamespace, Func<T> work) => networkNamespace is null ? work() : AndBack(() =>
     {
-        Native.Check(Native.Call(SyscallNumber.Setns, networkNamespace.Number, CloneNewNet), "setns", "network namespace");
+        Enter(networkNamespace);
         return work();
     });
 
-    private static T OnItsOwnThread<T>(Func<T> work)
+    private static T AndBack<T>(Func<T> work)
     {
-        T result = default!;
-        ExceptionDispatchInfo? failure = null;
-        var thread = new Thread(() =>
+        using Descriptor before = Current();
+        try { return work(); }
+        finally
         {
-            try { result = work(); }
-            catch (Exception e) { failure = ExceptionDispatchInfo.Capture(e); }
-        }, 256 * 1024);
-        thread.Start();
-        thread.Join();
-        failure?.Throw();
-        return result;
+            try { Enter(before); }
+            catch (SyscallException e) { Environment.FailFast($"this thread cannot leave a network namespace that it entered: {e.Message}"); } // what it does next would be done to a capsule
+        }
     }
+
+    private static void Enter(Descriptor space) => Native.Check(Native.Call(SyscallNumber.Setns, space.Number, CloneNewNet), "setns", "network namespace");
 }

@@ -76,8 +76,8 @@ internal static class LookVerbs
         {
             if (json is null) return;
             w.WritePropertyName(name);
-            using JsonDocument document = JsonDocument.Parse(json);
-            document.RootElement.WriteTo(w);
+            JsonElement document = JsonElement.Parse(json);
+            document.WriteTo(w);
         }
         Output.JsonObject(w =>
         {

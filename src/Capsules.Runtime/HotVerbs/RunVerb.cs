@@ -24,11 +24,13 @@ internal static class RunVerb
         CapsuleRecord capsule = Changed(further ? Further(home, named, command) : named, command);
         if (!further && home.Runner.Running(capsule.Name) is not null) throw new CapsuleException(Problems.AlreadyRunning(capsule.Name.ToString()));
         Changed(new StackRecord { Name = capsule.Stack, IdBase = 0 }, command, further); // all words are right before anything is made
-        if (command.Has("--plan")) return ShowPlan(home, capsule, Changed(StackOf(home, capsule, further), command, further));
+        Identity source = home.Store.Manifest(capsule.Image).Identity;
+        StackRecord ChangedStack(StackRecord stack) => Changed(further && stack.Identity is null ? stack with { Fresh = [.. Enum.GetValues<IdentityMember>()] } : stack, command, further);
+        if (command.Has("--plan")) return ShowPlan(home, capsule, ChangedStack(home.Stacks.FindOrDraft(capsule.Stack, source)));
 
         if (further) home.Store.Create(capsule);
         else home.Store.Save(capsule);
-        home.Stacks.Save(Changed(StackOf(home, capsule, further), command, further));
+        home.Stacks.Ensure(capsule.Stack, source, ChangedStack);
         if (!command.Command.IsEmpty) return RunCommand(home, capsule, command);
 
         var watch = Stopwatch.StartNew();
@@ -45,7 +47,7 @@ internal static class RunVerb
             CapsuleRecord capsule = home.Store.Get(name);
             if (command.Has("--plan"))
             {
-                ShowPlan(home, capsule, StackOf(home, capsule, false));
+                ShowPlan(home, capsule, home.Stacks.FindOrDraft(capsule.Stack, home.Store.Manifest(capsule.Image).Identity));
                 continue;
             }
             if (home.Runner.Running(capsule.Name) is not null) continue; // as systemctl: what runs is started
@@ -101,14 +103,6 @@ internal static class RunVerb
 
     private static string JsonWords(IdentityMember member) => Core.Json.JsonReading.Dashed(member);
 
-    private static StackRecord StackOf(Home home, CapsuleRecord capsule, bool further)
-    {
-        Identity source = home.Store.Manifest(capsule.Image).Identity;
-        StackRecord stack = home.Stacks.Find(capsule.Stack) ?? home.Stacks.Ensure(capsule.Stack, source);
-        return further && stack.Identity is null ? stack with { Fresh = [.. Enum.GetValues<IdentityMember>()] } : stack;
-    }
-
-    /// <summary>A second capsule of the same image has a name, changes, state and identity of its own.</summary>
     private static CapsuleRecord Further(Home home, CapsuleRecord image, ParsedCommand command)
     {
         string name = command.Value("--name") ?? $"{image.Name}-{Convert.ToHexStringLower(Randomness.Get(3))}";

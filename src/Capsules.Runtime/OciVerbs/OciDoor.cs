@@ -1,3 +1,4 @@
+using System.Text.Json;
 using System.Text;
 using Capsules.Core.CommandLine;
 using Capsules.Core.Json;
@@ -70,8 +71,8 @@ internal static class OciDoor
         Func<ProcessSpec, ProcessSpec> process = spec => spec;
         if (command.Value("--process") is { } file)
         {
-            using var document = ManifestJson.Parse(File.ReadAllBytes(file));
-            ProcessSpec read = RuntimeSpecJson.ReadProcess(document.RootElement);
+            JsonElement document = ManifestJson.Parse(File.ReadAllBytes(file));
+            ProcessSpec read = ProcessJson.Read(document);
             process = _ => read;
         }
         else if (command.Command.IsEmpty) throw new CapsuleException(Problems.WrongUsage("`capsule oci exec` wants a command, or --process", command.Verb.Usage));
