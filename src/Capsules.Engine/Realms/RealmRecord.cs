@@ -1,3 +1,4 @@
+using System.Text.Json;
 using Capsules.Core.Json;
 using Capsules.Core.Model;
 using Capsules.Engine.Store;
@@ -77,8 +78,7 @@ internal sealed record RealmRecord
     /// <exception cref="FormatException">They are not such a record.</exception>
     public static RealmRecord FromJson(ReadOnlyMemory<byte> bytes)
     {
-        using var document = ManifestJson.Parse(bytes);
-        var e = document.RootElement;
+        JsonElement e = ManifestJson.Parse(bytes);
         ManifestJson.CheckVersion(e, CurrentSchemaVersion);
         return new()
         {
