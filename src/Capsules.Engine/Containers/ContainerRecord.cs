@@ -36,7 +36,7 @@ public sealed record ContainerRecord
     public bool IsAlive => ProcessTable.IsAlive(Pid, StartTime);
 
     /// <summary>The file's bytes.</summary>
-    public byte[] ToJson() => JsonWriting.Document(w =>
+    public byte[] ToJson() => JsonWriting.Record(w =>
     {
         w.WriteNumber("schemaVersion", CurrentSchemaVersion);
         w.Text("id", Id);

@@ -163,7 +163,7 @@ public sealed class ContainerRuntime(string root)
         try
         {
             spec = KeptEntry.Keep(spec, Filter(id));
-            request = Request(spec, options.Bundle, end, group is not null, [.. hierarchies.Select(ControlGroups.Describe)]);
+            request = Request(spec, options.Bundle, end, group is not null, ControlGroups.Describe(hierarchies, _ => true));
             plan = LaunchPlanner.Plan(request);
         }
         catch (FormatException e) { throw new CapsuleException(Problems.BadBundle(options.Bundle, e.Message), e); }

@@ -16,23 +16,34 @@ internal static class HostNetworkReader
     private const int Unicast = 1;
 
     /// <summary>Reads; changes nothing.</summary>
-    public static HostNetworkFacts Read(StoreLayout layout, RouteSocket route, NftSocket nft, ImmutableArray<IdentityLease> leases, ImmutableArray<CapsuleName> running)
+    /// <param name="layout">Where records are.</param>
+    /// <param name="kernel">Sockets to ask about links, routes and rules; null when the network will have none, and the answers would not matter.</param>
+    /// <param name="leases">Who holds what.</param>
+    /// <param name="running">Stacks that are up.</param>
+    public static HostNetworkFacts Read(StoreLayout layout, (RouteSocket Route, NftSocket Nft)? kernel, ImmutableArray<IdentityLease> leases, ImmutableArray<CapsuleName> running)
     {
-        var links = route.Links();
-        var names = links.ToDictionary(l => l.Index, l => l.Name);
-        string NameOf(int index) => names.GetValueOrDefault(index, "");
-        return new()
+        var facts = new HostNetworkFacts
         {
-            Links = [.. links.Select(l => new HostLink(l.Name, l.Kind, l.Address is { } a ? new MacAddress(a.Value) : null, l.IsUp, l.Mtu))],
-            Addresses = [.. route.Addresses().Select(a => new HostAddress(NameOf(a.Link), new(a.Address, a.PrefixLength)))],
-            Routes = [.. route.Routes().Where(r => r.Type == Unicast).Select(r => new HostRoute(r.Destination is { } to ? new InterfaceAddress(to, r.PrefixLength) : null, r.Gateway, NameOf(r.Link)))],
             Leases = leases,
             RunningStacks = running,
             LastPool = ReadPool(layout),
-            ForwardChains = ReadForwardChains(nft),
             ResolvConf = TextOf("/etc/resolv.conf") ?? "",
             SystemdResolvConf = TextOf("/run/systemd/resolve/resolv.conf"),
             HostName = Environment.MachineName,
+        };
+        if (kernel is not var (route, nft)) return facts;
+        var links = route.Links();
+        var names = links.ToDictionary(l => l.Index, l => l.Name);
+        string NameOf(int index) => names.GetValueOrDefault(index, "");
+        var routes = ImmutableArray.CreateBuilder<HostRoute>();
+        foreach (RouteStatus r in route.Routes())
+            if (r.Type == Unicast) routes.Add(new(r.Destination is { } to ? new InterfaceAddress(to, r.PrefixLength) : null, r.Gateway, NameOf(r.Link)));
+        return facts with
+        {
+            Links = [.. links.Select(l => new HostLink(l.Name, l.Kind, l.Address is { } a ? new MacAddress(a.Value) : null, l.IsUp, l.Mtu))],
+            Addresses = [.. route.Addresses().Select(a => new HostAddress(NameOf(a.Link), new(a.Address, a.PrefixLength)))],
+            Routes = routes.ToImmutable(),
+            ForwardChains = ReadForwardChains(nft),
         };
     }
 
@@ -53,9 +64,14 @@ internal static class HostNetworkReader
 
     private static string PoolPath(StoreLayout layout) => layout.State + "/pool";
 
-    private static ImmutableArray<ForwardChain> ReadForwardChains(NftSocket nft) =>
-        [.. nft.Chains().Where(c => c.Table != CapsuleTable.Name && ((c.Hook == NftHook.Forward && c.Type == "filter") || c.Name == "DOCKER-USER"))
-            .Select(c => new ForwardChain(c.Family switch { NftFamily.IPv4 => "ip", NftFamily.IPv6 => "ip6", _ => "inet" }, c.Table, c.Name, c.DropsByPolicy && c.Hook is not null))];
+    private static ImmutableArray<ForwardChain> ReadForwardChains(NftSocket nft)
+    {
+        var chains = ImmutableArray.CreateBuilder<ForwardChain>();
+        foreach (var c in nft.Chains())
+            if (c.Table != CapsuleTable.Name && ((c.Hook == NftHook.Forward && c.Type == "filter") || c.Name == "DOCKER-USER"))
+                chains.Add(new(c.Family switch { NftFamily.IPv4 => "ip", NftFamily.IPv6 => "ip6", _ => "inet" }, c.Table, c.Name, c.DropsByPolicy && c.Hook is not null));
+        return chains.ToImmutable();
+    }
 
     private static string? TextOf(string path)
     {

@@ -37,13 +37,18 @@ internal sealed class NetworkRecords(StoreLayout layout)
     /// <summary>Stacks that have a record.</summary>
     public ImmutableArray<CapsuleName> Stacks()
     {
-        if (!Directory.Exists(layout.RunningStacks)) return [];
-        return [.. Directory.EnumerateDirectories(layout.RunningStacks).Select(Path.GetFileName).Where(n => CapsuleName.TryParse(n!, out _)).Select(n => CapsuleName.Parse(n!))
-            .Where(Has).Order()];
+        var stacks = ImmutableArray.CreateBuilder<CapsuleName>();
+        foreach (CapsuleName name in DirectoryNames.In(layout.RunningStacks)) // in order
+            if (Has(name)) stacks.Add(name);
+        return stacks.ToImmutable();
     }
 
     /// <summary>The records of all other stacks.</summary>
-    public IEnumerable<NetworkPlan> Others(CapsuleName stack) => Stacks().Where(s => s != stack).Select(Read).OfType<NetworkPlan>();
+    public IEnumerable<NetworkPlan> Others(CapsuleName stack)
+    {
+        foreach (CapsuleName other in Stacks())
+            if (other != stack && Read(other) is { } plan) yield return plan;
+    }
 
     /// <summary>Writes the record; it is whole or not there.</summary>
     public void Write(NetworkPlan plan)

@@ -125,7 +125,7 @@ public sealed class StackNetwork(StoreLayout layout, Func<CapsuleName, bool>? is
 
     private IdentityPlan PlanWith(IdentityRequest request, RouteSocket route, NftSocket nft)
     {
-        HostNetworkFacts facts = HostNetworkReader.Read(layout, route, nft, Leases().Read(), [.. _records.Stacks().Where(IsUp)]);
+        HostNetworkFacts facts = HostNetworkReader.Read(layout, request.Mode.Kind == NetworkKind.None ? null : (route, nft), Leases().Read(), [.. _records.Stacks().Where(IsUp)]);
         return IdentityPlanner.Plan(request, facts, Randomness.Get(IdentityPlanner.RandomLength));
     }
 }

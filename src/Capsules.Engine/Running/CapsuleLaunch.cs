@@ -6,7 +6,6 @@ using Capsules.Engine.Stacks;
 using Capsules.Engine.Store;
 using Capsules.Linux.Cgroups;
 using Capsules.Linux.Files;
-using Capsules.Linux.Security;
 
 namespace Capsules.Engine.Running;
 
@@ -24,8 +23,8 @@ internal sealed record CapsuleLaunch(CapsuleRecord Capsule, CapsuleManifest Mani
     /// <param name="capsule">The capsule.</param>
     /// <param name="manifest">Its manifest.</param>
     /// <param name="stack">Its stack.</param>
-    /// <param name="keptFilter">The compiled filter of a capsule that runs.</param>
-    public static CapsuleLaunch Of(CapsuleStore store, CapsuleRecord capsule, CapsuleManifest manifest, StackUp stack, SeccompSpec? keptFilter = null)
+    /// <param name="filter">The filter of system calls: readable for a plan that is shown, compiled for one that is carried out.</param>
+    public static CapsuleLaunch Of(CapsuleStore store, CapsuleRecord capsule, CapsuleManifest manifest, StackUp stack, SeccompSpec filter)
     {
         StoreLayout layout = store.Layout;
         manifest = manifest with { Environment = [.. manifest.Environment, .. capsule.Environment] };
@@ -41,7 +40,7 @@ internal sealed record CapsuleLaunch(CapsuleRecord Capsule, CapsuleManifest Mani
             Limits = capsule.Limits,
             Cgroup = CgroupOf(layout, capsule.Name),
             ReadOnlyRoot = capsule.ReadOnly,
-            Seccomp = keptFilter ?? DefaultSeccomp.Profile(SyscallTable.X64.Keys.Union(SyscallTable.I386.Keys)),
+            Seccomp = filter,
         };
         RuntimeSpec spec = CapsuleSpecs.Of(manifest, places);
         string secrets = layout.Secrets(capsule.Name);
@@ -59,7 +58,7 @@ internal sealed record CapsuleLaunch(CapsuleRecord Capsule, CapsuleManifest Mani
             End = LaunchEnd.Supervise,
             BoardEntries = Math.Max(1, manifest.Services.Length),
             Cgroups = Host.IsInitial,
-            Hierarchies = [.. Host.Hierarchies.Where(h => h.IsUnified || h.Controllers.Any(Controllers.Contains)).Select(ControlGroups.Describe)],
+            Hierarchies = ControlGroups.Describe(Host.Hierarchies, h => h.IsUnified || h.Controllers.Any(Controllers.Contains)),
             Dmi = stack.HasDmi ? new HostPath(stack.Slot + "/dmi") : null,
             HostHasDmi = FileCalls.TryStat(null, "/sys/devices/virtual/dmi/id") is not null,
             HostHardLimits = HostLimits.Hard(manifest.Services.SelectMany(m => m.ResourceLimits).Select(l => l.Name)),

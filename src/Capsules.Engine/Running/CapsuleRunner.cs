@@ -32,7 +32,7 @@ public sealed class CapsuleRunner(CapsuleStore store)
     {
         CapsuleManifest manifest = store.Manifest(capsule.Image);
         StackUp up = Stacks.Describe(stack);
-        return (Stacks.Network.Plan(stack.ToRequest([])), LaunchPlanner.Plan(CapsuleLaunch.Of(store, capsule, manifest, up).Request));
+        return (Stacks.Network.Plan(stack.ToRequest([])), LaunchPlanner.Plan(CapsuleLaunch.Of(store, capsule, manifest, up, DefaultFilter.Profile()).Request));
     }
 
     /// <summary>Starts a capsule and its services; returns when all are up.</summary>
@@ -52,7 +52,7 @@ public sealed class CapsuleRunner(CapsuleStore store)
         using var rollback = new Rollback();
         var (up, warnings) = StackUp(capsule, manifest, rollback);
         if (!Host.IsInitial && (manifest.Limits != new ResourceLimits() || capsule.Limits != new ResourceLimits())) warnings = warnings.Add(Warnings.LimitsNotApplied(capsule.Name.ToString()));
-        CapsuleLaunch launch = CapsuleLaunch.Of(store, capsule, manifest, up);
+        CapsuleLaunch launch = CapsuleLaunch.Of(store, capsule, manifest, up, DefaultFilter.Compiled(_layout));
         (RunRecord run, launch) = Launch(launch, rollback, commandOnly: !services);
         KeeperDoor.Knock(_layout);
 
@@ -258,8 +258,7 @@ public sealed class CapsuleRunner(CapsuleStore store)
         LaunchRequest request = launch.Request with
         {
             Spec = KeptEntry.Keep(launch.Request.Spec, RunRecord.FilterOf(_layout, name)),
-            RuntimeDirectories = [.. launch.Manifest.Services.SelectMany(s => s.RuntimeDirectories).Select(d =>
-                new WorldStep.Directory(d.Path, accounts.Resolve(d.User, null, []).Uid, accounts.Resolve(null, d.Group, []).Gid, d.Mode))],
+            RuntimeDirectories = RuntimeDirectories(launch.Manifest, accounts),
         };
         var pipes = launch.Manifest.Services.Select(_ => FileCalls.Pipe()).ToArray();
         using Descriptor board = Board.Create(run + "/board", request.BoardEntries);
@@ -307,6 +306,15 @@ public sealed class CapsuleRunner(CapsuleStore store)
         }
     }
 
+    private static ImmutableArray<WorldStep.Directory> RuntimeDirectories(CapsuleManifest manifest, AccountFiles accounts)
+    {
+        var directories = ImmutableArray.CreateBuilder<WorldStep.Directory>();
+        foreach (ServiceManifest service in manifest.Services)
+            foreach (RuntimeDirectory d in service.RuntimeDirectories)
+                directories.Add(new(d.Path, accounts.Resolve(d.User, null, []).Uid, accounts.Resolve(null, d.Group, []).Gid, d.Mode));
+        return directories.ToImmutable();
+    }
+
     private (CapsuleLaunch Launch, RunningCapsule Running) Open(RunRecord run)
     {
         CapsuleRecord capsule = store.Get(run.Name.ToString());
@@ -315,7 +323,7 @@ public sealed class CapsuleRunner(CapsuleStore store)
         string filter = RunRecord.FilterOf(_layout, run.Name);
         try
         {
-            SeccompSpec? kept = run.Entry.ToRequest(filter, []).Spec.Seccomp;
+            SeccompSpec kept = run.Entry.ToRequest(filter, []).Spec.Seccomp ?? DefaultFilter.Compiled(_layout);
             return (CapsuleLaunch.Of(store, capsule, run.CommandOnly ? manifest with { Services = [] } : manifest, Stacks.Describe(stack), kept), new RunningCapsule(_layout, run));
         }
         catch (FormatException e) { throw new CapsuleException(Problems.BadFile(filter, e.Message), e); }

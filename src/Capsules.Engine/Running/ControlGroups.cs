@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using Capsules.Core.Oci;
 using Capsules.Linux.Cgroups;
 
@@ -51,7 +52,15 @@ internal static class ControlGroups
     };
 
     /// <summary>Hierarchies as the planner knows them.</summary>
-    public static Core.Launch.CgroupHierarchy Describe(CgroupHierarchy hierarchy) =>
+    public static ImmutableArray<Core.Launch.CgroupHierarchy> Describe(IReadOnlyList<CgroupHierarchy> hierarchies, Func<CgroupHierarchy, bool> wanted)
+    {
+        var described = ImmutableArray.CreateBuilder<Core.Launch.CgroupHierarchy>();
+        foreach (CgroupHierarchy hierarchy in hierarchies)
+            if (wanted(hierarchy)) described.Add(Describe(hierarchy));
+        return described.ToImmutable();
+    }
+
+    private static Core.Launch.CgroupHierarchy Describe(CgroupHierarchy hierarchy) =>
         new(hierarchy.MountPoint[(hierarchy.MountPoint.LastIndexOf('/') + 1)..], hierarchy.MountOptions, hierarchy.IsUnified, new(hierarchy.MountPoint));
 
     private static string Rule(DeviceRule rule) => rule.Type == 'a' ? "a *:* rwm" : $"{rule.Type} {Number(rule.Major)}:{Number(rule.Minor)} {rule.Access}";

@@ -94,9 +94,13 @@ public sealed record KeptEntry
         };
     }
 
-    private static SeccompSpec ReadFilter(string file, ImmutableArray<string> flags)
+    private static SeccompSpec ReadFilter(string file, ImmutableArray<string> flags) => TryReadFilter(file, flags) ?? throw new FormatException($"{file} is gone");
+
+    /// <summary>A compiled filter; null when the file is not there.</summary>
+    /// <exception cref="FormatException">It is no filter.</exception>
+    internal static SeccompSpec? TryReadFilter(string file, ImmutableArray<string> flags)
     {
-        byte[] bytes = SmallFiles.TryRead(file) ?? throw new FormatException($"{file} is gone");
+        if (SmallFiles.TryRead(file) is not { } bytes) return null;
         if (bytes.Length == 0 || bytes.Length % 8 != 0) throw new FormatException($"{file} is no filter");
         return new("SCMP_ACT_KILL_PROCESS", null, [], flags, []) { Compiled = [.. MemoryMarshal.Cast<byte, ulong>(bytes)] };
     }

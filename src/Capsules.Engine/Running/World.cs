@@ -27,7 +27,9 @@ internal sealed class World(LaunchPlan plan, HostPath runDirectory, IReadOnlyLis
     public (Descriptor Master, Descriptor Slave)? Terminal { get; private set; }
 
     /// <summary>The step that is being applied, for the error of one that throws.</summary>
-    public string Step { get; private set; } = "";
+    public string Step => _step is WorldStep step ? LaunchPlanText.Of(step) : (string?)_step ?? "";
+
+    private object? _step; // its text is made when somebody asks
 
     private uint RootUid => userMap.Outside(0) ?? 0;
     private uint RootGid => groupMap.Outside(0) ?? 0;
@@ -39,7 +41,7 @@ internal sealed class World(LaunchPlan plan, HostPath runDirectory, IReadOnlyLis
     private Descriptor AttachPeer(WorldStep.Peer peer, Threads.PrivateMountNamespace here)
     {
         using Descriptor root = MakeRoot();
-        Step = LaunchPlanText.Of(peer);
+        _step = peer;
         return here.Outside(() =>
         {
             string at = peer.At.ToString();
@@ -76,7 +78,7 @@ internal sealed class World(LaunchPlan plan, HostPath runDirectory, IReadOnlyLis
         foreach (WorldStep step in plan.World)
         {
             if (step is WorldStep.Root or WorldStep.Peer) continue;
-            Step = LaunchPlanText.Of(step);
+            _step = step;
             switch (step)
             {
                 case WorldStep.MountPoint point: MakeDirectories(root, point.Path).Dispose(); break;
@@ -87,7 +89,7 @@ internal sealed class World(LaunchPlan plan, HostPath runDirectory, IReadOnlyLis
             }
         }
         if (!terminal) return;
-        Step = "terminal";
+        _step = "terminal";
         Terminal = PseudoTerminal.Open(root);
         ShowConsole(root, Terminal.Value.Master);
     }
@@ -95,7 +97,7 @@ internal sealed class World(LaunchPlan plan, HostPath runDirectory, IReadOnlyLis
     private Descriptor MakeRoot()
     {
         var root = plan.World.OfType<WorldStep.Root>().First();
-        Step = LaunchPlanText.Of(root);
+        _step = root;
         if (root.Writable is not { } writable)
         {
             Descriptor clone = MountCalls.Clone(null, root.Lower[0].ToNative(), recursive: true);

@@ -56,14 +56,14 @@ public sealed record StackRecord
     };
 
     /// <summary>The file's bytes.</summary>
-    public byte[] ToJson() => JsonWriting.Document(w =>
+    public byte[] ToJson() => JsonWriting.Record(w =>
     {
         w.WriteNumber("schemaVersion", CurrentSchemaVersion);
         w.Text("name", Name.ToString());
         w.WriteNumber("idBase", IdBase);
         w.Text("network", Network.ToString());
-        w.Texts("keep", [.. Keep.Order().Select(JsonReading.Dashed)]);
-        w.Texts("fresh", [.. Fresh.Order().Select(JsonReading.Dashed)]);
+        w.Texts("keep", Words(Keep));
+        w.Texts("fresh", Words(Fresh));
         w.Texts("addresses", Addresses);
         w.Text("mac", Mac?.ToString());
         w.Text("hostName", HostName);
@@ -76,6 +76,13 @@ public sealed record StackRecord
         ManifestJson.WriteIdentity(w, Identity);
         w.WriteEndObject();
     });
+
+    private static List<string> Words(ImmutableHashSet<IdentityMember> members)
+    {
+        var words = new List<string>();
+        foreach (IdentityMember member in members.Order()) words.Add(JsonReading.Dashed(member));
+        return words;
+    }
 
     /// <summary>Reads the file's bytes.</summary>
     /// <exception cref="FormatException">They are not such a record.</exception>

@@ -184,14 +184,14 @@ public sealed class StackRunner(StoreLayout layout)
         int number = 0;
         foreach (IdentityFile file in plan.Files.Append(new(GuestPath.Parse("/proc/sys/kernel/random/boot_id"), System.Text.Encoding.UTF8.GetBytes(plan.BootId + "\n"), 0x124)))
         {
-            SmallFiles.Write($"{files}/{number++}", file.Content.Span, file.Mode, durable: false);
+            SmallFiles.WriteNew($"{files}/{number++}", file.Content.Span, file.Mode);
             list.Append(file.Path).Append('\n');
         }
-        SmallFiles.Write(files + "/list", System.Text.Encoding.UTF8.GetBytes(list.ToString()), durable: false);
+        SmallFiles.WriteNew(files + "/list", System.Text.Encoding.UTF8.GetBytes(list.ToString()), 0x1A4);
 
         string dmi = slot + "/dmi";
         SmallFiles.MakeDirectories(dmi + "/dmi/id");
-        foreach (DmiFile file in plan.Dmi) SmallFiles.Write($"{dmi}/dmi/id/{file.Name}", System.Text.Encoding.UTF8.GetBytes(file.Content), file.Mode, durable: false);
+        foreach (DmiFile file in plan.Dmi) SmallFiles.WriteNew($"{dmi}/dmi/id/{file.Name}", System.Text.Encoding.UTF8.GetBytes(file.Content), file.Mode);
     }
 
     /// <summary>Files that are shown through the map of ids: on the run directory's tmpfs where that can be mapped, else on the state's file system.</summary>

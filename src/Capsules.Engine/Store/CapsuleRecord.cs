@@ -37,7 +37,7 @@ public sealed record CapsuleRecord
     public bool RemoveWhenStopped { get; init; }
 
     /// <summary>The file's bytes.</summary>
-    public byte[] ToJson() => JsonWriting.Document(w =>
+    public byte[] ToJson() => JsonWriting.Record(w =>
     {
         w.WriteNumber("schemaVersion", CurrentSchemaVersion);
         w.Text("name", Name.ToString());

@@ -26,6 +26,13 @@ internal static class SmallFiles
         }
     }
 
+    /// <summary>Writes a new file in place, in a directory that nobody looks into before a mark says so.</summary>
+    public static void WriteNew(string path, ReadOnlySpan<byte> content, int mode)
+    {
+        using Descriptor file = FileCalls.Open(path, OpenFlags.WriteOnly | OpenFlags.Create | OpenFlags.Truncate, mode);
+        FileCalls.Write(file, content, path);
+    }
+
     /// <summary>The file's bytes; null when it is not there.</summary>
     public static byte[]? TryRead(string path)
     {

@@ -75,10 +75,17 @@ public sealed class RouteSocket : IDisposable
                 master => link with { Master = a.Number },
                 alias => link with { Alias = a.Text },
                 parentNamespace => link with { ParentNamespace = a.Number },
-                linkInfo => link with { Kind = a.Nested.Where(i => i.Type == infoKind).Select(i => i.Text).FirstOrDefault() },
+                linkInfo => link with { Kind = Nested(a, infoKind)?.Text },
                 _ => link,
             };
         return link;
+    }
+
+    private static NetlinkAttribute? Nested(NetlinkAttribute outer, int type)
+    {
+        foreach (NetlinkAttribute inner in outer.Nested)
+            if (inner.Type == type) return inner;
+        return null;
     }
 
     private static AddressStatus? ReadAddress(NetlinkMessage message)

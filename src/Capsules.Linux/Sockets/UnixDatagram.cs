@@ -26,7 +26,7 @@ public static unsafe class UnixDatagram
     /// <summary>recv(2): the next message, which stays in the socket when it is only looked at; null when there is none now.</summary>
     public static byte[]? Receive(Descriptor socket, bool peek = false)
     {
-        byte[] buffer = new byte[64 * 1024];
+        byte[] buffer = GC.AllocateUninitializedArray<byte>(64 * 1024);
         fixed (byte* bytes = buffer)
         {
             nint length;
