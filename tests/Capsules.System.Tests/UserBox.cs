@@ -21,7 +21,7 @@ public sealed class UserBox : IDisposable
             : > {{etc}}/subuid
             {{(subordinate ? $"echo 'tester:{FirstSubordinate}:65536' > {etc}/subuid" : "true")}}
             cp {{etc}}/subuid {{etc}}/subgid
-            touch /etc/subuid /etc/subgid
+            for file in subuid subgid; do [ -e /etc/$file ] || touch /etc/$file; done
             for file in passwd group subuid subgid; do mount --bind {{etc}}/$file /etc/$file; done
             chmod 755 {{_sandbox.State}}
             chown {{Uid}}:{{Uid}} {{Home}} {{Runtime}}
