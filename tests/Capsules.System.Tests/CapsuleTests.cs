@@ -148,6 +148,49 @@ public sealed class CapsuleTests : IDisposable
         _sandbox.Traces().ShouldBeEmpty();
     }
 
+    [Theory]
+    [InlineData("INT", 130)]
+    [InlineData("TERM", 143)]
+    public void A_signal_ends_a_start_and_nothing_of_it_runs_on(string signal, int code)
+    {
+        BusyBox.MakeCapsule(_sandbox, "web", null, BusyBox.Script("trap 'echo bye > /data/bye; exit 0' TERM; echo up > /data/up; while :; do sleep 0.1; done", "first"), BusyBox.Script("sleep 1000") with { After = ["first"], Ready = new() { Port = 1 } });
+        _sandbox.Shell($"set -m; {Sandbox.Programs}/capsule run web & p=$!; until [ -e {_sandbox.Store}/capsules/web/volumes/data/up ]; do sleep 0.1; done; kill -{signal} $p; wait $p").Code.ShouldBe(code);
+        State("web").ShouldNotBe("ready");
+        File.Exists($"{_sandbox.Store}/capsules/web/volumes/data/bye").ShouldBeTrue("what is up is asked to stop");
+        _sandbox.Traces().ShouldBeEmpty();
+    }
+
+    [Fact]
+    public void A_stop_ends_a_start_that_is_under_way()
+    {
+        BusyBox.MakeCapsule(_sandbox, "web", null, BusyBox.Script("sleep 1000") with { StartPre = [["/bin/sleep", "1000"]] });
+        _sandbox.Shell($"{Sandbox.Programs}/capsule start web 2> {_sandbox.State}/start.err & until [ -e {_sandbox.RunDirectory}/capsules/web/run.json ]; do sleep 0.1; done");
+        long begin = Environment.TickCount64;
+        _sandbox.Capsule("stop", "-t", "3", "web").Ok();
+        (Environment.TickCount64 - begin).ShouldBeLessThan(5000);
+        Sandbox.Eventually(() => File.ReadAllText(_sandbox.State + "/start.err").Contains("CAP5017", StringComparison.Ordinal), "the start says why it ended");
+        _sandbox.Traces().ShouldBeEmpty();
+        _sandbox.Capsule("rm", "web").Ok();
+    }
+
+    [Fact]
+    public void A_stop_that_has_to_wait_says_so()
+    {
+        BusyBox.MakeCapsule(_sandbox, "web", null, BusyBox.Script("sleep 1000"));
+        _sandbox.Shell($"flock {_sandbox.Store}/capsules/web/lock sleep 1 & sleep 0.3; {Sandbox.Programs}/capsule stop web").Ok().Error.ShouldContain("Another command is at work on web");
+    }
+
+    [Fact]
+    public void A_stop_command_that_hangs_is_ended_with_the_time()
+    {
+        BusyBox.MakeCapsule(_sandbox, "web", null, BusyBox.Script("sleep 1000") with { Stop = [["/bin/sleep", "1000"]] });
+        _sandbox.Capsule("run", "web").Ok();
+        long begin = Environment.TickCount64;
+        _sandbox.Capsule("stop", "-t", "1", "web").Ok();
+        (Environment.TickCount64 - begin).ShouldBeLessThan(10_000);
+        _sandbox.Traces().ShouldBeEmpty();
+    }
+
     [Fact]
     public void A_forking_service_is_followed_by_its_pid_file()
     {
@@ -196,12 +239,52 @@ public sealed class CapsuleTests : IDisposable
     [InlineData("-p", "99999:80")]
     [InlineData("--keep", "nothing")]
     [InlineData("--cpus", "nan")]
+    [InlineData("--cpus", "-1")]
+    [InlineData("--memory", "1")]
+    [InlineData("--pids-limit", "-3")]
     public void A_bad_option_makes_nothing(string option, string value)
     {
         BusyBox.MakeCapsule(_sandbox, "web", null, BusyBox.Script("sleep 1000"));
         _sandbox.Capsule("run", "--rm", option, value, "web", "true").Code.ShouldBe(125);
         _sandbox.Capsule("ps", "-a", "-q").Out.ShouldBe("web\n");
         _sandbox.Shell($"ls {_sandbox.Store}/stacks 2>/dev/null").Out.ShouldBeEmpty();
+    }
+
+    [Fact]
+    public void The_smallest_limits_that_are_taken_let_a_command_run()
+    {
+        BusyBox.MakeCapsule(_sandbox, "web", null, BusyBox.Script("sleep 1000"));
+        _sandbox.Capsule("run", "--rm", "--memory", "6M", "--pids-limit", "4", "--cpus", "0.01", "web", "echo", "ran").Ok().Out.ShouldBe("ran\n");
+        _sandbox.Capsule("run", "--memory", "6M", "--pids-limit", "4", "--cpus", "0.05", "web").Ok();
+    }
+
+    [Theory]
+    [InlineData("stop", "-t", "-5", "web")]
+    [InlineData("stop", "--time", "1e99", "web")]
+    [InlineData("logs", "--tail", "-5", "web")]
+    [InlineData("logs", "--since", "99999999999d", "web")]
+    public void A_number_out_of_range_is_wrong_usage(params string[] words)
+    {
+        BusyBox.MakeCapsule(_sandbox, "web", null, BusyBox.Script("sleep 1000"));
+        Result result = _sandbox.Capsule(words);
+        result.Code.ShouldBe(2);
+        result.Error.ShouldMatch("CAP501[36]");
+    }
+
+    [Fact]
+    public void No_error_shows_a_key_of_the_framework()
+    {
+        BusyBox.MakeCapsule(_sandbox, "web", null, BusyBox.Script("sleep 1000"));
+        string record = _sandbox.Store + "/capsules/web/capsule.json";
+        File.WriteAllText(record, File.ReadAllText(record).Replace("2026-01-01T00:00:00Z", "yesterday", StringComparison.Ordinal));
+        Result broken = _sandbox.Capsule("inspect", "web");
+        broken.Error.ShouldContain("CAP1004");
+        broken.Error.ShouldContain("`created` must be a time");
+        string bundle = BusyBox.MakeBundle(_sandbox, "b", ["sleep", "1000"]);
+        _sandbox.Capsule("oci", "--root", _sandbox.RunDirectory + "/oci", "run", "-d", "--bundle", bundle, "a").Ok();
+        Result missing = _sandbox.Capsule("oci", "--root", _sandbox.RunDirectory + "/oci", "exec", "--process", "/nowhere/process.json", "a");
+        missing.Error.ShouldContain("no such file");
+        (missing.Error + broken.Error).ShouldNotMatch("[A-Za-z]+_[A-Z][A-Za-z]+");
     }
 
     [Fact]
@@ -289,6 +372,99 @@ public sealed class CapsuleTests : IDisposable
         logs.ShouldContain("web: said by syslog");
         _sandbox.Capsule("stop", "web").Ok();
         _sandbox.Traces().ShouldBeEmpty();
+    }
+
+    [Fact]
+    public void Following_a_log_ends_when_nobody_reads_it_any_more()
+    {
+        BusyBox.MakeCapsule(_sandbox, "web", null, BusyBox.Script("echo one; sleep 1000"));
+        _sandbox.Capsule("run", "web").Ok();
+        Sandbox.Eventually(() => _sandbox.Capsule("logs", "web").Out == "one\n", "the line is there");
+        _sandbox.Shell($"{Sandbox.Programs}/capsule logs -f web | head -1", seconds: 10).Out.ShouldBe("one\n");
+    }
+
+    [Fact]
+    public void Large_logs_of_several_services_are_merged_in_bounded_memory()
+    {
+        BusyBox.MakeCapsule(_sandbox, "web", null, [.. "abcdef".Select(n => BusyBox.Script("sleep 1000", $"{n}"))]);
+        string logs = $"{_sandbox.Store}/capsules/web/logs";
+        Directory.CreateDirectory(logs);
+        foreach (char name in "abcdef")
+            foreach (string part in (string[])[".log", ".log.1"])
+                _sandbox.Shell($"seq -f '{name} %.0f' 1 1200000 > {logs}/{name}{part}", 60).Ok();
+        _sandbox.Shell($"{Sandbox.Programs}/capsule logs web > {_sandbox.State}/all", 300).Ok();
+        _sandbox.Shell($"wc -l < {_sandbox.State}/all").Out.ShouldBe("14400000\n");
+        _sandbox.Shell($"{Sandbox.Programs}/capsule logs --tail 3 web").Ok().Out.ShouldBe("f: f 1199998\nf: f 1199999\nf: f 1200000\n");
+        _sandbox.Shell($"{Sandbox.Programs}/capsule logs --tail 100000 web | wc -l", 300).Out.ShouldBe("100000\n");
+    }
+
+    [Fact]
+    public void Accounts_that_a_capsule_has_made_too_large_keep_nobody_out()
+    {
+        BusyBox.MakeCapsule(_sandbox, "web", null, BusyBox.Script("while :; do sleep 1; done") with { User = "web" });
+        _sandbox.Capsule("run", "web").Ok();
+        _sandbox.Capsule("exec", "-u", "0", "web", "sh", "-c", "for f in passwd group; do dd if=/dev/zero bs=1M count=30 >> /etc/$f; done 2>&1").Ok();
+        _sandbox.Capsule("exec", "web", "id", "-u").Ok().Out.ShouldBe("0\n");
+        _sandbox.Capsule("exec", "-u", "7:8", "web", "sh", "-c", "echo in").Ok().Out.ShouldBe("in\n");
+        _sandbox.Capsule("exec", "-u", "web", "web", "sh", "-c", "echo $HOME").Ok().Out.ShouldBe("/srv\n");
+        _sandbox.Capsule("restart", "web").Ok();
+    }
+
+    [Fact]
+    public void Two_capsules_of_a_stack_see_one_volume_and_its_owner_is_not_removed_alone()
+    {
+        BusyBox.MakeCapsule(_sandbox, "php", null, BusyBox.Script("while :; do sleep 1; done"));
+        BusyBox.MakeCapsule(_sandbox, "web", m => m with { Volumes = [new() { Name = CapsuleName.Parse("pages"), Path = GuestPath.Parse("/data") }] }, BusyBox.Script("while :; do sleep 1; done"));
+        string record = _sandbox.Store + "/capsules/web/capsule.json";
+        File.WriteAllText(record, File.ReadAllText(record).Replace("\"stack\":\"web\"", "\"stack\":\"php\",\"sharedVolumes\":[{\"name\":\"pages\",\"owner\":\"php\",\"volume\":\"data\"}]", StringComparison.Ordinal));
+        _sandbox.Capsule("start", "php", "web").Ok();
+        _sandbox.Capsule("exec", "-u", "105:107", "php", "sh", "-c", "id").Ok();
+        _sandbox.Capsule("exec", "php", "sh", "-c", "echo page > /data/page; chown 105:107 /data/page").Ok();
+        _sandbox.Capsule("exec", "-u", "105:107", "web", "sh", "-c", "cat /data/page; echo more >> /data/page").Ok().Out.ShouldBe("page\n");
+        File.ReadAllText(_sandbox.Store + "/capsules/php/volumes/data/page").ShouldBe("page\nmore\n");
+        Result refused = _sandbox.Capsule("rm", "-f", "php");
+        refused.Code.ShouldBe(4);
+        refused.Error.ShouldContain("CAP5020");
+        _sandbox.Capsule("stack", "rm", "-f", "php").Ok();
+        File.ReadAllText(_sandbox.Store + "/kept/php/data/page").ShouldBe("page\nmore\n");
+        _sandbox.Traces().ShouldBeEmpty();
+    }
+
+    [Fact]
+    public void A_volume_of_kind_image_is_mounted_from_its_file_and_goes_with_the_capsule()
+    {
+        BusyBox.MakeCapsule(_sandbox, "web", m => m with { Volumes = [new() { Name = CapsuleName.Parse("disk"), Path = GuestPath.Parse("/data"), Kind = VolumeKind.Image }] }, BusyBox.Script("while :; do sleep 1; done"));
+        string image = $"{_sandbox.Store}/capsules/web/volumes/disk.img";
+        _sandbox.Capsule("run", "web").Error.ShouldContain("CAP5022");
+        _sandbox.Shell($"truncate -s 16M {image} && mkfs.ext4 -q {image}").Ok();
+        string Attached() => _sandbox.Shell($"grep -l {image} /sys/block/loop*/loop/backing_file").Out;
+
+        _sandbox.Capsule("run", "web").Ok();
+        _sandbox.Capsule("exec", "web", "sh", "-c", "stat -f -c %T /data; echo kept > /data/file; chown 105:107 /data/file").Ok().Out.ShouldContain("ext");
+        Attached().ShouldNotBeEmpty();
+        _sandbox.Capsule("restart", "web").Ok();
+        _sandbox.Capsule("exec", "-u", "web", "web", "sh", "-c", "cat /data/file; stat -c %u:%g /data/file; echo more >> /data/file").Ok().Out.ShouldBe("kept\n105:107\n");
+        _sandbox.Capsule("stop", "web").Ok();
+        Sandbox.Eventually(() => Attached().Length == 0, "the loop device goes with the mount");
+        _sandbox.Traces().ShouldBeEmpty();
+
+        File.WriteAllText(image + ".guest", "");
+        Result refused = _sandbox.Capsule("run", "web");
+        refused.Error.ShouldContain("CAP5023");
+        File.Delete(image + ".guest");
+        _sandbox.Shell($"e2fsck -fn {image}").Code.ShouldBe(0);
+        _sandbox.Capsule("start", "web").Ok();
+        _sandbox.Capsule("stop", "web").Ok();
+    }
+
+    [Fact]
+    public void A_further_capsule_begins_with_what_the_image_has_in_its_volumes()
+    {
+        BusyBox.MakeCapsule(_sandbox, "web", m => m with { Volumes = [new() { Name = CapsuleName.Parse("site"), Path = GuestPath.Parse("/srv") }] }, BusyBox.Script("while :; do sleep 1; done"));
+        _sandbox.Shell($"cd {_sandbox.Store}/layers/*/srv && echo seeded > index && chown 105:107 index").Ok();
+        _sandbox.Capsule("run", "web", "--name", "other").Ok();
+        _sandbox.Capsule("exec", "other", "sh", "-c", "cat /srv/index; stat -c %u:%g /srv/index; echo more >> /srv/index").Ok().Out.ShouldBe("seeded\n105:107\n");
+        _sandbox.Shell($"cat {_sandbox.Store}/layers/*/srv/index").Out.ShouldBe("seeded\n");
     }
 
     [Fact]

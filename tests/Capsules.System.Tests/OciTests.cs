@@ -103,7 +103,7 @@ public sealed class OciTests : IDisposable
     [InlineData("""{"ociVersion":"1.0.2"}""", "root")]
     [InlineData("""{"ociVersion":"2.0.0","root":{"path":"rootfs"}}""", "2.0.0")]
     [InlineData("""{"ociVersion":"1.0.2","root":{"path":"rootfs"},"process":{"args":[]}}""", "args")]
-    [InlineData("""{"ociVersion":"1.0.2","root":{"path":"rootfs"},"process":{"args":["true"]},"hooks":{"prestart":[{"path":"/bin/true"}]}}""", "hooks")]
+    [InlineData("""{"ociVersion":"1.0.2","root":{"path":"rootfs"},"process":{"args":["true"]},"hooks":{"prestart":[{"path":"true"}]}}""", "absolute")]
     [InlineData("""{"ociVersion":"1.0.2","root":{"path":"rootfs"},"process":{"args":["true"]},"mounts":[{"destination":"/","type":"tmpfs"}]}""", "mounted on /")]
     public void A_bundle_that_cannot_be_followed_is_refused_with_the_reason(string config, string says)
     {

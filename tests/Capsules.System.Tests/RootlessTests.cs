@@ -280,6 +280,7 @@ public sealed class RootlessTests : IDisposable
 
         _user.Shell($"sed -i 's/\"resources\": {{/& \"pids\": {{\"limit\": 100}},/' {_user.Home}/bundle/config.json").Ok();
         _user.Capsule("oci", "create", "--bundle", _user.Home + "/bundle", "two").Error.ShouldContain("error[CAP1010]");
+        _user.Capsule("oci", "pause", "one").Code.ShouldBe(1);
     }
 
     private string Keeper() => _user.Root.Shell("for p in /proc/[0-9]*; do tr '\\0' ' ' < $p/cmdline 2>/dev/null | grep -q '^capsule keeper' && echo ${p#/proc/}; done; true").Out.Trim().Replace('\n', ' ');

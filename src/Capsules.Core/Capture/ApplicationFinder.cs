@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using System.Text;
 using Capsules.Core.Capture.Detectors;
 using Capsules.Core.Facts;
+using Capsules.Core.Formats.Elf;
 using Capsules.Core.Formats.Systemd;
 using Capsules.Core.Model;
 
@@ -10,6 +11,8 @@ namespace Capsules.Core.Capture;
 /// <summary>Facts → applications: processes that listen, gathered under the unit they belong to, and enabled units that do not run.</summary>
 public static class ApplicationFinder
 {
+    private const int LargestProgram = 32 << 20;
+
     /// <summary>Every server application, in the order of names.</summary>
     public static ImmutableArray<Application> Find(SourceView view)
     {
@@ -55,7 +58,7 @@ public static class ApplicationFinder
         ImmutableArray<ProcessFact> processes = main is null ? [] : Family(main, view.Facts.Processes);
         GuestPath? executable = main?.Executable ?? (unit is not null ? ProgramOf(unit, view) : script is not null ? Resolve(view, script.Script.Daemon!) : null);
         string? program = executable is { } path ? Encoding.UTF8.GetString(path.Name) : null;
-        KnownApplication? known = KnownApplications.Find(unit?.Name.Prefix, program);
+        KnownApplication? known = KnownApplications.Find(unit?.Name.Prefix, program, row => HasSign(view, row, executable!.Value));
         var pids = processes.Select(p => p.Pid).ToHashSet();
         return new()
         {
@@ -109,7 +112,7 @@ public static class ApplicationFinder
         if (starting.Length == 1) return starting[0];
         if (starting.Length > 1 && starting.FirstOrDefault(u => u.IsEnabled && Overlap(u, main)) is { } nearest) return nearest;
         string program = Encoding.UTF8.GetString(executable.Name);
-        if (KnownApplications.Find(null, program) is { } known)
+        if (KnownApplications.Find(null, program, row => HasSign(view, row, executable)) is { } known)
         {
             UnitFact[] rows = [.. units.Where(u => known.Units.Contains(u.Name.Prefix) && !IsOneShot(u))];
             if (rows.Length == 1) return rows[0];
@@ -119,6 +122,17 @@ public static class ApplicationFinder
             (owner.Name == unitOwner.Name || unitOwner.Package.Depends.Any(g => g.Contains(owner.Name))));
 
         static bool Overlap(UnitFact unit, ProcessFact process) => unit.File.All("Service", "ExecStart").SelectMany(value => UnitText.Commands(value)).Any(c => c.Arguments.Skip(1).Any(a => process.Arguments.Contains(a)));
+    }
+
+    /// <summary>Whether a program is what its name says: by its package, by the libraries that it needs, or by what it says of itself.</summary>
+    private static bool HasSign(SourceView view, KnownApplication row, GuestPath executable)
+    {
+        if (view.Packages.OwnersOf(executable).Any(o => row.Signs.Packages.Contains(o.Name))) return true;
+        if (view.Resolver.Tree.Read(executable, LargestProgram) is not { } content || !ElfFile.IsElf(content.Span)) return false;
+        foreach (string text in row.Signs.Texts)
+            if (content.Span.IndexOf(Encoding.ASCII.GetBytes(text)) >= 0) return true;
+        try { return ElfFile.Parse(content.Span).Needed.Any(n => row.Signs.Libraries.Any(l => n.StartsWith(l, StringComparison.Ordinal))); }
+        catch (FormatException) { return false; } // a broken program is nobody's
     }
 
     /// <summary>The program in a unit's ExecStart, links followed.</summary>

@@ -32,7 +32,11 @@ public sealed record PlannedPath(GuestPath Path, PathKind Kind, EntryKind Entry,
 /// <param name="Size">Bytes of content at planning.</param>
 /// <param name="Files">Number of entries at planning.</param>
 /// <param name="Reason">Index of its reason in the plan.</param>
-public sealed record PlannedVolume(CapsuleName Name, GuestPath Path, long Size, long Files, int Reason);
+public sealed record PlannedVolume(CapsuleName Name, GuestPath Path, long Size, long Files, int Reason)
+{
+    /// <summary>Whose volume it is, when another capsule of the same stack owns it: then it is that one's directory, and nothing is copied.</summary>
+    public (CapsuleName Capsule, CapsuleName Volume)? Owner { get; init; }
+}
 
 /// <summary>A path that was met and not taken.</summary>
 /// <param name="Path">The path.</param>

@@ -25,6 +25,8 @@ public static class CapturePlanJson
             w.WriteNumber("size", v.Size);
             w.WriteNumber("files", v.Files);
             w.WriteNumber("reason", v.Reason);
+            w.Text("owner", v.Owner?.Capsule.ToString());
+            w.Text("ownerVolume", v.Owner?.Volume.ToString());
         });
         w.Objects("processes", plan.Processes, p =>
         {
@@ -57,11 +59,37 @@ public static class CapturePlanJson
         });
     });
 
-    /// <summary>Reads a plan.</summary>
-    /// <exception cref="FormatException">It is not one, or its parts do not fit each other.</exception>
-    public static CapturePlan Read(ReadOnlyMemory<byte> bytes)
+    /// <summary>Several plans as one document: a list. One plan alone stands for itself.</summary>
+    public static byte[] Write(ImmutableArray<CapturePlan> plans)
+    {
+        if (plans is [var only]) return Write(only);
+        var buffer = new System.Buffers.ArrayBufferWriter<byte>();
+        using (var writer = new Utf8JsonWriter(buffer, JsonWriting.Options))
+        {
+            writer.WriteStartArray();
+            foreach (CapturePlan plan in plans) writer.WriteRawValue(Write(plan));
+            writer.WriteEndArray();
+        }
+        return [.. buffer.WrittenSpan, (byte)'\n'];
+    }
+
+    /// <summary>Reads what <see cref="Write(ImmutableArray{CapturePlan})"/> wrote.</summary>
+    /// <exception cref="FormatException">It is not that, or the parts of a plan do not fit each other.</exception>
+    public static ImmutableArray<CapturePlan> ReadAll(ReadOnlyMemory<byte> bytes)
     {
         JsonElement root = ManifestJson.Parse(bytes);
+        ImmutableArray<CapturePlan> plans = root.ValueKind == JsonValueKind.Array ? [.. root.EnumerateArray().Select(Read)] : [Read(root)];
+        if (plans.IsEmpty) throw new FormatException("it has no plan");
+        if (plans.Any(p => p.Source.ToString() != plans[0].Source.ToString())) throw new FormatException("its plans are of several sources");
+        return plans;
+    }
+
+    /// <summary>Reads a plan.</summary>
+    /// <exception cref="FormatException">It is not one, or its parts do not fit each other.</exception>
+    public static CapturePlan Read(ReadOnlyMemory<byte> bytes) => Read(ManifestJson.Parse(bytes));
+
+    private static CapturePlan Read(JsonElement root)
+    {
         ManifestJson.CheckVersion(root, CapturePlan.CurrentSchemaVersion);
         ImmutableArray<Reason> reasons = [.. root.Items("reasons").Select(r => new Reason(r.RequiredText("text"), r.SmallInteger("because")))];
         for (int i = 0; i < reasons.Length; i++)
@@ -72,7 +100,10 @@ public static class CapturePlanJson
             Application = root.RequiredText("application"),
             Stack = CapsuleName.Parse(root.RequiredText("stack")),
             Manifest = ManifestJson.Read(System.Text.Encoding.UTF8.GetBytes((root.Member("manifest") ?? throw new FormatException("`manifest` is missing")).GetRawText())),
-            Volumes = [.. root.Items("volumes").Select(v => new PlannedVolume(CapsuleName.Parse(v.RequiredText("name")), GuestPath.Parse(v.RequiredText("path")), v.Integer("size") ?? 0, v.Integer("files") ?? 0, ReasonOf(v)))],
+            Volumes = [.. root.Items("volumes").Select(v => new PlannedVolume(CapsuleName.Parse(v.RequiredText("name")), GuestPath.Parse(v.RequiredText("path")), v.Integer("size") ?? 0, v.Integer("files") ?? 0, ReasonOf(v))
+            {
+                Owner = v.Text("owner") is { } owner ? (CapsuleName.Parse(owner), CapsuleName.Parse(v.RequiredText("ownerVolume"))) : null,
+            })],
             Processes = [.. root.Items("processes").Select(p => new PausedProcess(p.SmallInteger("pid") ?? throw new FormatException("`pid` is missing"), p.Unsigned("startTicks") ?? 0, p.Text("name") ?? ""))],
             Notes = [.. root.Items("notes").Select(n => new PlanNote(n.RequiredText("text"), n.Text("options") ?? ""))],
             Reasons = reasons,

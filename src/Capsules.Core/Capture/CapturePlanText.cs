@@ -17,7 +17,7 @@ public static class CapturePlanText
         Files("code", PathKind.Code, "software");
         Files("config", PathKind.Config, "configuration");
         foreach (PlannedVolume volume in plan.Volumes)
-            text.Append($"  {"state",-9} {volume.Files,6} files  {size(volume.Size),10}   {volume.Name} → {volume.Path}\n");
+            text.Append(volume.Owner is var (owner, shared) ? $"  {"state",-9} {volume.Name} → {volume.Path}   (the volume {shared} of {owner}, seen by both)\n" : $"  {"state",-9} {volume.Files,6} files  {size(volume.Size),10}   {volume.Name} → {volume.Path}\n");
         foreach (PlannedPath secret in plan.Paths.Where(p => p.Kind == PathKind.Secret))
             text.Append($"  {"secret",-9} {secret.Path}   (kept apart from the image, never exported unless told)\n");
         foreach (ServiceManifest service in manifest.Services)

@@ -167,6 +167,10 @@ public static class VerbTable
         new("oci state", "oci", "ID", "print a container's state", Door.Runtime, 1, 1) { Options = OciGlobal },
         new("oci kill", "oci", "ID [SIGNAL]", "send a signal to a container", Door.Runtime, 1, 2) { Options = [.. OciGlobal, new("--all", null, "to all its processes", 'a')] },
         new("oci delete", "oci", "ID", "delete a container", Door.Runtime, 1, 1) { Options = [.. OciGlobal, new("--force", null, "kill it first", 'f')] },
+        new("oci pause", "oci", "ID", "stop all processes of a container", Door.Runtime, 1, 1) { Options = OciGlobal },
+        new("oci resume", "oci", "ID", "let a paused container go on", Door.Runtime, 1, 1) { Options = OciGlobal },
+        new("oci update", "oci", "ID", "change the limits of a container", Door.Runtime, 1, 1) { Options = [.. OciGlobal, new("--resources", "FILE", "linux.resources as JSON, - for standard input", 'r')] },
+        new("oci ps", "oci", "ID", "list the processes of a container", Door.Runtime, 1, 1) { Options = [.. OciGlobal, new("--format", "FORMAT", "table or json", 'f')] },
         new("oci exec", "oci", "ID COMMAND [ARG...]", "run a process in a container", Door.Runtime, 1, 1)
         {
             Options =

@@ -15,6 +15,8 @@ public sealed record CapsulePlaces
     public required HostPath Run { get; init; }
     /// <summary>The data of each volume.</summary>
     public ImmutableArray<(GuestPath Path, HostPath Data)> Volumes { get; init; } = [];
+    /// <summary>Images of volumes that are block images, each with an ext4 file system.</summary>
+    public ImmutableArray<(GuestPath Path, HostPath Image)> VolumeImages { get; init; } = [];
     /// <summary>Files of the stack's identity.</summary>
     public ImmutableArray<(GuestPath Path, HostPath File)> IdentityFiles { get; init; } = [];
     /// <summary>The socket that is /dev/log inside.</summary>
@@ -62,7 +64,8 @@ public static class CapsuleSpecs
         Add("/sys/fs/cgroup", "cgroup", [.. Locked, "ro"]);
         Add("/tmp", "tmpfs", "nosuid", "nodev", "mode=1777", "size=50%");
         mounts.Add(new(GuestPath.Parse("/run"), "bind", places.Run.ToString(), ["bind", "nosuid", "nodev"]));
-        foreach (var (path, data) in places.Volumes.OrderBy(v => v.Path)) mounts.Add(new(path, "bind", data.ToString(), ["bind", "nosuid", "nodev"]));
+        foreach (MountSpec volume in places.Volumes.Select(v => new MountSpec(v.Path, "bind", v.Data.ToString(), ["bind", "nosuid", "nodev"]))
+                     .Concat(places.VolumeImages.Select(v => new MountSpec(v.Path, "ext4", v.Image.ToString(), ["loop", "nosuid", "nodev"]))).OrderBy(m => m.Destination)) mounts.Add(volume);
         foreach (var (path, file) in places.IdentityFiles) mounts.Add(new(path, "bind", file.ToString(), ["bind", "ro", .. Locked]));
         if (places.SystemLog is { } log) mounts.Add(new(GuestPath.Parse("/dev/log"), "bind", log.ToString(), ["bind", .. Locked]));
         foreach (var (source, target, readOnly) in places.HostDirectories) mounts.Add(new(target, "bind", source.ToString(), ["rbind", "nosuid", "nodev", readOnly ? "ro" : "rw"]));

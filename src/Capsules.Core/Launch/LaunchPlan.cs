@@ -36,6 +36,9 @@ public abstract record WorldStep
     /// <summary>A new file system that belongs to no namespace of the capsule, such as a tmpfs, with directories to mount on.</summary>
     public sealed record FileSystem(string Type, GuestPath Target, MountOptions Options, ImmutableArray<string> Directories) : WorldStep;
 
+    /// <summary>The file system in an image file, by a loop device that goes with its mount.</summary>
+    public sealed record Image(HostPath Source, string Type, GuestPath Target, MountOptions Options, bool MapIds) : WorldStep;
+
     /// <summary>The default device nodes and links below /dev, and further ones.</summary>
     public sealed record Devices(ImmutableArray<DeviceSpec> Further) : WorldStep;
 
@@ -65,6 +68,8 @@ public abstract record TailStep
     public sealed record NewService(int BoardEntry, int Generation) : TailStep;
     /// <summary>Waits until the engine has written the maps of the user namespace.</summary>
     public sealed record WaitForMaps : TailStep;
+    /// <summary>Waits until the engine has run what is to run before the root is switched.</summary>
+    public sealed record WaitForHooks : TailStep;
     /// <summary>setsid(2).</summary>
     public sealed record NewSession : TailStep;
     /// <summary>pivot_root(2).</summary>

@@ -29,6 +29,7 @@ public static class LaunchPlanText
         WorldStep.MountPoint point => $"mkdir     {point.Path}",
         WorldStep.Bind bind => $"bind      {bind.Source} -> {bind.Target}{Of(bind.Options)}{Mapped(bind.MapIds)}",
         WorldStep.FileSystem fileSystem => $"mount     {fileSystem.Type} -> {fileSystem.Target}{Of(fileSystem.Options)}",
+        WorldStep.Image image => $"loop      {image.Source} ({image.Type}) -> {image.Target}{Of(image.Options)}{Mapped(image.MapIds)}",
         WorldStep.Devices devices => $"devices   /dev{(devices.Further.IsEmpty ? "" : " and " + string.Join(", ", devices.Further.Select(d => d.Path.ToString())))}",
         WorldStep.Prepare prepare => $"prepare   #{prepare.Number} {Of(prepare.Mount)}",
         WorldStep.Directory directory => $"directory {directory.Path} {directory.Uid}:{directory.Gid} {Octal(directory.Mode)}",
@@ -45,6 +46,7 @@ public static class LaunchPlanText
         TailStep.NewProcess clone => $"clone     {Kinds(clone.Fresh)}",
         TailStep.NewService clone => $"clone     service {clone.BoardEntry}, start {clone.Generation}, as a child of PID 1",
         TailStep.WaitForMaps => "wait for the id maps",
+        TailStep.WaitForHooks => "wait for the hooks",
         TailStep.NewSession => "setsid",
         TailStep.SwitchRoot => "pivot_root",
         TailStep.OpenFileSystem open => $"open      #{open.Number} {open.Type}{Of(new MountOptions { Set = open.Flags, Data = open.Data })}",
@@ -86,6 +88,7 @@ public static class LaunchPlanText
         foreach (MountFlags flag in Enum.GetValues<MountFlags>())
             if (flag != MountFlags.None && options.Set.HasFlag(flag)) words.Add(flag switch { MountFlags.ReadOnly => "ro", MountFlags.NoSuid => "nosuid", MountFlags.NoDevices => "nodev", MountFlags.NoExec => "noexec", _ => JsonReading.Dashed(flag) });
         words.AddRange(options.Data.Select(d => d.Value is null ? d.Key : $"{d.Key}={d.Value}"));
+        if (options.CopyUp) words.Add("tmpcopyup");
         if (options.Recursive) words.Add("recursive");
         if (options.Propagation is { } propagation) words.Add(propagation);
         return words.Count == 0 ? "" : $" ({string.Join(',', words)})";

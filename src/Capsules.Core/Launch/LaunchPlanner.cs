@@ -39,6 +39,7 @@ public static class LaunchPlanner
         var tail = ImmutableArray.CreateBuilder<TailStep>();
         Enter(tail, request);
         tail.Add(new TailStep.NewSession());
+        if (spec.Hooks.BeforeRoot) tail.Add(new TailStep.WaitForHooks());
         tail.AddRange(mounts.Opened);
         tail.Add(new TailStep.SwitchRoot(HasUserNamespace(spec)));
         tail.AddRange(mounts.Attached);
@@ -95,6 +96,23 @@ public static class LaunchPlanner
         }
     }
 
+    /// <summary>Plans a hook: a program with all rights, on the host or in the namespaces of a container's first process.</summary>
+    /// <param name="hook">The hook.</param>
+    /// <param name="directory">Where it starts.</param>
+    /// <param name="join">The namespaces; null for a hook of the host.</param>
+    public static LaunchPlan PlanHook(HookSpec hook, GuestPath directory, ImmutableArray<NamespaceKind>? join)
+    {
+        var tail = ImmutableArray.CreateBuilder<TailStep>();
+        if (join is { } kinds)
+        {
+            tail.Add(new TailStep.JoinProcess([.. kinds.Append(NamespaceKind.Mount).Distinct().Order()]));
+            if (kinds.Contains(NamespaceKind.User)) tail.Add(new TailStep.BecomeRoot());
+        }
+        tail.AddRange(new TailStep.NewProcess([]), new TailStep.NewSession(), new TailStep.TakeStreams(false, 0), new TailStep.WorkingDirectory(directory));
+        tail.Add(new TailStep.Execute([hook.Path], hook.Arguments.IsEmpty ? [hook.Path] : hook.Arguments, hook.Environment));
+        return new([], tail.ToImmutable());
+    }
+
     /// <summary>What a process becomes before its program is executed. The order follows capabilities(7): what needs a right comes before the right is given up.</summary>
     private static IEnumerable<TailStep> ProcessSteps(ProcessSpec process, SeccompSpec? seccomp, LaunchRequest request)
     {
@@ -136,7 +154,7 @@ public static class LaunchPlanner
             .Concat(process.OomScoreAdjust < 0 && !request.MayRaiseLimits ? ["the OOM score"] : []);
 
     /// <summary>PATH is searched by the plan: one execve for each directory.</summary>
-    private static ImmutableArray<string> Candidates(ProcessSpec process)
+    public static ImmutableArray<string> Candidates(ProcessSpec process)
     {
         string program = process.Program ?? process.Arguments[0];
         if (program.Contains('/', StringComparison.Ordinal)) return [program];
@@ -169,6 +187,9 @@ public static class LaunchPlanner
                 bool isState = request.MapIds && !inTail;
                 Place(mount.Destination, inTail, new WorldStep.Bind(new HostPath(mount.Source ?? throw new FormatException($"the bind of {mount.Destination} has no `source`")), mount.Destination, options, isState));
             }
+            else if (mount.Options.Contains("loop"))
+                Place(mount.Destination, inTail, new WorldStep.Image(new HostPath(mount.Source ?? throw new FormatException($"the image for {mount.Destination} has no `source`")), mount.Type ?? "ext4", mount.Destination,
+                    MountOptions.Of(mount with { Options = mount.Options.Remove("loop") }), request.MapIds && !inTail));
             else if (mount.Type is "cgroup") AddCgroups(mount.Destination, options);
             else if (OfNamespaces.Contains(mount.Type ?? "")) AddToTail(mount.Destination, mount.Type!, options);
             else Place(mount.Destination, inTail, new WorldStep.FileSystem(mount.Type ?? throw new FormatException($"the mount of {mount.Destination} has no `type`"), mount.Destination, options, []));

@@ -38,6 +38,8 @@ public sealed record MountOptions
     public bool Recursive { get; init; }
     /// <summary>shared, slave, private, unbindable, with an r in front when recursive; null to leave it.</summary>
     public string? Propagation { get; init; }
+    /// <summary>A new tmpfs begins with what it covers (tmpcopyup, as crun and runc know it).</summary>
+    public bool CopyUp { get; init; }
     /// <summary>What the file system itself is told; a null value is a flag.</summary>
     public ImmutableArray<(string Key, string? Value)> Data { get; init; } = [];
 
@@ -79,11 +81,12 @@ public sealed record MountOptions
         foreach (string option in mount.Options)
         {
             if (Words.TryGetValue(option, out var word)) result = result with { Set = result.Set & ~word.Clear | word.Set, Clear = result.Clear & ~word.Set | word.Clear };
+            else if (option is "tmpcopyup") result = result with { CopyUp = true };
             else if (option is "rbind") result = result with { Recursive = true };
             else if (option.StartsWith('r') && Words.TryGetValue(option[1..], out var recursive) && option.Length > 2)
                 result = result with { Recursive = true, Set = result.Set & ~recursive.Clear | recursive.Set, Clear = result.Clear & ~recursive.Set | recursive.Clear };
             else if (option is "shared" or "rshared" or "slave" or "rslave" or "private" or "rprivate" or "unbindable" or "runbindable") result = result with { Propagation = option };
-            else if (option is "idmap" or "ridmap" or "tmpcopyup" || option.StartsWith("idmap=", StringComparison.Ordinal))
+            else if (option is "idmap" or "ridmap" || option.StartsWith("idmap=", StringComparison.Ordinal))
                 throw new FormatException($"mount option `{option}` of {mount.Destination} is not done by this runtime");
             else if (!mount.IsBind)
             {

@@ -118,7 +118,7 @@ public static class ManifestJson
         HostName = e.Text("hostName"),
         Domain = e.Text("domain"),
         MachineId = e.Text("machineId") is { } machine ? MachineId.Parse(machine) : null,
-        HostId = e.Text("hostId") is { } host ? uint.Parse(host, System.Globalization.NumberStyles.AllowHexSpecifier) : null,
+        HostId = e.Text("hostId") is { } host ? HexNumber(host) : null,
         ProductUuid = e.Text("productUuid"),
         ProductSerial = e.Text("productSerial"),
         Dmi = e.Members("dmi").ToImmutableSortedDictionary(m => m.Name, m => JsonReading.AsText(m.Value, "dmi"), StringComparer.Ordinal),
@@ -129,7 +129,7 @@ public static class ManifestJson
             Name = i.RequiredText("name"),
             Mac = i.Text("mac") is { } mac ? MacAddress.Parse(mac) : null,
             Addresses = [.. i.Texts("addresses").Select(InterfaceAddress.Parse)],
-            Routes = [.. i.Items("routes").Select(r => new Route(r.Text("to") is { } to ? InterfaceAddress.Parse(to) : null, r.Text("via") is { } via ? IPAddress.Parse(via) : null, r.SmallInteger("metric")))],
+            Routes = [.. i.Items("routes").Select(r => new Route(r.Text("to") is { } to ? InterfaceAddress.Parse(to) : null, r.Text("via") is { } via ? Address(via) : null, r.SmallInteger("metric")))],
             Mtu = i.SmallInteger("mtu"),
         })],
     };
@@ -257,7 +257,7 @@ public static class ManifestJson
         StopTimeout = e.Integer("stopTimeout") ?? 90_000,
         Restart = e.Choice<RestartPolicy>("restart") ?? RestartPolicy.No,
         RestartDelay = e.Integer("restartDelay") ?? 100,
-        SuccessStatuses = [.. e.Items("successStatuses").Select(i => i.GetInt32())],
+        SuccessStatuses = [.. e.Items("successStatuses").Select(i => i.ValueKind == JsonValueKind.Number && i.TryGetInt32(out int status) ? status : throw new FormatException("`successStatuses` must hold whole numbers"))],
         After = e.Texts("after"),
         Ready = e.Member("ready") is { } ready
             ? new() { Port = ready.SmallInteger("port"), Socket = ready.Text("socket") is { } socket ? GuestPath.Parse(socket) : null, Command = ready.Texts("command") }
@@ -282,4 +282,9 @@ public static class ManifestJson
         try { return Convert.ToInt32(text, 8); }
         catch (Exception e) when (e is FormatException or ArgumentException or OverflowException) { throw new FormatException($"'{text}' is not an octal mode", e); }
     }
+
+    private static uint HexNumber(string text) =>
+        uint.TryParse(text, System.Globalization.NumberStyles.AllowHexSpecifier, System.Globalization.CultureInfo.InvariantCulture, out uint number) ? number : throw new FormatException($"'{text}' is not eight hexadecimal digits");
+
+    private static IPAddress Address(string text) => IPAddress.TryParse(text, out IPAddress? address) ? address : throw new FormatException($"'{text}' is not an address");
 }

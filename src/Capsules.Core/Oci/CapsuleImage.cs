@@ -20,7 +20,8 @@ public static class CapsuleImage
         {
             Architecture = ArchitectureOf(manifest.Source?.Architecture ?? "x86_64"),
             User = user,
-            Entrypoint = script ? [ServiceScript.Path] : single?.Command ?? [],
+            Entrypoint = script ? [ServiceScript.Path] : [],
+            Cmd = single?.Command ?? [], // and no entry point: a command that the user gives comes in its place, and not behind it
             Env = [.. manifest.Environment, .. single?.Environment ?? []],
             WorkingDir = single is { WorkingDirectory.IsRoot: false } ? single.WorkingDirectory.ToString() : null,
             StopSignal = single is { StopSignal: not 15 } ? single.StopSignal.ToString() : null,

@@ -88,7 +88,7 @@ public static class ProcessJson
     }
 
     /// <summary>The specification's texts are plain UTF-8; ours are pictures, in which a backslash is special.</summary>
-    private static string Picture(string text) => text.Contains('\\', StringComparison.Ordinal) ? text.Replace("\\", "\\x5c", StringComparison.Ordinal) : text;
+    internal static string Picture(string text) => text.Contains('\\', StringComparison.Ordinal) ? text.Replace("\\", "\\x5c", StringComparison.Ordinal) : text;
 
     /// <summary>The largest number means "as it is" to setresuid(2), and so would leave the host's root.</summary>
     private static uint UserId(JsonElement? user, string name) => user?.Integer(name) switch

@@ -34,6 +34,8 @@ public sealed record RuntimeSpec
     public ResourcesSpec Resources { get; init; } = new();
     /// <summary>Filter of system calls.</summary>
     public SeccompSpec? Seccomp { get; init; }
+    /// <summary>Programs that are run at points of the container's life.</summary>
+    public HooksSpec Hooks { get; init; } = new();
     /// <summary>Hidden paths.</summary>
     public ImmutableArray<GuestPath> MaskedPaths { get; init; } = [];
     /// <summary>Paths that are made read-only.</summary>
@@ -86,6 +88,33 @@ public sealed record CapabilitySets(
     /// <summary>The same names in the sets that a root process needs, none ambient.</summary>
     public static CapabilitySets Of(ImmutableArray<string> names) => new(names, names, names, [], []);
 }
+
+/// <summary>hooks (config.md, "POSIX-platform Hooks"), each list in its order.</summary>
+public sealed record HooksSpec
+{
+    /// <summary>On the host, before the root is switched (deprecated, and still used).</summary>
+    public ImmutableArray<HookSpec> Prestart { get; init; } = [];
+    /// <summary>On the host, before the root is switched, behind the former.</summary>
+    public ImmutableArray<HookSpec> CreateRuntime { get; init; } = [];
+    /// <summary>A program of the host in the container's namespaces, before the root is switched.</summary>
+    public ImmutableArray<HookSpec> CreateContainer { get; init; } = [];
+    /// <summary>A program of the container in its namespaces, before its process is executed.</summary>
+    public ImmutableArray<HookSpec> StartContainer { get; init; } = [];
+    /// <summary>On the host, when the process has been executed.</summary>
+    public ImmutableArray<HookSpec> Poststart { get; init; } = [];
+    /// <summary>On the host, when the container has been deleted.</summary>
+    public ImmutableArray<HookSpec> Poststop { get; init; } = [];
+
+    /// <summary>Whether there are any.</summary>
+    public bool Any => BeforeRoot || AroundStart || !Poststop.IsEmpty;
+    /// <summary>Whether the launch must stop before it switches the root.</summary>
+    public bool BeforeRoot => !(Prestart.IsEmpty && CreateRuntime.IsEmpty && CreateContainer.IsEmpty);
+    /// <summary>Whether the launch must stop before the process is executed, or do something behind it.</summary>
+    public bool AroundStart => !(StartContainer.IsEmpty && Poststart.IsEmpty);
+}
+
+/// <summary>One hook; its texts are byte pictures. Timeout in seconds, null for none.</summary>
+public sealed record HookSpec(string Path, ImmutableArray<string> Arguments, ImmutableArray<string> Environment, int? Timeout);
 
 /// <summary>One entry of mounts.</summary>
 public sealed record MountSpec(GuestPath Destination, string? Type, string? Source, ImmutableArray<string> Options)

@@ -16,8 +16,6 @@ public static class RuntimeSpecJson
         string version = root.RequiredText("ociVersion");
         if (!version.StartsWith("1.", StringComparison.Ordinal)) throw new FormatException($"ociVersion {version} is not known here; 1.x is");
         JsonElement rootFs = root.Member("root") ?? throw new FormatException("`root` is missing");
-        if (root.Member("hooks") is { } hooks && hooks.EnumerateObject().Any(h => h.Value.ValueKind == JsonValueKind.Array && h.Value.GetArrayLength() > 0))
-            throw new FormatException("`hooks` are not run by this runtime yet");
         JsonElement? linux = root.Member("linux");
 
         var spec = new RuntimeSpec
@@ -29,6 +27,7 @@ public static class RuntimeSpecJson
             HostName = root.Text("hostname"),
             DomainName = root.Text("domainname"),
             Mounts = [.. root.Items("mounts").Select(ReadMount)],
+            Hooks = root.Member("hooks") is { } hooks ? ReadHooks(hooks) : new(),
             Annotations = root.Members("annotations").ToImmutableSortedDictionary(m => m.Name, m => JsonReading.AsText(m.Value, "annotations"), StringComparer.Ordinal),
         };
         return linux is { } l ? WithLinux(spec, l) : spec;
@@ -50,6 +49,23 @@ public static class RuntimeSpecJson
         RootPropagation = linux.Text("rootfsPropagation"),
     };
 
+    private static HooksSpec ReadHooks(JsonElement e)
+    {
+        ImmutableArray<HookSpec> Read(string name) => [.. e.Items(name).Select(h => new HookSpec(
+            h.RequiredText("path") is ['/', ..] path ? ProcessJson.Picture(path) : throw new FormatException($"the `path` of a hook ({name}) must be absolute"),
+            [.. h.Texts("args").Select(ProcessJson.Picture)], [.. h.Texts("env").Select(ProcessJson.Picture)],
+            h.SmallInteger("timeout") is not int timeout || timeout > 0 ? h.SmallInteger("timeout") : throw new FormatException($"the `timeout` of a hook ({name}) must be greater than zero")))];
+        return new()
+        {
+            Prestart = Read("prestart"),
+            CreateRuntime = Read("createRuntime"),
+            CreateContainer = Read("createContainer"),
+            StartContainer = Read("startContainer"),
+            Poststart = Read("poststart"),
+            Poststop = Read("poststop"),
+        };
+    }
+
     private static GuestPath Inside(string path) => GuestPath.Normalize(System.Text.Encoding.UTF8.GetBytes(path));
 
     private static MountSpec ReadMount(JsonElement e)
@@ -67,7 +83,9 @@ public static class RuntimeSpecJson
         Inside(e.RequiredText("path")), e.RequiredText("type") is { Length: 1 } type ? type[0] : throw new FormatException("a device's `type` is one letter"),
         (uint)(e.Integer("major") ?? 0), (uint)(e.Integer("minor") ?? 0), e.SmallInteger("fileMode") ?? 0x1B6, (uint)(e.Integer("uid") ?? 0), (uint)(e.Integer("gid") ?? 0));
 
-    private static ResourcesSpec ReadResources(JsonElement e)
+    /// <summary>linux.resources, of config.json or of update's file.</summary>
+    /// <exception cref="FormatException">A member is of another kind.</exception>
+    public static ResourcesSpec ReadResources(JsonElement e)
     {
         JsonElement? memory = e.Member("memory"), cpu = e.Member("cpu"), io = e.Member("blockIO");
         return new()

@@ -46,4 +46,8 @@ public static partial class Problems
     /// <summary>A process could not be paused.</summary>
     public static Problem CannotPause(int pid, string fact) =>
         new("CAP2011", ExitCode.Failed, $"process {pid} could not be paused for the copy of its state", fact, "nothing was made; stop it yourself, or use --stop");
+
+    /// <summary>A source for another machine.</summary>
+    public static Problem ForeignArchitecture(string source, string host) =>
+        new("CAP2012", ExitCode.Failed, $"the source's programs are made for {source}, and this host is {host}", "its programs say so in their ELF headers", "adopt it on a host of that architecture");
 }

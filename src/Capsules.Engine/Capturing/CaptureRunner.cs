@@ -103,6 +103,7 @@ public static class CaptureRunner
             Stack = plan.Stack,
             Created = options.Clock.GetUtcNow(),
             Source = plan.Source.ToString(),
+            SharedVolumes = [.. plan.Volumes.Where(v => v.Owner is not null).Select(v => new SharedVolume(v.Name, v.Owner!.Value.Capsule, v.Owner.Value.Volume))],
         }.ToJson(), durable: false);
 
         using (Descriptor store = FileCalls.Open(work, OpenFlags.ReadOnly | OpenFlags.Directory)) FileContent.SyncFileSystem(store);
@@ -141,18 +142,19 @@ public static class CaptureRunner
 
     private static TimeSpan CopyState(CapturePlan plan, RootTree source, string capsule, CaptureOptions options)
     {
-        if (plan.Volumes.IsEmpty) return TimeSpan.Zero;
+        PlannedVolume[] own = [.. plan.Volumes.Where(v => v.Owner is null)];
+        if (own.Length == 0) return TimeSpan.Zero;
         var copiers = new List<StateCopier>();
         try
         {
-            foreach (PlannedVolume volume in plan.Volumes)
+            foreach (PlannedVolume volume in own)
             {
                 string target = $"{capsule}/volumes/{volume.Name}";
                 FileCalls.MakeDirectory(null, target, 0x1C0);
                 copiers.Add(new(source, volume.Path, target));
             }
-            string names = string.Join(", ", plan.Volumes.Select(v => v.Name));
-            options.Progress("Copying", $"state {names}: {plan.Volumes.Sum(v => v.Size) / 1_000_000.0:0.#} MB");
+            string names = string.Join(", ", own.Select(v => v.Name));
+            options.Progress("Copying", $"state {names}: {own.Sum(v => v.Size) / 1_000_000.0:0.#} MB");
             if (plan.Processes.IsEmpty)
             {
                 foreach (StateCopier copier in copiers) copier.Pass(isLast: true);

@@ -32,7 +32,7 @@ public static class MissExplainer
             if (SmallFiles.TryRead(image + "/plan.json") is { } bytes) plan = CapturePlanJson.Read(bytes);
             if (SmallFiles.TryRead(image + "/left-out.jsonl") is { } lines) leftOut = LeftOutFile.Find(lines, path);
         }
-        catch (FormatException e) { throw new CapsuleException(Problems.BadFile(image, e.Message), e); }
+        catch (FormatException e) { throw new CapsuleException(Problems.BadFile(image, FactText.Of(e)), e); }
         if (plan?.Why(path) is { } chain) return new(path, true, null, string.Join(" ← ", chain), null, null);
 
         string adopt = $"capsule adopt {plan?.Application ?? capsule.Name.ToString()} {Words(capsule.Source)}--add {path} --name {capsule.Name}-2";

@@ -1,9 +1,8 @@
 using System.Collections.Immutable;
-using System.Security.Cryptography;
-using Capsules.Core.Facts;
+using System.Text;
 using Capsules.Core.Formats.Tar;
 using Capsules.Core.Model;
-using Capsules.Engine.Scanning;
+using Capsules.Engine.Images;
 using Capsules.Linux;
 using Capsules.Linux.Files;
 
@@ -17,7 +16,7 @@ public static class TreeArchive
     /// <summary>The diff id of a layer's tree.</summary>
     public static Digest DigestOf(string directory)
     {
-        using var hash = new HashingStream();
+        using var hash = new HashingStream(Stream.Null);
         Write(directory, hash);
         return hash.Digest();
     }
@@ -25,27 +24,28 @@ public static class TreeArchive
     /// <summary>Writes a tree as tar, uncompressed; names are relative to it, a directory before what is in it, in the order of bytes. Sockets are left out.</summary>
     public static void Write(string directory, Stream to)
     {
-        using var writer = new TarWriter(to);
+        var writer = new TarWriter(to);
         using Descriptor root = FileCalls.Open(directory, OpenFlags.ReadOnly | OpenFlags.Directory);
         byte[] buffer = new byte[BufferSize];
-        var names = new Dictionary<(ulong, ulong), ImmutableArray<byte>>();
-        writer.Add(Entry(FileCalls.Stat(root), [.. "."u8], [], $"/proc/self/fd/{root.Number}/."));
+        var names = new Dictionary<(ulong, ulong), byte[]>();
+        writer.Add(Entry(FileCalls.Stat(root), "."u8.ToArray(), [], $"/proc/self/fd/{root.Number}/."));
         Walk(root, []);
+        writer.End();
 
-        void Walk(Descriptor at, ImmutableArray<byte> prefix)
+        void Walk(Descriptor at, byte[] prefix)
         {
             foreach (var (name, _) in FileCalls.List(at))
             {
                 FileStatus status = FileCalls.TryStat(at, name.AsSpan()) ?? throw new SyscallException("statx", BytePicture.Of(name), Errno.ENOENT);
                 if (status.Kind == FileKind.Socket) continue;
-                ImmutableArray<byte> path = prefix.IsEmpty ? [.. name] : [.. prefix, (byte)'/', .. name];
+                byte[] path = prefix.Length == 0 ? name : [.. prefix, (byte)'/', .. name];
+                NativePath place = new([.. Encoding.ASCII.GetBytes($"/proc/self/fd/{at.Number}/"), .. name]);
                 if (status.LinkCount > 1 && !status.IsDirectory && !names.TryAdd((status.Device, status.Inode), path))
                 {
-                    writer.Add(new() { Name = path, Kind = RootTree.KindOf(status.Kind), IsHardLink = true, Target = names[(status.Device, status.Inode)], Mode = status.Mode, Uid = status.Uid, Gid = status.Gid, Seconds = status.Modified.Seconds, Nanoseconds = status.Modified.Nanoseconds });
+                    writer.Add(Entry(status, path, [], null) with { Kind = TarMemberKind.HardLink, Size = 0, LinkTarget = names[(status.Device, status.Inode)] });
                     continue;
                 }
-                NativePath place = new([.. System.Text.Encoding.ASCII.GetBytes($"/proc/self/fd/{at.Number}/"), .. name]);
-                writer.Add(Entry(status, path, status.IsSymbolicLink ? [.. FileCalls.ReadLink(at, name.AsSpan())] : [], place));
+                writer.Add(Entry(status, path, status.IsSymbolicLink ? FileCalls.ReadLink(at, name.AsSpan()) : [], place));
                 if (status.IsRegular) Content(at, name, status.Size);
                 else if (status.IsDirectory)
                 {
@@ -62,52 +62,33 @@ public static class TreeArchive
             {
                 int count = FileCalls.ReadAt(file, buffer.AsSpan(0, (int)Math.Min(buffer.Length, size - done)), done);
                 if (count == 0) throw new SyscallException("read", BytePicture.Of(name), Errno.EIO); // it became shorter under our hands
-                writer.Content(buffer.AsSpan(0, count));
+                writer.Write(buffer.AsSpan(0, count));
                 done += count;
             }
         }
     }
 
-    private static TarEntry Entry(FileStatus status, ImmutableArray<byte> path, ImmutableArray<byte> target, NativePath place) => new()
+    private static TarMember Entry(FileStatus status, byte[] path, byte[] target, NativePath? place) => new()
     {
         Name = path,
-        Kind = RootTree.KindOf(status.Kind),
+        Kind = status.Kind switch
+        {
+            FileKind.Directory => TarMemberKind.Directory,
+            FileKind.SymbolicLink => TarMemberKind.SymbolicLink,
+            FileKind.CharacterDevice => TarMemberKind.CharacterDevice,
+            FileKind.BlockDevice => TarMemberKind.BlockDevice,
+            FileKind.Fifo => TarMemberKind.Fifo,
+            _ => TarMemberKind.File,
+        },
         Mode = status.Mode,
         Uid = status.Uid,
         Gid = status.Gid,
         Size = status.IsRegular ? status.Size : 0,
-        Seconds = status.Modified.Seconds,
+        Modified = status.Modified.Seconds,
         Nanoseconds = status.Modified.Nanoseconds,
-        Target = target,
-        Major = status.DeviceMajor,
-        Minor = status.DeviceMinor,
-        Attributes = [.. ExtendedAttributes.Read(place).Select(a => (a.Name, a.Value.ToImmutableArray()))],
+        LinkTarget = target,
+        DeviceMajor = status.DeviceMajor,
+        DeviceMinor = status.DeviceMinor,
+        Attributes = place is { } at ? [.. ExtendedAttributes.Read(at).Select(a => (a.Name, (ReadOnlyMemory<byte>)a.Value))] : ImmutableArray<(string, ReadOnlyMemory<byte>)>.Empty,
     };
-
-    /// <summary>Takes bytes and keeps only their SHA-256.</summary>
-    private sealed class HashingStream : Stream
-    {
-        private readonly IncrementalHash _hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
-
-        public Digest Digest() => Core.Model.Digest.FromSha256(_hash.GetHashAndReset());
-
-        public override bool CanRead => false;
-        public override bool CanSeek => false;
-        public override bool CanWrite => true;
-        public override long Length => throw new NotSupportedException();
-        public override long Position { get => throw new NotSupportedException(); set => throw new NotSupportedException(); }
-
-        public override void Write(ReadOnlySpan<byte> buffer) => _hash.AppendData(buffer);
-        public override void Write(byte[] buffer, int offset, int count) => _hash.AppendData(buffer, offset, count);
-        public override void Flush() { }
-        public override int Read(byte[] buffer, int offset, int count) => throw new NotSupportedException();
-        public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
-        public override void SetLength(long value) => throw new NotSupportedException();
-
-        protected override void Dispose(bool disposing)
-        {
-            if (disposing) _hash.Dispose();
-            base.Dispose(disposing);
-        }
-    }
 }

@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using System.Text.Json;
 using Capsules.Core.Json;
 using Capsules.Core.Model;
@@ -29,6 +30,11 @@ public sealed record ContainerRecord
     /// <summary>The specification's version of the bundle.</summary>
     public string SpecVersion { get; init; } = "1.0.2";
 
+    /// <summary>Whether its bundle has hooks.</summary>
+    public bool HasHooks { get; init; }
+    /// <summary>Annotations of the bundle, for the hooks that run while it is created; they are not kept.</summary>
+    public ImmutableSortedDictionary<string, string> Annotations { get; init; } = ImmutableSortedDictionary<string, string>.Empty;
+
     /// <summary>What those that enter need of its plan.</summary>
     public KeptEntry Entry { get; init; } = new();
 
@@ -47,6 +53,7 @@ public sealed record ContainerRecord
         w.Text("cgroup", Cgroup);
         w.Texts("controllers", [.. Controllers]);
         w.Text("ociVersion", SpecVersion);
+        if (HasHooks) w.WriteBoolean("hooks", true);
         Entry.Write(w);
     });
 
@@ -66,6 +73,7 @@ public sealed record ContainerRecord
             Cgroup = e.Text("cgroup"),
             Controllers = e.Texts("controllers"),
             SpecVersion = e.Text("ociVersion") ?? "1.0.2",
+            HasHooks = e.Flag("hooks") ?? false,
             Entry = KeptEntry.Read(e),
         };
     }

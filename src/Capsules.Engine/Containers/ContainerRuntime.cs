@@ -23,13 +23,25 @@ public sealed record CreateOptions(string Bundle, string? PidFile = null, string
 
 /// <summary>The OCI runtime's verbs (runtime-spec, runtime.md), thinly over the planner that launches capsules too.</summary>
 /// <param name="root">Where states are kept: one directory a container.</param>
-public sealed class ContainerRuntime(string root)
+public sealed partial class ContainerRuntime(string root)
 {
     /// <summary>Creates a container: everything is made, the program waits for <see cref="Start"/>.</summary>
     public ContainerRecord Create(string id, CreateOptions options) => Make(id, options, LaunchEnd.WaitThenExecute).Record;
 
     /// <summary>Creates a container and lets it go at once. The process is our child.</summary>
-    public (ContainerRecord Record, Descriptor? Terminal) Run(string id, CreateOptions options) => Make(id, options, LaunchEnd.Execute);
+    public (ContainerRecord Record, Descriptor? Terminal) Run(string id, CreateOptions options)
+    {
+        if (!ReadBundle(options.Bundle).Hooks.AroundStart) return Make(id, options, LaunchEnd.Execute);
+        var made = Make(id, options, LaunchEnd.WaitThenExecute);
+        try { Start(id); }
+        catch
+        {
+            made.Terminal?.Dispose();
+            Delete(id, force: true);
+            throw;
+        }
+        return made;
+    }
 
     /// <summary>Lets a created container go.</summary>
     public void Start(string id)
@@ -37,11 +49,53 @@ public sealed class ContainerRuntime(string root)
         ContainerRecord record = Load(id);
         string status = Status(record);
         if (status != "created") throw new CapsuleException(Problems.WrongContainerState(id, status, "start"));
+        HooksSpec hooks = HooksOf(record);
+        try { RunHooks(record, hooks.StartContainer, "startContainer", "created"); }
+        catch
+        {
+            KillAndWait(record); // runtime.md, lifecycle 8: an error, and the container is stopped
+            throw;
+        }
         using (Descriptor signal = FileCalls.Open(Signal(id), OpenFlags.WriteOnly | OpenFlags.NonBlock)) FileCalls.Write(signal, "s"u8, "start");
         FileCalls.Remove(null, Signal(id));
+        RunHooksWhateverHappens(record, hooks.Poststart, "poststart", "running");
     }
 
-    /// <summary>A container and its status: created, running or stopped.</summary>
+    /// <summary>Stops every process of a running container.</summary>
+    public void Pause(string id)
+    {
+        ContainerRecord record = Load(id);
+        if (Status(record) is var status and not ("running" or "created")) throw new CapsuleException(Problems.WrongContainerState(id, status, "pause"));
+        (GroupOf(record) ?? throw new CapsuleException(NoGroups("pausing a container"))).Freeze();
+    }
+
+    /// <summary>Lets the processes of a paused container go on.</summary>
+    public void Resume(string id)
+    {
+        ContainerRecord record = Load(id);
+        if (Status(record) is var status and not "paused") throw new CapsuleException(Problems.WrongContainerState(id, status, "resume"));
+        (GroupOf(record) ?? throw new CapsuleException(NoGroups("resuming a container"))).Thaw();
+    }
+
+    /// <summary>Changes limits of a container; rules for devices stay as they are.</summary>
+    public void Update(string id, ResourcesSpec resources)
+    {
+        ContainerRecord record = Load(id);
+        if (Status(record) == "stopped") throw new CapsuleException(Problems.WrongContainerState(id, "stopped", "update"));
+        Cgroup group = GroupOf(record) ?? throw new CapsuleException(NoGroups("changing limits of a container"));
+        try { group.Change(ControlGroups.Limits(resources with { Devices = [] }, [])); }
+        catch (SyscallException e) { throw new CapsuleException(Problems.LaunchFailed("change the limits of the control group", e.Message), e); }
+    }
+
+    /// <summary>The processes of a container, as the host numbers them.</summary>
+    public IReadOnlyList<int> Processes(string id)
+    {
+        ContainerRecord record = Load(id);
+        if (GroupOf(record) is { } group) return group.Processes();
+        return !record.IsAlive ? [] : record.Entry.Namespaces.Contains(NamespaceKind.Pid) ? ProcessTable.BesideInPidNamespace(record.Pid) : [record.Pid];
+    }
+
+    /// <summary>A container and its status: created, running, paused or stopped.</summary>
     public (ContainerRecord Record, string Status) State(string id)
     {
         ContainerRecord record = Load(id);
@@ -52,9 +106,11 @@ public sealed class ContainerRuntime(string root)
     public void Kill(string id, int signal, bool all)
     {
         ContainerRecord record = Load(id);
-        if (all && GroupOf(record) is { } group)
+        bool alone = record.Entry.Namespaces.Contains(NamespaceKind.Pid); // the kernel ends what is in it with its first process
+        if ((all || (!alone && signal == Signals.KILL)) && GroupOf(record) is { } group)
         {
-            foreach (int pid in group.Processes()) ProcessCalls.Signal(pid, signal);
+            if (signal == Signals.KILL) group.Kill();
+            else foreach (int pid in group.Processes()) ProcessCalls.Signal(pid, signal);
             return;
         }
         if (Status(record) == "stopped") throw new CapsuleException(Problems.WrongContainerState(id, "stopped", "kill"));
@@ -78,9 +134,15 @@ public sealed class ContainerRuntime(string root)
         }
         ContainerRecord record = Load(id);
         string status = Status(record);
-        if (status == "running" && !force) throw new CapsuleException(Problems.WrongContainerState(id, status, "delete"));
+        if (status is "running" or "paused" && !force) throw new CapsuleException(Problems.WrongContainerState(id, status, "delete"));
         if (status != "stopped") KillAndWait(record);
-        GroupOf(record)?.Remove();
+        HooksSpec hooks = HooksOf(record);
+        if (GroupOf(record) is { } group)
+        {
+            group.Kill(); // without a PID namespace of its own processes outlive the first one
+            group.RemoveWithPatience();
+        }
+        RunHooksWhateverHappens(record, hooks.Poststop, "poststop", "stopped");
         SmallFiles.RemoveTree(Directory(id));
     }
 
@@ -88,13 +150,13 @@ public sealed class ContainerRuntime(string root)
     public (int Pid, Descriptor? Terminal) Exec(string id, Func<ProcessSpec, ProcessSpec> process, string? consoleSocket, int preservedDescriptors)
     {
         ContainerRecord record = Load(id);
-        string status = Status(record);
+        Cgroup? group = GroupOf(record);
+        string status = Status(record, group);
         if (status != "running") throw new CapsuleException(Problems.WrongContainerState(id, status, "exec"));
         ProcessSpec wanted = process(record.Entry.Process ?? throw new CapsuleException(Problems.BadBundle(record.Bundle, "`process` is missing")));
-        Cgroup? group = GroupOf(record);
         LaunchPlan plan;
         try { plan = LaunchPlanner.PlanEnter(wanted, record.Entry.ToRequest(Filter(id), wanted.Limits), service: null); }
-        catch (FormatException e) { throw new CapsuleException(Problems.BadFile(Filter(id), e.Message), e); }
+        catch (FormatException e) { throw new CapsuleException(Problems.BadFile(Filter(id), FactText.Of(e)), e); }
 
         using Descriptor init = ProcessCalls.OpenPidFd(record.Pid);
         List<Descriptor> groups = group?.OpenForEntering() ?? [];
@@ -148,57 +210,72 @@ public sealed class ContainerRuntime(string root)
         FileCalls.MakeDirectory(null, Directory(id) + "/root", 0x1C0);
 
         IReadOnlyList<CgroupHierarchy> hierarchies = Running.Host.Hierarchies;
-        if (!Running.Host.IsInitial && ControlGroups.AnyLimitButDevices(spec.Resources)) throw new CapsuleException(Problems.OnlyForRoot("a limit of `resources`", "control groups are root's"));
-        string? path = spec.CgroupsPath ?? (ControlGroups.AnyLimit(spec.Resources) ? "capsule-oci/" + id : null);
-        Cgroup? group = path is null ? null : Cgroup.At(path, ControlGroups.ControllersFor(spec.Resources), hierarchies);
-        if (group is not null)
-        {
-            rollback.Add(() => group.Remove());
-            try { group.Create(ControlGroups.Limits(spec.Resources, spec.Devices)); }
-            catch (SyscallException e) { throw new CapsuleException(Problems.LaunchFailed("set the limits of the control group", e.Message), e); }
-        }
+        if (!Running.Host.IsInitial && ControlGroups.AnyLimitButDevices(spec.Resources)) throw new CapsuleException(NoGroups("a limit of `resources`"));
+        string path = spec.CgroupsPath is { Length: > 0 } named ? named : "capsule-oci/" + id;
+        if (path.Split('/', StringSplitOptions.RemoveEmptyEntries) is { Length: 0 } or [.., ".."] || path.Contains("../", StringComparison.Ordinal)) throw new CapsuleException(Problems.GroupNotOurs(path, "it is no place below the root of a hierarchy"));
+        Cgroup group = Cgroup.At(path, ControlGroups.ControllersFor(spec.Resources), hierarchies);
+        if (group.Processes().Count > 0) throw new CapsuleException(Problems.GroupNotOurs(path, "processes run in it, and would be ended with the container"));
+        rollback.Add(() => group.RemoveWithPatience());
+        try { group.Create(ControlGroups.Limits(spec.Resources, spec.Devices)); }
+        catch (SyscallException e) { throw new CapsuleException(Problems.LaunchFailed("set the limits of the control group", e.Message), e); }
 
         LaunchPlan plan;
         LaunchRequest request;
         try
         {
             spec = KeptEntry.Keep(spec, Filter(id));
-            request = Request(spec, options.Bundle, end, group is not null, ControlGroups.Describe(hierarchies, _ => true));
+            request = Request(spec, options.Bundle, end, Running.Host.IsInitial, ControlGroups.Describe(hierarchies, _ => true));
             plan = LaunchPlanner.Plan(request);
         }
-        catch (FormatException e) { throw new CapsuleException(Problems.BadBundle(options.Bundle, e.Message), e); }
+        catch (FormatException e) { throw new CapsuleException(Problems.BadBundle(options.Bundle, FactText.Of(e)), e); }
 
         using Descriptor? signal = end == LaunchEnd.WaitThenExecute ? MakeSignal(id) : null;
         using Descriptor? failures = end == LaunchEnd.WaitThenExecute ? FileCalls.Open(Directory(id) + "/failure", OpenFlags.WriteOnly | OpenFlags.Create | OpenFlags.Append, 0x180) : null;
-        List<Descriptor> groups = group?.OpenForEntering() ?? [];
-        try
+        List<Descriptor> groups = group.OpenForEntering();
+        ContainerRecord Record(int pid) => new()
         {
-            var channels = new LaunchChannels { StartSignal = signal, FailureRecord = failures, Cgroups = groups, PreservedDescriptors = options.PreservedDescriptors };
-            Launched launched = Launcher.Launch(plan, spec, new HostPath(Directory(id)), channels);
-            rollback.Add(() => { if (ProcessCalls.Signal(launched.Pid, Signals.KILL)) ProcessCalls.TryWait(launched.Pid); });
-            var record = new ContainerRecord
+            Id = id,
+            Pid = pid,
+            StartTime = ProcessTable.TryRead(pid)?.StartTime ?? 0,
+            Bundle = options.Bundle,
+            Created = DateTimeOffset.UtcNow,
+            Cgroup = Running.Host.IsInitial ? path : null,
+            Controllers = [.. ControlGroups.ControllersFor(spec.Resources)],
+            SpecVersion = spec.Version,
+            HasHooks = spec.Hooks.Any,
+            Annotations = spec.Annotations,
+            Entry = KeptEntry.Of(request, [], spec.Process),
+        };
+        var (hooksDone, hooksHaveRun) = spec.Hooks.BeforeRoot ? FileCalls.Pipe() : default;
+        using (hooksDone)
+        using (hooksHaveRun)
+            try
             {
-                Id = id,
-                Pid = launched.Pid,
-                StartTime = ProcessTable.TryRead(launched.Pid)?.StartTime ?? 0,
-                Bundle = options.Bundle,
-                Created = DateTimeOffset.UtcNow,
-                Cgroup = path,
-                Controllers = [.. ControlGroups.ControllersFor(spec.Resources)],
-                SpecVersion = spec.Version,
-                Entry = KeptEntry.Of(request, [], spec.Process),
-            };
-            SmallFiles.Write(StateFile(id), record.ToJson(), durable: false);
-            if (options.PidFile is { } pidFile) SmallFiles.Write(pidFile, System.Text.Encoding.UTF8.GetBytes($"{launched.Pid}"), durable: false);
-            if (launched.Terminal is { } master && options.ConsoleSocket is { } socket)
-                using (master) ConsoleSocket.Send(socket, master);
-            rollback.Commit();
-            return (record, options.ConsoleSocket is null ? launched.Terminal : null);
-        }
-        finally
-        {
-            foreach (Descriptor file in groups) file.Dispose();
-        }
+                var channels = new LaunchChannels { StartSignal = signal, FailureRecord = failures, HooksDone = hooksDone, Cgroups = groups, PreservedDescriptors = options.PreservedDescriptors };
+                Launched launched = Launcher.Launch(plan, spec, new HostPath(Directory(id)), channels, pid =>
+                {
+                    if (hooksHaveRun is null) return;
+                    ContainerRecord creating = Record(pid);
+                    rollback.Add(() => RunHooksWhateverHappens(creating, spec.Hooks.Poststop, "poststop", "stopped"));
+                    RunHooks(creating, spec.Hooks.Prestart, "prestart", "creating");
+                    RunHooks(creating, spec.Hooks.CreateRuntime, "createRuntime", "creating");
+                    RunHooks(creating, spec.Hooks.CreateContainer, "createContainer", "creating");
+                    FileCalls.Write(hooksHaveRun, "h"u8, "hooks");
+                });
+                rollback.Add(() => { if (ProcessCalls.Signal(launched.Pid, Signals.KILL)) ProcessCalls.TryWait(launched.Pid); });
+                ContainerRecord record = Record(launched.Pid);
+                if (end == LaunchEnd.WaitThenExecute) CheckProgram(launched.Pid, spec.Process!);
+                SmallFiles.Write(StateFile(id), record.ToJson(), durable: false);
+                if (options.PidFile is { } pidFile) SmallFiles.Write(pidFile, System.Text.Encoding.UTF8.GetBytes($"{launched.Pid}"), durable: false);
+                if (launched.Terminal is { } master && options.ConsoleSocket is { } socket)
+                    using (master) ConsoleSocket.Send(socket, master);
+                rollback.Commit();
+                return (record, options.ConsoleSocket is null ? launched.Terminal : null);
+            }
+            finally
+            {
+                foreach (Descriptor file in groups) file.Dispose();
+            }
     }
 
     private static LaunchRequest Request(RuntimeSpec spec, string bundle, LaunchEnd end, bool cgroups, ImmutableArray<Core.Launch.CgroupHierarchy> hierarchies) => new()
@@ -215,7 +292,7 @@ public sealed class ContainerRuntime(string root)
     private static RuntimeSpec ReadBundle(string bundle)
     {
         try { return RuntimeSpecJson.Read(SmallFiles.TryRead(bundle + "/config.json") ?? throw new FormatException("it has no config.json")); }
-        catch (FormatException e) { throw new CapsuleException(Problems.BadBundle(bundle, e.Message), e); }
+        catch (FormatException e) { throw new CapsuleException(Problems.BadBundle(bundle, FactText.Of(e)), e); }
     }
 
     private ContainerRecord Load(string id)
@@ -223,11 +300,15 @@ public sealed class ContainerRuntime(string root)
         CheckId(id);
         byte[] bytes = SmallFiles.TryRead(StateFile(id)) ?? throw new CapsuleException(Problems.NoSuchContainer(id));
         try { return ContainerRecord.FromJson(bytes); }
-        catch (FormatException e) { throw new CapsuleException(Problems.BadFile(StateFile(id), e.Message), e); }
+        catch (FormatException e) { throw new CapsuleException(Problems.BadFile(StateFile(id), FactText.Of(e)), e); }
     }
 
-    private string Status(ContainerRecord record) =>
-        !record.IsAlive ? "stopped" : FileCalls.TryStat(null, Signal(record.Id)) is not null ? "created" : "running";
+    private string Status(ContainerRecord record) => Status(record, GroupOf(record));
+
+    private string Status(ContainerRecord record, Cgroup? group) =>
+        !record.IsAlive ? "stopped" : group?.IsFrozen() == true ? "paused" : FileCalls.TryStat(null, Signal(record.Id)) is not null ? "created" : "running";
+
+    private static Problem NoGroups(string what) => Problems.OnlyForRoot(what, "control groups are root's");
 
     private static Cgroup? GroupOf(ContainerRecord record) =>
         record.Cgroup is { } path ? Cgroup.At(path, [.. record.Controllers], Running.Host.Hierarchies) : null;

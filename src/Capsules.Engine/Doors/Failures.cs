@@ -15,7 +15,7 @@ public static class Failures
         try { return work(); }
         catch (CapsuleException e) { return Tell(words, e.Problem); }
         catch (SyscallException e) { return Tell(words, Problems.KernelRefused($"carry out `{(words.Length == 0 ? "" : words[0])}`", e.Message)); }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException) { return Tell(words, Problems.KernelRefused($"carry out `{(words.Length == 0 ? "" : words[0])}`", e.Message)); }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException) { return Tell(words, Problems.KernelRefused($"carry out `{(words.Length == 0 ? "" : words[0])}`", FactText.Of(e))); }
         catch (Exception e)
         {
             Console.Error.WriteLine($"this is an error of capsule itself, please report it: {e}");
@@ -59,6 +59,6 @@ public static class Failures
             }, indented: false))
             : $"time=\"{DateTimeOffset.UtcNow:yyyy-MM-ddTHH:mm:ssZ}\" level=error msg=\"{message.Replace("\"", "\\\"", StringComparison.Ordinal)}\"\n";
         try { File.AppendAllText(file, line); }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException) { Console.Error.WriteLine($"the log {file} cannot be written: {e.Message}"); }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException) { Console.Error.WriteLine($"the log {file} cannot be written: {FactText.Of(e)}"); }
     }
 }

@@ -21,8 +21,10 @@ public sealed class CapsuleImages(CapsuleStore store)
         CapsuleManifest manifest = store.Manifest(capsule.Image);
         manifest = manifest with { Volumes = [.. manifest.Volumes, .. capsule.FurtherVolumes], Environment = [.. manifest.Environment, .. capsule.Environment] };
         using Descriptor held = store.Lock(capsule.Name, wait: true)!; // it is not started or removed meanwhile
-        if (options.WithState && new CapsuleRunner(store).Running(capsule.Name) is not null) throw new CapsuleException(Problems.StateInUse(capsule.Name.ToString()));
-        return new OciExporter(_layout).Export(manifest, capsule.Name, $"{capsule.Name}:latest", options, output);
+        if (options.WithState)
+            foreach (CapsuleName writer in (CapsuleName[])[capsule.Name, .. capsule.SharedVolumes.Select(s => s.Owner)])
+                if (new CapsuleRunner(store).Running(writer) is not null) throw new CapsuleException(Problems.StateInUse(writer.ToString()));
+        return new OciExporter(_layout, capsule.SharedVolumes).Export(manifest, capsule.Name, $"{capsule.Name}:latest", options, output);
     }
 
     /// <summary>Imports an archive and makes a stopped capsule of it, whose volumes begin with what the image has at their paths.</summary>
@@ -35,8 +37,15 @@ public sealed class CapsuleImages(CapsuleStore store)
         if (name is { } wanted && store.Find(wanted) is not null) throw new CapsuleException(Problems.NameTaken(wanted.ToString()));
         var (image, manifest) = new OciImporter(_layout).Import(path, name);
         CapsuleName own = name ?? manifest.Name;
+        return Create(new() { Name = own, Image = image, Stack = own, Created = clock.GetUtcNow() }, manifest);
+    }
+
+    /// <summary>Makes a further capsule of an image; its volumes begin with what the layers show at their paths.</summary>
+    /// <exception cref="CapsuleException">The name is taken, or a layer cannot be read.</exception>
+    public CapsuleRecord Create(CapsuleRecord record, CapsuleManifest manifest)
+    {
         string[] layers = [.. manifest.Layers.Select(_layout.Layer)];
-        return store.Create(new() { Name = own, Image = image, Stack = own, Created = clock.GetUtcNow() }, half =>
+        return store.Create(record, half =>
         {
             SmallFiles.MakeDirectories(half + "/volumes");
             foreach (StateVolume volume in manifest.Volumes.Where(v => v.Kind == VolumeKind.Directory)) VolumeSeeder.Seed(layers, volume.Path, $"{half}/volumes/{volume.Name}");

@@ -39,7 +39,7 @@ internal sealed class ImageArchive
             else throw new FormatException("it has neither index.json nor manifest.json");
             if (archive.Config.DiffIds.Length != archive.Layers.Length) throw new FormatException($"its configuration speaks of {archive.Config.DiffIds.Length} layers, and it has {archive.Layers.Length}");
         }
-        catch (FormatException e) { throw new CapsuleException(Problems.NotAnImage(path, e.Message), e); }
+        catch (FormatException e) { throw new CapsuleException(Problems.NotAnImage(path, FactText.Of(e)), e); }
         if (archive.Config.Os != "linux" || archive.Config.Architecture != architecture)
             throw new CapsuleException(Problems.OtherArchitecture($"linux/{architecture}", $"{archive.Config.Os}/{archive.Config.Architecture}"));
         return archive;
@@ -50,7 +50,7 @@ internal sealed class ImageArchive
     {
         var (offset, size) = _parts[part];
         _file.Position = offset;
-        return new PartStream(_file, size);
+        return new PartStream(ReadOnlyMemory<byte>.Empty, _file, size);
     }
 
     private void FindParts()
@@ -124,28 +124,4 @@ internal sealed class ImageArchive
     /// <summary>A link's target, seen from the link.</summary>
     private static string Beside(string name, string target) =>
         GuestPath.Parse("/" + name).Parent.Combine(target).ToString()[1..];
-
-    /// <summary>A part of a file.</summary>
-    private sealed class PartStream(FileStream file, long left) : Stream
-    {
-        private long _left = left;
-
-        public override int Read(Span<byte> buffer)
-        {
-            int count = file.Read(buffer[..(int)Math.Min(buffer.Length, _left)]);
-            _left -= count;
-            return count;
-        }
-
-        public override int Read(byte[] buffer, int offset, int count) => Read(buffer.AsSpan(offset, count));
-        public override bool CanRead => true;
-        public override bool CanSeek => false;
-        public override bool CanWrite => false;
-        public override long Length => throw new NotSupportedException();
-        public override long Position { get => throw new NotSupportedException(); set => throw new NotSupportedException(); }
-        public override void Flush() { }
-        public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
-        public override void SetLength(long value) => throw new NotSupportedException();
-        public override void Write(byte[] buffer, int offset, int count) => throw new NotSupportedException();
-    }
 }

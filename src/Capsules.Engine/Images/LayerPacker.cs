@@ -7,7 +7,7 @@ using Capsules.Linux.Files;
 namespace Capsules.Engine.Images;
 
 /// <summary>Writes a tree of the store as a layer: entries in the order of bytes, overlay's whiteouts as the image specification has them (layer.md).</summary>
-internal sealed class LayerPacker(LayerTarWriter tar)
+internal sealed class LayerPacker(TarWriter tar)
 {
     private readonly Dictionary<(ulong Device, ulong Inode), byte[]> _seen = [];
     private readonly byte[] _buffer = new byte[128 * 1024];

@@ -20,8 +20,12 @@ public sealed record ExportOptions(bool WithState = false, bool WithSecrets = fa
 
 /// <summary>Writes a capsule as an OCI archive (image-layout.md in a tar), which any engine loads and runs.</summary>
 /// <param name="layout">The store.</param>
-public sealed class OciExporter(StoreLayout layout)
+/// <param name="shared">Volumes of the capsule that are another's.</param>
+public sealed class OciExporter(StoreLayout layout, IReadOnlyList<SharedVolume>? shared = null)
 {
+    private string PlaceOf(CapsuleName capsule, CapsuleName volume) =>
+        shared?.FirstOrDefault(s => s.Name == volume) is { } other ? layout.Volume(other.Owner, other.Volume) : layout.Volume(capsule, volume);
+
     /// <summary>Exports the image of a manifest; with a capsule also its state and secrets, when asked for. The digest of the image's manifest.</summary>
     /// <param name="manifest">What is exported.</param>
     /// <param name="capsule">Whose state and secrets; null for the image alone.</param>
@@ -46,8 +50,8 @@ public sealed class OciExporter(StoreLayout layout)
             if (options.WithSecrets && capsule is { } owner && System.IO.Directory.Exists(layout.Secrets(owner)))
                 layers.Add(Write(work, layers.Count, options, tar => new LayerPacker(tar).Pack(layout.Secrets(owner))));
             if (options.WithState && capsule is { } holder)
-                foreach (StateVolume volume in manifest.Volumes.Where(v => v.Kind == VolumeKind.Directory && System.IO.Directory.Exists(layout.Volume(holder, v.Name))))
-                    layers.Add(Write(work, layers.Count, options, tar => new LayerPacker(tar).Pack(layout.Volume(holder, volume.Name), volume.Path.ToString())));
+                foreach (StateVolume volume in manifest.Volumes.Where(v => v.Kind == VolumeKind.Directory && System.IO.Directory.Exists(PlaceOf(holder, v.Name))))
+                    layers.Add(Write(work, layers.Count, options, tar => new LayerPacker(tar).Pack(PlaceOf(holder, volume.Name), volume.Path.ToString())));
             return WriteArchive(manifest, reference, layers, output);
         }
         finally { SmallFiles.RemoveTree(work); }
@@ -55,7 +59,7 @@ public sealed class OciExporter(StoreLayout layout)
 
     private sealed record Layer(string File, Digest DiffId, BlobDescriptor Blob);
 
-    private static Layer Write(string work, int number, ExportOptions options, Action<LayerTarWriter> write)
+    private static Layer Write(string work, int number, ExportOptions options, Action<TarWriter> write)
     {
         string path = $"{work}/{number}";
         using var file = new FileStream(path, FileMode.CreateNew, FileAccess.Write);
@@ -64,7 +68,7 @@ public sealed class OciExporter(StoreLayout layout)
         using (Stream packed = options.Compress ? new GZipStream(blob, CompressionLevel.Fastest, leaveOpen: true) : new HashingStream(blob, leaveOpen: true))
         using (var plain = new HashingStream(packed, leaveOpen: true))
         {
-            var tar = new LayerTarWriter(plain);
+            var tar = new TarWriter(plain);
             write(tar);
             tar.End();
             diffId = plain.Digest();
@@ -73,7 +77,7 @@ public sealed class OciExporter(StoreLayout layout)
     }
 
     /// <summary>What other engines do not make by themselves: the script, directories made at each start, and the places of volumes with their owners.</summary>
-    private void Additions(LayerTarWriter tar, CapsuleManifest manifest, CapsuleName? capsule)
+    private void Additions(TarWriter tar, CapsuleManifest manifest, CapsuleName? capsule)
     {
         if (ServiceScript.IsNeeded(manifest))
         {
@@ -85,7 +89,7 @@ public sealed class OciExporter(StoreLayout layout)
             tar.Add(Directory(directory.Path, directory.Mode, accounts.Uid(directory.User), accounts.Gid(directory.Group)));
         foreach (StateVolume volume in manifest.Volumes.Where(v => v.Kind == VolumeKind.Directory && !v.Path.IsRoot).OrderBy(v => v.Path))
         {
-            FileStatus? status = capsule is { } owner ? FileCalls.TryStat(null, layout.Volume(owner, volume.Name)) : null;
+            FileStatus? status = capsule is { } owner ? FileCalls.TryStat(null, PlaceOf(owner, volume.Name)) : null;
             tar.Add(Directory(volume.Path, status?.Mode ?? 0x1ED, status?.Uid ?? 0, status?.Gid ?? 0));
         }
     }
@@ -100,7 +104,7 @@ public sealed class OciExporter(StoreLayout layout)
             Platform = ("linux", CapsuleImage.ArchitectureOf(manifest.Source?.Architecture ?? "x86_64")),
             Annotations = ImmutableSortedDictionary<string, string>.Empty.Add("org.opencontainers.image.ref.name", reference),
         };
-        var tar = new LayerTarWriter(output);
+        var tar = new TarWriter(output);
         tar.Add(FileEntry("oci-layout"), ImageJson.LayoutFile);
         tar.Add(FileEntry("index.json"), ImageJson.Write(new ImageIndex([entry])));
         tar.Add(Directory("blobs", 0x1ED, 0, 0));

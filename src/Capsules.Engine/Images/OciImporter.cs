@@ -26,7 +26,7 @@ public sealed class OciImporter(StoreLayout layout, ImportLimits? limits = null)
         ImageArchive archive = ImageArchive.Open(file, path, RuntimeInformation.OSArchitecture switch { Architecture.X64 => "amd64", Architecture.Arm64 => "arm64", var other => other.ToString().ToLowerInvariant() });
         CapsuleManifest manifest;
         try { manifest = CapsuleImage.ManifestOf(archive.Config, name ?? NameFrom(archive.Reference ?? Path.GetFileNameWithoutExtension(path))); }
-        catch (FormatException e) { throw new CapsuleException(Problems.NotAnImage(path, e.Message), e); }
+        catch (FormatException e) { throw new CapsuleException(Problems.NotAnImage(path, FactText.Of(e)), e); }
 
         ImportLimits left = limits ?? ImportLimits.Default;
         long room = new DriveInfo(Directory.CreateDirectory(layout.State).FullName).AvailableFreeSpace;
@@ -59,7 +59,7 @@ public sealed class OciImporter(StoreLayout layout, ImportLimits? limits = null)
                 Drain(plain, left.Bytes);
                 Drain(blob, long.MaxValue);
             }
-            catch (Exception e) when (e is FormatException or InvalidDataException) { throw new CapsuleException(Problems.NotAnImage(part, e.Message), e); }
+            catch (Exception e) when (e is FormatException or InvalidDataException) { throw new CapsuleException(Problems.NotAnImage(part, FactText.Of(e)), e); }
             if (digest is { } expected && blob.Digest() != expected) throw new CapsuleException(Problems.DigestMismatch(part, expected.ToString(), blob.Digest().ToString()));
             if (plain.Digest() != diffId) throw new CapsuleException(Problems.DigestMismatch($"the content of {part}", diffId.ToString(), plain.Digest().ToString()));
             after = new(left.Bytes - unpacker.Bytes, left.Entries - unpacker.Entries);
@@ -93,7 +93,7 @@ public sealed class OciImporter(StoreLayout layout, ImportLimits? limits = null)
     {
         byte[] start = new byte[4];
         int count = blob.ReadAtLeast(start, 4, throwOnEndOfStream: false);
-        var whole = new PrefixedStream(start.AsMemory(0, count), blob);
+        var whole = new PartStream(start.AsMemory(0, count), blob);
         if (start is [0x1F, 0x8B, ..]) return new GZipStream(whole, CompressionMode.Decompress);
         if (start is [0x28, 0xB5, 0x2F, 0xFD]) throw new CapsuleException(Problems.UnknownCompression(mediaType.EndsWith("zstd", StringComparison.Ordinal) ? mediaType : "zstd"));
         return whole;
@@ -110,7 +110,7 @@ public sealed class OciImporter(StoreLayout layout, ImportLimits? limits = null)
     private static FileStream OpenArchive(string path)
     {
         try { return new FileStream(path, FileMode.Open, FileAccess.Read); }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException) { throw new CapsuleException(Problems.NotAnImage(path, e.Message), e); }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException) { throw new CapsuleException(Problems.NotAnImage(path, FactText.Of(e)), e); }
     }
 
     /// <summary>"localhost/shop/bill:1.2" → bill.</summary>
@@ -119,31 +119,5 @@ public sealed class OciImporter(StoreLayout layout, ImportLimits? limits = null)
         string last = reference[(reference.LastIndexOf('/') + 1)..];
         int end = last.IndexOfAny([':', '@']);
         return CapsuleName.From(end > 0 ? last[..end] : last);
-    }
-
-    /// <summary>Bytes that were read ahead, then the rest.</summary>
-    private sealed class PrefixedStream(ReadOnlyMemory<byte> prefix, Stream rest) : Stream
-    {
-        private ReadOnlyMemory<byte> _prefix = prefix;
-
-        public override int Read(Span<byte> buffer)
-        {
-            if (_prefix.IsEmpty) return rest.Read(buffer);
-            int count = Math.Min(buffer.Length, _prefix.Length);
-            _prefix.Span[..count].CopyTo(buffer);
-            _prefix = _prefix[count..];
-            return count;
-        }
-
-        public override int Read(byte[] buffer, int offset, int count) => Read(buffer.AsSpan(offset, count));
-        public override bool CanRead => true;
-        public override bool CanSeek => false;
-        public override bool CanWrite => false;
-        public override long Length => throw new NotSupportedException();
-        public override long Position { get => throw new NotSupportedException(); set => throw new NotSupportedException(); }
-        public override void Flush() { }
-        public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
-        public override void SetLength(long value) => throw new NotSupportedException();
-        public override void Write(byte[] buffer, int offset, int count) => throw new NotSupportedException();
     }
 }

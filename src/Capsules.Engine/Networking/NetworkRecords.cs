@@ -28,7 +28,7 @@ internal sealed class NetworkRecords(StoreLayout layout)
     {
         if (SmallFiles.TryRead(PathOf(stack)) is not { } bytes) return null;
         try { return NetworkPlanJson.Read(bytes); }
-        catch (FormatException e) { throw new CapsuleException(Problems.BadFile(PathOf(stack), e.Message), e); }
+        catch (FormatException e) { throw new CapsuleException(Problems.BadFile(PathOf(stack), FactText.Of(e)), e); }
     }
 
     /// <summary>Whether the stack has a record.</summary>

@@ -1,3 +1,5 @@
+using System.Text;
+using Capsules.Core.Formats;
 using Capsules.Core.Launch;
 using Capsules.Core.Model;
 using Capsules.Linux;
@@ -15,14 +17,40 @@ internal sealed class AccountFiles(IReadOnlyList<string> trees)
     /// <summary>Of a capsule that runs.</summary>
     public static AccountFiles OfRunning(int init) => new([$"/proc/{init}/root"]);
 
+    // What the capsule's root writes costs us no more than this: names that stand further behind are not found, numbers and root always work.
+    private const int MostBytes = 16 << 20, LongestLine = 256 * 1024, Part = 64 * 1024, MostOfSmall = 4096;
+
     /// <summary>A user by the capsule's own files.</summary>
     public ResolvedUser Resolve(string? user, string? group, IEnumerable<string> supplementary) =>
-        UserResolver.Resolve(user, group, supplementary, Read("etc/passwd") ?? [], Read("etc/group") ?? []);
+        UserResolver.Resolve(user, group, supplementary, Lines("etc/passwd"), Lines("etc/group"));
 
-    /// <summary>A small file as text; null when it is not there.</summary>
-    public string? ReadRunning(GuestPath path) => Read(path.BelowRoot()) is { } bytes ? System.Text.Encoding.UTF8.GetString(bytes) : null;
+    /// <summary>A small file as text, or the beginning of one that is not small; null when it is not there.</summary>
+    public string? ReadRunning(GuestPath path)
+    {
+        using Descriptor? file = Open(path.BelowRoot());
+        if (file is null) return null;
+        byte[] bytes = new byte[MostOfSmall];
+        return Encoding.UTF8.GetString(bytes, 0, FileCalls.ReadAt(file, bytes, 0));
+    }
 
-    private byte[]? Read(NativePath path)
+    private IEnumerable<string> Lines(NativePath path)
+    {
+        using Descriptor? file = Open(path);
+        if (file is null) yield break;
+        var splitter = new LineSplitter(LongestLine);
+        for (long at = 0; at < MostBytes;)
+        {
+            byte[] part = new byte[Part];
+            int count = FileCalls.ReadAt(file, part, at);
+            if (count == 0) break;
+            at += count;
+            foreach (var (line, isWhole) in splitter.Add(count == Part ? part : part[..count]))
+                if (isWhole) yield return Encoding.UTF8.GetString(line.AsSpan(0, line.Length - 1));
+        }
+        if (splitter.Rest.Length > 0) yield return Encoding.UTF8.GetString(splitter.Rest); // the last line of many an edited file has no newline
+    }
+
+    private Descriptor? Open(NativePath path)
     {
         foreach (string tree in trees)
         {
@@ -32,8 +60,8 @@ internal sealed class AccountFiles(IReadOnlyList<string> trees)
             {
                 var (file, _) = FileCalls.TryOpenResolved(root, path, OpenFlags.ReadOnly | OpenFlags.NonBlock, ResolveFlags.InRoot | ResolveFlags.NoMagicLinks);
                 if (file is null) continue;
-                using (file)
-                    if (FileCalls.Stat(file).IsRegular) return FileCalls.ReadToEnd(file, path.ToString(), 4 << 20);
+                if (FileCalls.Stat(file).IsRegular) return file;
+                file.Dispose();
             }
         }
         return null;

@@ -19,6 +19,10 @@ namespace Capsules.Engine.Running;
 /// <param name="store">Capsules and images.</param>
 public sealed class CapsuleRunner(CapsuleStore store)
 {
+    private const string StartEndedCode = "CAP5017";
+    private const int LockPollMilliseconds = 10, SilentAttempts = 10;
+    private static readonly TimeSpan PatienceWhenInterrupted = TimeSpan.FromSeconds(10);
+
     private readonly StoreLayout _layout = store.Layout;
 
     /// <summary>The stacks.</summary>
@@ -38,12 +42,14 @@ public sealed class CapsuleRunner(CapsuleStore store)
     /// <summary>Starts a capsule and its services; returns when all are up.</summary>
     /// <param name="capsule">The capsule.</param>
     /// <param name="services">Whether services are started, or only PID 1 for a command of the user's.</param>
+    /// <param name="interruption">Ends the start when a signal comes.</param>
     /// <returns>What will not be as expected.</returns>
     /// <exception cref="CapsuleException">It runs already, its identity is held elsewhere, or a step failed; nothing is left of it but its logs.</exception>
-    public ImmutableArray<Warning> Start(CapsuleRecord capsule, bool services = true)
+    public ImmutableArray<Warning> Start(CapsuleRecord capsule, bool services = true, Interruption? interruption = null)
     {
         if (Host.Kernel.Version < KernelFacts.Oldest) throw new CapsuleException(Problems.KernelTooOld($"{Host.Kernel.Version}", $"{KernelFacts.Oldest}"));
-        using Descriptor held = store.Lock(capsule.Name, wait: true)!;
+        string? Ended() => Signalled(interruption) ?? StoppedBy(capsule.Name);
+        using Descriptor held = LockForStart(capsule.Name, interruption);
         if (Running(capsule.Name) is not null) throw new CapsuleException(Problems.AlreadyRunning(capsule.Name.ToString()));
         Clear(capsule.Name);
         CapsuleManifest manifest = store.Manifest(capsule.Image);
@@ -51,6 +57,8 @@ public sealed class CapsuleRunner(CapsuleStore store)
 
         using var rollback = new Rollback();
         var (up, warnings) = StackUp(capsule, manifest, rollback);
+        if (Signalled(interruption) is { } early) throw new CapsuleException(Problems.StartEnded(capsule.Name.ToString(), early));
+        CheckVolumes(capsule, manifest);
         if (!Host.IsInitial && (manifest.Limits != new ResourceLimits() || capsule.Limits != new ResourceLimits())) warnings = warnings.Add(Warnings.LimitsNotApplied(capsule.Name.ToString()));
         CapsuleLaunch launch = CapsuleLaunch.Of(store, capsule, manifest, up, DefaultFilter.Compiled(_layout));
         (RunRecord run, launch) = Launch(launch, rollback, commandOnly: !services);
@@ -59,12 +67,18 @@ public sealed class CapsuleRunner(CapsuleStore store)
         using var running = new RunningCapsule(_layout, run);
         try
         {
-            var starter = new ServiceStarter(launch, running, AccountFiles.OfRunning(run.Init));
+            var starter = new ServiceStarter(launch, running, AccountFiles.OfRunning(run.Init), Ended);
             foreach (int index in ServiceStarter.Order(manifest.Services)) starter.Start(index);
+            if (Signalled(interruption) is { } late) throw new CapsuleException(Problems.StartEnded(capsule.Name.ToString(), late));
         }
-        catch (CapsuleException)
+        catch (CapsuleException e)
         {
-            Finish(run, "failed");
+            bool ended = e.Problem.Code == StartEndedCode, byStop = ended && StoppedBy(capsule.Name) is not null;
+            if (!byStop) // else the stop gets the lock next, and has its own patience for what is up already
+            {
+                if (ended) StopServices(launch, running, PatienceWhenInterrupted);
+                Finish(run, ended ? "stopped" : "failed");
+            }
             rollback.Commit();
             throw;
         }
@@ -77,12 +91,10 @@ public sealed class CapsuleRunner(CapsuleStore store)
     /// <summary>Stops a capsule: its services in the opposite order, then PID 1. Nothing happens when it does not run.</summary>
     /// <param name="name">The capsule.</param>
     /// <param name="most">Longest time for each service; null for what each says itself.</param>
-    public void Stop(CapsuleName name, TimeSpan? most)
+    /// <param name="say">Is told when it has to wait for another command.</param>
+    public void Stop(CapsuleName name, TimeSpan? most, Action<string>? say = null)
     {
-        if (RunRecord.Find(_layout, name) is not null)
-            try { SmallFiles.Write(StoppingMark(name), "stop\n"u8, durable: false); } // the keeper starts nothing again
-            catch (SyscallException e) when (e.Errno == Errno.ENOENT) { } // the keeper was just clearing it away
-        using Descriptor held = store.Lock(name, wait: true)!;
+        using Descriptor held = LockForStop(name, say);
         if (Running(name) is not { } run)
         {
             Clear(name);
@@ -91,14 +103,60 @@ public sealed class CapsuleRunner(CapsuleStore store)
         if (!run.Services.IsEmpty)
         {
             var (launch, running) = Open(run);
-            using (running)
-            {
-                var starter = new ServiceStarter(launch, running, AccountFiles.OfRunning(run.Init));
-                foreach (int index in ServiceStarter.Order(launch.Manifest.Services).Reverse()) starter.Stop(index, most);
-            }
+            using (running) StopServices(launch, running, most);
         }
         Finish(run, "stopped");
     }
+
+    private static void StopServices(CapsuleLaunch launch, RunningCapsule running, TimeSpan? most)
+    {
+        var starter = new ServiceStarter(launch, running, AccountFiles.OfRunning(running.Record.Init));
+        foreach (int index in ServiceStarter.Order(launch.Manifest.Services).Reverse()) starter.Stop(index, most);
+    }
+
+    /// <summary>The capsule's lock. The mark is there before it is had: the keeper starts nothing again, and a start that is under way ends.</summary>
+    private Descriptor LockForStop(CapsuleName name, Action<string>? say)
+    {
+        for (int attempt = 0; ; attempt++)
+        {
+            if (FileCalls.TryStat(null, attempt == 0 ? RunRecord.FileOf(_layout, name) : _layout.RunOf(name)) is not null && FileCalls.TryStat(null, StoppingMark(name)) is null)
+                try { SmallFiles.Write(StoppingMark(name), "stop\n"u8, durable: false); }
+                catch (SyscallException e) when (e.Errno == Errno.ENOENT) { } // whoever holds the lock was just clearing it away
+            if (store.Lock(name, wait: false) is { } held) return held;
+            if (attempt == SilentAttempts) say?.Invoke($"Another command is at work on {name}: a start is ended, anything else is waited for.");
+            Thread.Sleep(LockPollMilliseconds);
+        }
+    }
+
+    private Descriptor LockForStart(CapsuleName name, Interruption? interruption)
+    {
+        if (interruption is null) return store.Lock(name, wait: true)!;
+        while (true)
+        {
+            if (store.Lock(name, wait: false) is { } held) return held;
+            if (Signalled(interruption) is { } by) throw new CapsuleException(Problems.StartEnded(name.ToString(), by));
+            Thread.Sleep(LockPollMilliseconds);
+        }
+    }
+
+    /// <summary>Refuses to start without data that must be there, or with an image that this host's kernel must not trust.</summary>
+    private void CheckVolumes(CapsuleRecord capsule, CapsuleManifest manifest)
+    {
+        foreach (StateVolume image in manifest.Volumes.Where(v => v.Kind == VolumeKind.Image))
+        {
+            if (!Host.IsInitial) throw new CapsuleException(Problems.OnlyForRoot($"the volume `{image.Name}` of {capsule.Name}", "it is a file system in a file, and the kernel mounts none of those for users"));
+            string file = _layout.VolumeImage(capsule.Name, image.Name), mark = _layout.VolumeGuestMark(capsule.Name, image.Name);
+            if (FileCalls.TryStat(null, file) is not { IsRegular: true }) throw new CapsuleException(Problems.VolumeImageMissing($"{capsule.Name}", $"{image.Name}", file));
+            if (FileCalls.TryStat(null, mark) is not null) throw new CapsuleException(Problems.VolumeNotChecked($"{capsule.Name}", $"{image.Name}", file, mark));
+        }
+        foreach (SharedVolume shared in capsule.SharedVolumes)
+            if (FileCalls.TryStat(null, _layout.Volume(shared.Owner, shared.Volume)) is not { IsDirectory: true })
+                throw new CapsuleException(Problems.SharedVolumeGone($"{capsule.Name}", $"{shared.Owner}", $"{shared.Volume}"));
+    }
+
+    private static string? Signalled(Interruption? interruption) => interruption?.Signal is > 0 and int signal ? $"{Signals.Name(signal)} came; what was started is stopped" : null;
+
+    private string? StoppedBy(CapsuleName name) => FileCalls.TryStat(null, StoppingMark(name)) is not null ? "a stop came meanwhile" : null;
 
     /// <summary>Sends a signal to the main process of every service.</summary>
     public void Kill(CapsuleName name, int signal)
@@ -132,7 +190,7 @@ public sealed class CapsuleRunner(CapsuleStore store)
             string filter = RunRecord.FilterOf(_layout, name);
             LaunchPlan plan;
             try { plan = LaunchPlanner.PlanEnter(process, run.Entry.ToRequest(filter, []), service: null); }
-            catch (FormatException e) { throw new CapsuleException(Problems.BadFile(filter, e.Message), e); }
+            catch (FormatException e) { throw new CapsuleException(Problems.BadFile(filter, FactText.Of(e)), e); }
             (Descriptor Master, Descriptor Slave)? terminal = request.Terminal ? Containers.ContainerRuntime.OpenTerminal(run.Init) : null;
             using Descriptor? nothing = request.Terminal || request.Interactive ? null : FileCalls.Open("/dev/null", OpenFlags.ReadOnly);
             using Descriptor? silent = request.Detach ? FileCalls.Open("/dev/null", OpenFlags.WriteOnly) : null;
@@ -152,7 +210,7 @@ public sealed class CapsuleRunner(CapsuleStore store)
     internal void Restart(RunRecord run, int index)
     {
         var (launch, running) = Open(run);
-        using (running) new ServiceStarter(launch, running, AccountFiles.OfRunning(run.Init)).Start(index);
+        using (running) new ServiceStarter(launch, running, AccountFiles.OfRunning(run.Init), () => StoppedBy(run.Name)).Start(index);
     }
 
     /// <summary>Ends what still runs of a capsule and takes away what was made for it; the caller holds the lock.</summary>
@@ -247,7 +305,7 @@ public sealed class CapsuleRunner(CapsuleStore store)
     {
         CapsuleName name = launch.Capsule.Name;
         string run = _layout.RunOf(name), writable = _layout.Writable(name);
-        foreach (string directory in (string[])[writable + "/upper", writable + "/work", .. launch.Request.Spec.Mounts.Where(m => m.Source?.StartsWith(_layout.Capsule(name) + "/volumes/", StringComparison.Ordinal) == true).Select(m => m.Source!)])
+        foreach (string directory in (string[])[writable + "/upper", writable + "/work", .. launch.Request.Spec.Mounts.Where(m => m.IsBind && m.Source?.StartsWith(_layout.Capsule(name) + "/volumes/", StringComparison.Ordinal) == true).Select(m => m.Source!)])
             SmallFiles.MakeDirectories(directory);
         SmallFiles.MakeDirectories(run);
         rollback.Add(() => Clear(name));
@@ -326,7 +384,7 @@ public sealed class CapsuleRunner(CapsuleStore store)
             SeccompSpec kept = run.Entry.ToRequest(filter, []).Spec.Seccomp ?? DefaultFilter.Compiled(_layout);
             return (CapsuleLaunch.Of(store, capsule, run.CommandOnly ? manifest with { Services = [] } : manifest, Stacks.Describe(stack), kept), new RunningCapsule(_layout, run));
         }
-        catch (FormatException e) { throw new CapsuleException(Problems.BadFile(filter, e.Message), e); }
+        catch (FormatException e) { throw new CapsuleException(Problems.BadFile(filter, FactText.Of(e)), e); }
     }
 
     private static BoardState[] ReadBoard(RunningCapsule running)

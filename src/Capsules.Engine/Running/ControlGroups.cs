@@ -10,24 +10,24 @@ internal static class ControlGroups
     /// <summary>Devices that every container may use (runtime-spec, config-linux.md): making of nodes, null, zero, full, random, urandom, tty, console, terminals.</summary>
     private static readonly string[] DefaultDevices = ["c *:* m", "b *:* m", "c 1:3 rwm", "c 1:5 rwm", "c 1:7 rwm", "c 1:8 rwm", "c 1:9 rwm", "c 5:0 rwm", "c 5:1 rwm", "c 5:2 rwm", "c 136:* rwm"];
 
-    /// <summary>The controllers that the resources need, always with the freezer: it is what stops and lists a container.</summary>
+    /// <summary>
+    /// Controllers that every container is in, whatever it asks for: what stops and lists it, and what engines read and change later
+    /// (`podman stats`, `podman update`), as crun and runc make them.
+    /// </summary>
+    private static readonly string[] Always = ["freezer", "memory", "pids", "cpu", "cpuacct", "blkio", "io"];
+
+    /// <summary>The controllers that the resources need, with those that every container is in.</summary>
     public static IReadOnlyCollection<string> ControllersFor(ResourcesSpec resources)
     {
-        var controllers = new HashSet<string> { "freezer" };
-        if (resources.Memory is not null || resources.MemoryAndSwap is not null || resources.MemoryReservation is not null) controllers.Add("memory");
-        if (resources.CpuQuota is not null || resources.CpuPeriod is not null || resources.CpuShares is not null) controllers.Add("cpu");
+        var controllers = new HashSet<string>(Always);
         if (resources.CpuSet is not null || resources.CpuSetMemory is not null) controllers.Add("cpuset");
-        if (resources.Pids is not null) controllers.Add("pids");
-        if (resources.IoWeight is not null) controllers.UnionWith(["blkio", "io"]);
         if (!resources.Devices.IsEmpty) controllers.Add("devices");
         return controllers;
     }
 
-    /// <summary>Whether anything is asked for.</summary>
-    public static bool AnyLimit(ResourcesSpec resources) => ControllersFor(resources).Count > 1 || !resources.Unified.IsEmpty;
-
     /// <summary>Whether anything is asked for beside rules for devices, which can be left out where no device node can be made.</summary>
-    public static bool AnyLimitButDevices(ResourcesSpec resources) => AnyLimit(resources with { Devices = [] });
+    public static bool AnyLimitButDevices(ResourcesSpec r) =>
+        (r.Memory ?? r.MemoryAndSwap ?? r.MemoryReservation ?? r.CpuShares ?? r.CpuQuota ?? r.CpuPeriod ?? r.Pids ?? r.IoWeight) is not null || (r.CpuSet ?? r.CpuSetMemory) is not null || !r.Unified.IsEmpty;
 
     /// <summary>The limits in the kernel's words.</summary>
     public static CgroupLimits Limits(ResourcesSpec resources, IEnumerable<DeviceSpec> further) => new()

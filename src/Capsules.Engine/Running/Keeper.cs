@@ -123,7 +123,7 @@ public sealed class Keeper : IDisposable
     {
         try { work(); }
         catch (CapsuleException e) { Console.Error.WriteLine($"{DateTimeOffset.UtcNow:O} {e.Problem}"); }
-        catch (Exception e) when (e is SyscallException or TailException or FormatException or TimeoutException) { Console.Error.WriteLine($"{DateTimeOffset.UtcNow:O} {e.Message}"); }
+        catch (Exception e) when (e is SyscallException or TailException or FormatException or TimeoutException) { Console.Error.WriteLine($"{DateTimeOffset.UtcNow:O} {FactText.Of(e)}"); }
     }
 
     private int Patience()

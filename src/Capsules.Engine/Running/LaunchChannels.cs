@@ -15,6 +15,8 @@ internal sealed record LaunchChannels
     public Descriptor? Terminal { get; set; }
     /// <summary>A byte from here is the start signal.</summary>
     public Descriptor? StartSignal { get; init; }
+    /// <summary>A byte from here says that the hooks before the change of the root have run.</summary>
+    public Descriptor? HooksDone { get; init; }
     /// <summary>Where a failure after the start signal is written.</summary>
     public Descriptor? FailureRecord { get; init; }
     /// <summary>The board of the capsule's services.</summary>

@@ -46,11 +46,13 @@ internal static class Launcher
                     return TailRun.StartHere(tail);
                 }), pid =>
                 {
+                    if (writesMaps)
+                    {
+                        FileCalls.WriteText($"/proc/{pid}/uid_map", IdMaps.ToText(users));
+                        FileCalls.WriteText($"/proc/{pid}/gid_map", IdMaps.ToText(groups));
+                        FileCalls.Write(mapsWrite!, "g"u8, "go");
+                    }
                     onStarted?.Invoke(pid);
-                    if (!writesMaps) return;
-                    FileCalls.WriteText($"/proc/{pid}/uid_map", IdMaps.ToText(users));
-                    FileCalls.WriteText($"/proc/{pid}/gid_map", IdMaps.ToText(groups));
-                    FileCalls.Write(mapsWrite!, "g"u8, "go");
                 });
                 rollback.Commit();
                 return new(started.Pid, started.WaitsForStart, world.Terminal?.Master);
@@ -75,7 +77,8 @@ internal static class Launcher
     {
         if (!e.Step.StartsWith("execve ", StringComparison.Ordinal)) return Problems.LaunchFailed(e.Step, Errno.Name(e.Errno));
         string program = e.Step["execve ".Length..];
-        return e.Errno is Errno.ENOENT or Errno.ENOTDIR ? Problems.ProgramNotFound(program) : Problems.ProgramNotExecutable(program, Errno.Name(e.Errno));
+        return e.Errno is Errno.ENOENT or Errno.ENOTDIR ? Problems.ProgramNotFound(program)
+            : Problems.ProgramNotExecutable(program, e.Errno == Errno.EACCES ? Problems.NotPermitted : Errno.Name(e.Errno));
     }
 
     private static List<IdExtent> Extents(IEnumerable<IdMapping> mappings) => [.. mappings.Select(m => new IdExtent(m.Inside, m.Outside, m.Count))];

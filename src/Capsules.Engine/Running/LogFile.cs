@@ -22,6 +22,9 @@ internal sealed class LogFile(string directory, string service, long mostBytes =
     /// <summary>How much one turn takes from a pipe.</summary>
     private const int Turn = 1 << 20;
 
+    /// <summary>How much is held in memory while a log is read.</summary>
+    private const int Part = 64 * 1024;
+
     private string Current => $"{directory}/{service}.log";
     private string Times => Current + ".times";
 
@@ -70,19 +73,17 @@ internal sealed class LogFile(string directory, string service, long mostBytes =
         }
     }
 
-    /// <summary>The parts, oldest first, with the time at which each came.</summary>
+    /// <summary>The parts, oldest first, with the time at which each came. They are read as they are asked for.</summary>
     /// <param name="end">Where the current file is read to: what comes later belongs to <see cref="ReadFrom"/>.</param>
     /// <param name="most">Only the last so many bytes.</param>
     public IEnumerable<(DateTimeOffset Time, byte[] Bytes)> Read(LogPosition end, long most)
     {
-        long skip = Math.Max(0, end.Offset + (FileCalls.TryStat(null, Current + ".1")?.Size ?? 0) - most);
-        foreach (string file in (string[])[Current + ".1", Current])
-            foreach (var (time, bytes) in ReadOne(file, file == Current ? end.Offset : long.MaxValue))
-            {
-                long left = Math.Min(skip, bytes.Length);
-                skip -= left;
-                if (left < bytes.Length) yield return (time, left == 0 ? bytes : bytes[(int)left..]);
-            }
+        bool rotated = (FileCalls.TryStat(null, Current)?.Inode ?? 0) != end.Inode; // since the position was taken: that file is the older one now
+        long older = rotated ? 0 : FileCalls.TryStat(null, Current + ".1")?.Size ?? 0;
+        long skip = Math.Max(0, end.Offset + older - most);
+        if (!rotated)
+            foreach (var part in ReadOne(Current + ".1", skip, long.MaxValue)) yield return part;
+        foreach (var part in ReadOne(rotated ? Current + ".1" : Current, Math.Max(0, skip - older), end.Offset)) yield return part;
     }
 
     /// <summary>The bytes as they came, of the file before the last rotation and of the current one.</summary>
@@ -131,20 +132,41 @@ internal sealed class LogFile(string directory, string service, long mostBytes =
         }
     }
 
-    private static IEnumerable<(DateTimeOffset Time, byte[] Bytes)> ReadOne(string file, long end)
+    private static IEnumerable<(DateTimeOffset Time, byte[] Bytes)> ReadOne(string path, long from, long end)
     {
-        if (SmallFiles.TryRead(file) is not { } bytes) yield break;
-        if (bytes.Length > end) bytes = bytes[..(int)end];
-        byte[] times = SmallFiles.TryRead(file + ".times") ?? [];
-        var marks = new List<(long Offset, long Time)>();
-        for (int at = 0; at + 16 <= times.Length; at += 16)
-            marks.Add((BinaryPrimitives.ReadInt64LittleEndian(times.AsSpan(at)), BinaryPrimitives.ReadInt64LittleEndian(times.AsSpan(at + 8))));
-        if (marks.Count == 0 || marks[0].Offset > 0) marks.Insert(0, (0, marks.Count > 0 ? marks[0].Time : 0)); // a mark lost in a crash: the next one's time
-        for (int i = 0; i < marks.Count; i++)
+        var (file, _) = FileCalls.TryOpenAt(null, path, OpenFlags.ReadOnly);
+        if (file is null) yield break;
+        var (times, _) = FileCalls.TryOpenAt(null, path + ".times", OpenFlags.ReadOnly);
+        using (file)
+        using (times)
         {
-            long from = Math.Min(marks[i].Offset, bytes.Length), to = i + 1 < marks.Count ? Math.Min(marks[i + 1].Offset, bytes.Length) : bytes.Length;
-            if (to > from) yield return (DateTimeOffset.FromUnixTimeMilliseconds(marks[i].Time), bytes[(int)from..(int)to]);
+            end = Math.Min(end, FileCalls.Stat(file).Size);
+            long time = 0;
+            bool first = true;
+            foreach (var mark in Marks(times).Append((Offset: end, Time: 0L)))
+            {
+                if (first) time = mark.Time; // a mark lost in a crash: the next one's time
+                first = false;
+                for (long to = Math.Min(mark.Offset, end); from < to;)
+                {
+                    byte[] bytes = new byte[Math.Min(to - from, Part)];
+                    int count = FileCalls.ReadAt(file, bytes, from);
+                    if (count == 0) yield break;
+                    from += count;
+                    yield return (DateTimeOffset.FromUnixTimeMilliseconds(time), count == bytes.Length ? bytes : bytes[..count]);
+                }
+                time = mark.Time;
+            }
         }
+    }
+
+    private static IEnumerable<(long Offset, long Time)> Marks(Descriptor? times)
+    {
+        if (times is null) yield break;
+        byte[] buffer = new byte[16 * 1024];
+        long at = 0;
+        for (int count; (count = FileCalls.ReadAt(times, buffer, at) & ~15) > 0; at += count)
+            for (int i = 0; i < count; i += 16) yield return (BinaryPrimitives.ReadInt64LittleEndian(buffer.AsSpan(i)), BinaryPrimitives.ReadInt64LittleEndian(buffer.AsSpan(i + 8)));
     }
 
     private Descriptor Lock()

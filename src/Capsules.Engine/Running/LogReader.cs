@@ -1,3 +1,4 @@
+using Capsules.Core.Formats;
 using Capsules.Core.Model;
 using Capsules.Engine.Store;
 using Capsules.Linux.Files;
@@ -17,8 +18,10 @@ public sealed class LogReader(StoreLayout layout, CapsuleName capsule, IReadOnly
     public static string[] Sources(StoreLayout layout, CapsuleName capsule, CapsuleManifest manifest) =>
         [.. manifest.Services.Select(s => s.Name), .. FileCalls.TryStat(null, $"{layout.Logs(capsule)}/{LogFile.SystemLog}.log") is null ? Array.Empty<string>() : [LogFile.SystemLog]];
 
+    private const int LongestLine = 256 * 1024;
+
     private readonly Dictionary<string, LogPosition> _positions = [];
-    private readonly Dictionary<string, byte[]> _unfinished = [];
+    private readonly Dictionary<string, LineSplitter> _splitters = [];
 
     /// <summary>Copies the log of the one source as it is, however large.</summary>
     public void CopyTo(Stream output)
@@ -26,24 +29,19 @@ public sealed class LogReader(StoreLayout layout, CapsuleName capsule, IReadOnly
         foreach (string service in services) new LogFile(layout.Logs(capsule), service).CopyTo(output);
     }
 
-    /// <summary>Everything that is kept, or what stands in the last bytes of each source.</summary>
+    /// <summary>Everything that is kept, or what stands in the last bytes of each source; read as it is asked for, a part of each source at a time.</summary>
     public IEnumerable<LogLine> Lines(long most = long.MaxValue)
     {
-        var lines = new List<LogLine>();
         foreach (string service in services)
         {
-            var file = new LogFile(layout.Logs(capsule), service);
-            LogPosition end = file.End();
-            _positions[service] = end;
-            byte[] open = [];
-            foreach (var (time, bytes) in file.Read(end, most)) open = Split(service, time, [.. open, .. bytes], lines);
-            _unfinished[service] = open;
+            _positions[service] = new LogFile(layout.Logs(capsule), service).End();
+            _splitters[service] = new(LongestLine);
         }
-        return lines.OrderBy(l => l.Time); // stable: the order within a service stays
+        return LineSplitter.MergeByTime(services.Select(s => LinesOf(s, most)), l => l.Time);
     }
 
     /// <summary>Lines that have no end yet.</summary>
-    public IEnumerable<LogLine> Unfinished() => _unfinished.Where(u => u.Value.Length > 0).Select(u => new LogLine(DateTimeOffset.UtcNow, u.Key, u.Value));
+    public IEnumerable<LogLine> Unfinished() => _splitters.Where(s => s.Value.Rest.Length > 0).Select(s => new LogLine(DateTimeOffset.UtcNow, s.Key, s.Value.Rest));
 
     /// <summary>What came since.</summary>
     public IReadOnlyList<LogLine> Further()
@@ -53,16 +51,20 @@ public sealed class LogReader(StoreLayout layout, CapsuleName capsule, IReadOnly
         {
             var (bytes, next) = new LogFile(layout.Logs(capsule), service).ReadFrom(_positions.GetValueOrDefault(service));
             _positions[service] = next;
-            _unfinished[service] = Split(service, DateTimeOffset.UtcNow, [.. _unfinished.GetValueOrDefault(service, []), .. bytes], lines);
+            lines.AddRange(Split(service, DateTimeOffset.UtcNow, bytes));
         }
         return lines;
     }
 
-    /// <summary>Adds the finished lines; what is left.</summary>
-    private static byte[] Split(string service, DateTimeOffset time, byte[] bytes, List<LogLine> lines)
+    private IEnumerable<LogLine> LinesOf(string service, long most)
     {
-        int at = 0;
-        for (int newline; (newline = Array.IndexOf(bytes, (byte)'\n', at)) >= 0; at = newline + 1) lines.Add(new(time, service, bytes[at..(newline + 1)]));
-        return bytes[at..];
+        foreach (var (time, bytes) in new LogFile(layout.Logs(capsule), service).Read(_positions[service], most))
+            foreach (LogLine line in Split(service, time, bytes)) yield return line;
+    }
+
+    private IEnumerable<LogLine> Split(string service, DateTimeOffset time, byte[] bytes)
+    {
+        if (!_splitters.TryGetValue(service, out LineSplitter? splitter)) _splitters[service] = splitter = new(LongestLine);
+        return splitter.Add(bytes).Select(line => new LogLine(time, service, line.Bytes));
     }
 }

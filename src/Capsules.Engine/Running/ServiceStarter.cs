@@ -12,9 +12,13 @@ using Capsules.Linux.Sockets;
 namespace Capsules.Engine.Running;
 
 /// <summary>Starts, reloads and stops the services of a running capsule, as systemd.service(5) says for each kind.</summary>
-internal sealed class ServiceStarter(CapsuleLaunch launch, RunningCapsule running, AccountFiles accounts)
+/// <param name="launch">What the capsule was launched from.</param>
+/// <param name="running">The capsule.</param>
+/// <param name="accounts">Its users.</param>
+/// <param name="ended">Who wants a start to end before it is done, in words; null while nobody does.</param>
+internal sealed class ServiceStarter(CapsuleLaunch launch, RunningCapsule running, AccountFiles accounts, Func<string?>? ended = null)
 {
-    private const int PollMilliseconds = 5;
+    private const int PollMilliseconds = 5, HelperPollMilliseconds = 50;
 
     /// <summary>The services, each behind those that it comes after.</summary>
     public static ImmutableArray<int> Order(ImmutableArray<ServiceManifest> services)
@@ -37,6 +41,7 @@ internal sealed class ServiceStarter(CapsuleLaunch launch, RunningCapsule runnin
     /// <exception cref="CapsuleException">It did not come up; what runs of it is left to the caller.</exception>
     public void Start(int index)
     {
+        ThrowIfEnded();
         ServiceManifest service = launch.Manifest.Services[index];
         ResolvedUser user = accounts.Resolve(service.User, service.Group, service.SupplementaryGroups);
         foreach (ImmutableArray<string> command in service.StartPre) RunHelper(service, index, command, user, "before the start");
@@ -61,7 +66,7 @@ internal sealed class ServiceStarter(CapsuleLaunch launch, RunningCapsule runnin
         if (!state.Running) throw new CapsuleException(Problems.ServiceFailed(service.Name, "it does not run, so it cannot be reloaded", launch.Capsule.Name.ToString()));
         ResolvedUser user = accounts.Resolve(service.User, service.Group, service.SupplementaryGroups);
         if (service.Reload.IsEmpty) Signal(state.Pid, Signals.HUP);
-        foreach (ImmutableArray<string> command in service.Reload) RunHelper(service, index, command, user, "reload", $"MAINPID={state.Pid}");
+        foreach (ImmutableArray<string> command in service.Reload) RunHelper(service, index, command, user, "reload", null, $"MAINPID={state.Pid}");
     }
 
     /// <summary>Asks a service to stop, waits, and kills it when its time is over.</summary>
@@ -77,7 +82,7 @@ internal sealed class ServiceStarter(CapsuleLaunch launch, RunningCapsule runnin
                 try
                 {
                     ResolvedUser user = accounts.Resolve(service.User, service.Group, service.SupplementaryGroups);
-                    foreach (ImmutableArray<string> command in service.Stop) RunHelper(service, index, command, user, "stop", $"MAINPID={state.Pid}");
+                    foreach (ImmutableArray<string> command in service.Stop) RunHelper(service, index, command, user, "stop", patience, $"MAINPID={state.Pid}");
                 }
                 catch (Exception e) when (e is CapsuleException or SyscallException or FormatException)
                 {
@@ -148,21 +153,32 @@ internal sealed class ServiceStarter(CapsuleLaunch launch, RunningCapsule runnin
         Board.Replace(running.BoardFile, index, pid, generation);
     }
 
-    private void RunHelper(ServiceManifest service, int index, ImmutableArray<string> command, ResolvedUser user, string when, params string[] further)
+    private void RunHelper(ServiceManifest service, int index, ImmutableArray<string> command, ResolvedUser user, string when, TimeSpan? most = null, params string[] further)
     {
         bool mayFail = command[0].StartsWith('-');
         if (mayFail) command = command.SetItem(0, command[0][1..]);
-        int status = RunToEnd(service, index, command, user, further);
+        int status = RunToEnd(service, index, command, user, further, most);
         if (status != 0 && !mayFail) throw new CapsuleException(Problems.ServiceFailed(service.Name, $"`{string.Join(' ', command)}` ({when}) ended with {status}", launch.Capsule.Name.ToString()));
     }
 
-    private int RunToEnd(ServiceManifest service, int index, ImmutableArray<string> command, ResolvedUser user, IEnumerable<string> further)
+    private int RunToEnd(ServiceManifest service, int index, ImmutableArray<string> command, ResolvedUser user, IEnumerable<string> further, TimeSpan? most = null)
     {
         command = [.. command.Select(word => further.Where(f => f.StartsWith("MAINPID=", StringComparison.Ordinal)).Aggregate(word, (w, f) => w.Replace("$MAINPID", f[8..], StringComparison.Ordinal).Replace("${MAINPID}", f[8..], StringComparison.Ordinal)))];
         LaunchPlan plan = LaunchPlanner.PlanEnter(CapsuleSpecs.ProcessOf(service, launch.Manifest, command, user, further), launch.Request, service: null);
         using Descriptor log = running.Copy(running.Record.Services[index].LogWrite);
         using Descriptor nothing = FileCalls.Open("/dev/null", OpenFlags.ReadOnly);
-        return ProcessCalls.Wait(running.Enter(plan, new() { Input = nothing, Output = log, Error = log }));
+        int pid = running.Enter(plan, new() { Input = nothing, Output = log, Error = log });
+        using Descriptor process = ProcessCalls.OpenPidFd(pid);
+        long end = most is { } patience ? Environment.TickCount64 + (long)patience.TotalMilliseconds : long.MaxValue;
+        while (!FileCalls.WaitReadable(process, HelperPollMilliseconds))
+        {
+            if (ended?.Invoke() is null && Environment.TickCount64 < end) continue;
+            ProcessCalls.Signal(process, Signals.KILL);
+            int status = ProcessCalls.Wait(pid);
+            ThrowIfEnded();
+            return status;
+        }
+        return ProcessCalls.Wait(pid);
     }
 
     /// <summary>Success as systemd sees it: status 0, or one that the unit names.</summary>
@@ -171,12 +187,18 @@ internal sealed class ServiceStarter(CapsuleLaunch launch, RunningCapsule runnin
 
     private static string Describe(BoardState state) => state.Signal != 0 ? $"it was ended by {Signals.Name(state.Signal)}" : $"it ended with status {state.Status}";
 
-    private static bool WaitFor(Func<bool> reached, TimeSpan most)
+    private void ThrowIfEnded()
+    {
+        if (ended?.Invoke() is { } by) throw new CapsuleException(Problems.StartEnded(launch.Capsule.Name.ToString(), by));
+    }
+
+    private bool WaitFor(Func<bool> reached, TimeSpan most)
     {
         long end = Environment.TickCount64 + (long)most.TotalMilliseconds;
         while (!reached())
         {
             if (Environment.TickCount64 >= end) return false;
+            ThrowIfEnded();
             Thread.Sleep(PollMilliseconds);
         }
         return true;

@@ -36,6 +36,7 @@ internal sealed class TailTranslator(TailPlan tail, LaunchChannels channels, Wor
             case TailStep.NewProcess process: tail.CloneForEngine(Kinds(process.Fresh)); break;
             case TailStep.NewService service: tail.CloneForInit(channels.Board!, service.BoardEntry, service.Generation); break;
             case TailStep.WaitForMaps: tail.WaitForByte("wait for the id maps", mapsWritten!); break;
+            case TailStep.WaitForHooks: tail.WaitForByte("wait for the hooks", channels.HooksDone!); break;
             case TailStep.NewSession: tail.Call("setsid", SyscallNumber.Setsid); break;
             case TailStep.SwitchRoot change: tail.SwitchRoot(change.BindFirst); break;
             case TailStep.OpenFileSystem open: _fileSystems[open.Number] = tail.NewMount(open.Type, (MountAttributes)(int)open.Flags, [.. open.Data]); break;

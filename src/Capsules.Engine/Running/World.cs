@@ -131,8 +131,9 @@ internal sealed class World(LaunchPlan plan, HostPath runDirectory, IReadOnlyLis
     private void AttachTo(Descriptor root, WorldStep step)
     {
         using Descriptor mount = Make(step);
-        GuestPath target = step is WorldStep.Bind bind ? bind.Target : ((WorldStep.FileSystem)step).Target;
+        GuestPath target = step is WorldStep.Bind bind ? bind.Target : step is WorldStep.Image image ? image.Target : ((WorldStep.FileSystem)step).Target;
         using Descriptor point = step is WorldStep.Bind && !FileCalls.Stat(mount).IsDirectory ? MakeFile(root, target) : MakeDirectories(root, target);
+        if (step is WorldStep.FileSystem { Type: "tmpfs", Options.CopyUp: true }) CoveredFiles.Copy(point, mount);
         MountCalls.Attach(mount, point, "");
     }
 
@@ -140,6 +141,7 @@ internal sealed class World(LaunchPlan plan, HostPath runDirectory, IReadOnlyLis
     {
         WorldStep.Bind bind => MakeBind(bind),
         WorldStep.FileSystem fileSystem => MakeFileSystem(fileSystem),
+        WorldStep.Image image => MakeImage(image),
         _ => throw new System.Diagnostics.UnreachableException(),
     };
 
@@ -152,6 +154,17 @@ internal sealed class World(LaunchPlan plan, HostPath runDirectory, IReadOnlyLis
             catch (SyscallException e) when (e.Errno == Errno.EINVAL && FileCalls.Stat(clone) is { Uid: 0, IsDirectory: false }) { } // a file of root's on a file system without idmaps (tmpfs before 6.3), read-only or a socket
         SetOptions(clone, bind.Options, source);
         return clone;
+    }
+
+    private Descriptor MakeImage(WorldStep.Image image)
+    {
+        var (path, device) = LoopDevice.Attach(image.Source.ToString());
+        using (device)
+        {
+            Descriptor mount = MountCalls.New(image.Type, Flags(image.Options.Set), [("source", path), .. image.Options.Data]);
+            if (image.MapIds && userNamespace is not null) MountCalls.MapIds(mount, userNamespace, path);
+            return mount;
+        }
     }
 
     private Descriptor MakeFileSystem(WorldStep.FileSystem step)

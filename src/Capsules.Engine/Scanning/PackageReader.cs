@@ -4,6 +4,7 @@ using Capsules.Core.Facts;
 using Capsules.Core.Formats.Dpkg;
 using Capsules.Core.Formats.Rpm;
 using Capsules.Core.Model;
+using Capsules.Core.Problems;
 
 namespace Capsules.Engine.Scanning;
 
@@ -20,7 +21,7 @@ internal static class PackageReader
         try { packages = DpkgStatus.Parse(status); }
         catch (FormatException e)
         {
-            troubles.Add($"the package database cannot be read: {e.Message}");
+            troubles.Add($"the package database cannot be read: {FactText.Of(e)}");
             return [];
         }
         GuestPath info = Database.Child("info");
@@ -45,7 +46,7 @@ internal static class PackageReader
         {
             if (tree.Read(GuestPath.Parse(place), 1 << 30) is not { } database) continue;
             try { return RpmDatabase.Parse(database); }
-            catch (FormatException e) { troubles.Add($"the package database {place} cannot be read: {e.Message}"); }
+            catch (FormatException e) { troubles.Add($"the package database {place} cannot be read: {FactText.Of(e)}"); }
         }
         return [];
     }
@@ -70,7 +71,7 @@ internal static class PackageReader
         try { return DpkgFiles.Diversions(text); }
         catch (FormatException e)
         {
-            troubles.Add(e.Message);
+            troubles.Add(FactText.Of(e));
             return [];
         }
     }

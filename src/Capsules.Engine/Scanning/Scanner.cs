@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using System.Text;
+using Capsules.Core.Capture;
 using Capsules.Core.Facts;
 using Capsules.Core.Formats;
 using Capsules.Core.Formats.Accounts;
@@ -45,9 +46,19 @@ public static class Scanner
         }
     }
 
+    /// <summary>Refuses to make capsules of programs that this host cannot run.</summary>
+    /// <exception cref="CapsuleException">They are made for another machine.</exception>
+    public static void CheckArchitecture(HostFacts facts)
+    {
+        string own = SystemCalls.Name().Machine;
+        if (facts.Architecture != own) throw new CapsuleException(Problems.ForeignArchitecture(facts.Architecture, own));
+    }
+
     private static HostFacts Facts(SourceReference source, RootTree tree)
     {
         var troubles = new List<string>();
+        string architecture = (source.Kind == SourceKind.Root ? SourceArchitecture.Of(tree) : null) ?? SystemCalls.Name().Machine;
+        if (architecture != SystemCalls.Name().Machine) troubles.Add($"its programs are made for {architecture}, which this host ({SystemCalls.Name().Machine}) cannot run");
         ImmutableArray<ProcessFact> processes = [];
         ImmutableArray<ListenerFact> listeners = [];
         ImmutableArray<ConnectionFact> connections = [];
@@ -69,7 +80,7 @@ public static class Scanner
         {
             Source = source,
             System = (tree.Read(GuestPath.Parse("/etc/os-release")) ?? tree.Read(GuestPath.Parse("/usr/lib/os-release"))) is { } release ? OsRelease.Parse(release) : ImmutableSortedDictionary<string, string>.Empty,
-            Architecture = SystemCalls.Name().Machine,
+            Architecture = architecture,
             Identity = IdentityReader.Read(source, tree, pid) with { Interfaces = source.Kind == SourceKind.Root ? [] : Interfaces(pid, troubles) },
             Packages = packages,
             Alternatives = PackageReader.ReadAlternatives(tree),

@@ -48,7 +48,7 @@ public sealed class StackRunner(StoreLayout layout)
     {
         if (SmallFiles.TryRead(RecordFile(name)) is not { } bytes) return null;
         try { return StackRecord.FromJson(bytes); }
-        catch (FormatException e) { throw new CapsuleException(Problems.BadFile(RecordFile(name), e.Message), e); }
+        catch (FormatException e) { throw new CapsuleException(Problems.BadFile(RecordFile(name), FactText.Of(e)), e); }
     }
 
     /// <summary>All stacks.</summary>

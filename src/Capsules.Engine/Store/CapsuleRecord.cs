@@ -25,6 +25,8 @@ public sealed record CapsuleRecord
     public ImmutableArray<string> Environment { get; init; } = [];
     /// <summary>State that was added after its making.</summary>
     public ImmutableArray<StateVolume> FurtherVolumes { get; init; } = [];
+    /// <summary>Volumes that are another capsule's: both see one directory.</summary>
+    public ImmutableArray<SharedVolume> SharedVolumes { get; init; } = [];
     /// <summary>Directories of the host that are shown inside (-v).</summary>
     public ImmutableArray<HostDirectory> HostDirectories { get; init; } = [];
     /// <summary>Limits over the manifest's.</summary>
@@ -35,6 +37,10 @@ public sealed record CapsuleRecord
     public bool ReadOnly { get; init; }
     /// <summary>Taken away when it stops (--rm).</summary>
     public bool RemoveWhenStopped { get; init; }
+
+    /// <summary>Where the data of a volume is: its own, or its owner's.</summary>
+    public string PlaceOf(StoreLayout layout, CapsuleName volume) =>
+        SharedVolumes.FirstOrDefault(s => s.Name == volume) is { } shared ? layout.Volume(shared.Owner, shared.Volume) : layout.Volume(Name, volume);
 
     /// <summary>The file's bytes.</summary>
     public byte[] ToJson() => JsonWriting.Record(w =>
@@ -51,6 +57,12 @@ public sealed record CapsuleRecord
             w.Text("name", v.Name.ToString());
             w.Text("path", v.Path.ToString());
             w.Text("reason", v.Reason);
+        });
+        w.Objects("sharedVolumes", SharedVolumes, v =>
+        {
+            w.Text("name", v.Name.ToString());
+            w.Text("owner", v.Owner.ToString());
+            w.Text("volume", v.Volume.ToString());
         });
         w.Objects("hostDirectories", HostDirectories, d =>
         {
@@ -84,6 +96,7 @@ public sealed record CapsuleRecord
             Source = e.Text("source"),
             Environment = e.Texts("environment"),
             FurtherVolumes = [.. e.Items("furtherVolumes").Select(v => new StateVolume { Name = CapsuleName.Parse(v.RequiredText("name")), Path = GuestPath.Parse(v.RequiredText("path")), Reason = v.Text("reason") })],
+            SharedVolumes = [.. e.Items("sharedVolumes").Select(v => new SharedVolume(CapsuleName.Parse(v.RequiredText("name")), CapsuleName.Parse(v.RequiredText("owner")), CapsuleName.Parse(v.RequiredText("volume"))))],
             HostDirectories = [.. e.Items("hostDirectories").Select(d => new HostDirectory(d.RequiredText("source"), GuestPath.Parse(d.RequiredText("target")), d.Flag("readOnly") ?? false))],
             Limits = e.Member("limits") is { } limits ? ManifestJson.ReadLimits(limits) : new(),
             Restart = e.Choice<RestartPolicy>("restart"),
@@ -92,6 +105,12 @@ public sealed record CapsuleRecord
         };
     }
 }
+
+/// <summary>A volume that is another capsule's.</summary>
+/// <param name="Name">What it is called here.</param>
+/// <param name="Owner">The capsule that owns it.</param>
+/// <param name="Volume">What it is called there.</param>
+public sealed record SharedVolume(CapsuleName Name, CapsuleName Owner, CapsuleName Volume);
 
 /// <summary>A directory of the host that is shown inside.</summary>
 public sealed record HostDirectory(string Source, GuestPath Target, bool ReadOnly);

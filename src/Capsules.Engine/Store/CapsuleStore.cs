@@ -23,7 +23,7 @@ public sealed class CapsuleStore(StoreLayout layout)
     {
         if (SmallFiles.TryRead(RecordFile(name)) is not { } bytes) return null;
         try { return CapsuleRecord.FromJson(bytes); }
-        catch (FormatException e) { throw new CapsuleException(Problems.BadFile(RecordFile(name), e.Message), e); }
+        catch (FormatException e) { throw new CapsuleException(Problems.BadFile(RecordFile(name), FactText.Of(e)), e); }
     }
 
     /// <summary>A capsule that the user named.</summary>
@@ -38,7 +38,7 @@ public sealed class CapsuleStore(StoreLayout layout)
     {
         string file = layout.Image(image) + "/manifest.json";
         try { return ManifestJson.Read(SmallFiles.TryRead(file) ?? throw new FormatException("it is not there")); }
-        catch (FormatException e) { throw new CapsuleException(Problems.BadFile(file, e.Message), e); }
+        catch (FormatException e) { throw new CapsuleException(Problems.BadFile(file, FactText.Of(e)), e); }
     }
 
     /// <summary>Writes the record of a capsule that exists.</summary>

@@ -49,6 +49,10 @@ public sealed record StoreLayout(string State, string Run)
     public string Kept => State + "/kept";
     /// <summary>The data of a directory volume.</summary>
     public string Volume(CapsuleName capsule, CapsuleName volume) => $"{Capsule(capsule)}/volumes/{volume}";
+    /// <summary>The data of a volume that is a block image: one file with a file system.</summary>
+    public string VolumeImage(CapsuleName capsule, CapsuleName volume) => Volume(capsule, volume) + ".img";
+    /// <summary>There while a guest has an image, and until it has been checked since.</summary>
+    public string VolumeGuestMark(CapsuleName capsule, CapsuleName volume) => VolumeImage(capsule, volume) + ".guest";
     /// <summary>A tree with the secret files at their paths; the topmost lower layer of the capsule's root, never part of an image.</summary>
     public string Secrets(CapsuleName capsule) => Capsule(capsule) + "/secrets";
     /// <summary>The capsule's own changes over its layers, with "upper" and "work".</summary>

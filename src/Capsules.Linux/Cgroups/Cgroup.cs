@@ -57,6 +57,25 @@ public sealed class Cgroup
     }
 
     /// <summary>
+    /// Changes limits of a group that is there. What the kernel refuses at first is tried once more behind the others: of version 1 memory may not
+    /// be larger than memory and swap together at any moment.
+    /// </summary>
+    public void Change(CgroupLimits limits)
+    {
+        var refused = new List<(string File, string Value)>();
+        foreach (var (hierarchy, directory) in _places)
+        {
+            foreach (string controller in hierarchy.Controllers)
+                foreach (var (file, value) in hierarchy.IsUnified ? limits.Version2(controller) : limits.Version1(controller))
+                    try { FileCalls.WriteText($"{directory}/{file}", value); }
+                    catch (SyscallException e) when (e.Errno is Errno.EINVAL or Errno.EBUSY) { refused.Add(($"{directory}/{file}", value)); }
+            if (hierarchy.IsUnified)
+                foreach (var (file, value) in limits.Unified) FileCalls.WriteText($"{directory}/{file}", value);
+        }
+        foreach (var (file, value) in refused) FileCalls.WriteText(file, value);
+    }
+
+    /// <summary>
     /// The files through which a process of one thread enters ("0" is the writer itself). Of version 1 it is "tasks": a thread that moves itself
     /// needs no lock over all processes of the machine, for which "cgroup.procs" waits milliseconds (kernel/cgroup, cgroup_procs_write_start).
     /// </summary>
@@ -71,6 +90,19 @@ public sealed class Cgroup
             if (Collect(directory, pids)) return [.. pids];
         }
         return [];
+    }
+
+    /// <summary>Whether its processes are stopped.</summary>
+    public bool IsFrozen()
+    {
+        foreach (var (hierarchy, directory) in _places)
+        {
+            bool old = hierarchy.Controllers.Contains("freezer") && !hierarchy.IsUnified;
+            if (!old && !hierarchy.IsUnified) continue;
+            string file = $"{directory}/{(old ? "freezer.state" : "cgroup.freeze")}";
+            return FileCalls.TryStat(null, file) is not null && FileCalls.ReadText(file).Trim() is "FROZEN" or "FREEZING" or "1";
+        }
+        return false;
     }
 
     /// <summary>Stops every process in it; returns when none runs any more.</summary>

@@ -331,6 +331,16 @@ public static unsafe class FileCalls
         return Native.Check(result, "poll", "") > 0;
     }
 
+    /// <summary>poll(2) for POLLERR and POLLHUP alone: whether nobody reads what is written here any more. Waits so long for that.</summary>
+    public static bool WaitClosed(Descriptor to, int milliseconds)
+    {
+        var entry = new Native.PollEntry { Descriptor = to.Number, Events = 0 };
+        int result;
+        do result = Native.poll(&entry, 1, milliseconds);
+        while (Native.Interrupted(result));
+        return Native.Check(result, "poll", "") > 0 && (entry.Returned & 0x18 /* POLLERR, POLLHUP */) != 0;
+    }
+
     /// <summary>poll(2) of several: a bit for each that has something to read, an end, or an error. At most 64.</summary>
     public static ulong WaitAny(ReadOnlySpan<Descriptor> from, int milliseconds)
     {

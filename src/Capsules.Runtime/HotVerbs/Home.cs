@@ -32,10 +32,10 @@ internal sealed class Home
     public static T Parse<T>(string what, string text, Func<string, T> parse)
     {
         try { return parse(text); }
-        catch (Exception e) when (e is FormatException or OverflowException) { throw new CapsuleException(Problems.BadValue(what, text, e.Message), e); }
+        catch (Exception e) when (e is FormatException or OverflowException) { throw new CapsuleException(Problems.BadValue(what, text, FactText.Of(e)), e); }
     }
 
     /// <summary>--time.</summary>
     public static TimeSpan? Patience(ParsedCommand command) =>
-        command.Value("--time") is { } text ? TimeSpan.FromSeconds(Parse("number of seconds", text, t => double.Parse(t, System.Globalization.CultureInfo.InvariantCulture))) : null;
+        command.Value("--time") is { } text ? OptionValues.Seconds("--time", text) : null;
 }

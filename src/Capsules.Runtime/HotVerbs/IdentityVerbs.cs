@@ -112,22 +112,21 @@ internal static class IdentityVerbs
     }
 
     /// <summary>All members, in the order in which their services come after each other's as far as names tell, else by name.</summary>
-    public static int StartStack(Home home, ParsedCommand command)
+    public static int StartStack(Home home, ParsedCommand command) => RunVerb.Interruptible(interruption =>
     {
         foreach (CapsuleRecord capsule in Members(home, command))
             if (home.Runner.Running(capsule.Name) is null)
             {
-                Output.Warn(home.Runner.Start(capsule));
+                Output.Warn(home.Runner.Start(capsule, interruption: interruption));
                 Console.Out.WriteLine(capsule.Name);
             }
-        return 0;
-    }
+    });
 
     public static int StopStack(Home home, ParsedCommand command)
     {
         foreach (CapsuleRecord capsule in Members(home, command).Reverse())
         {
-            home.Runner.Stop(capsule.Name, Home.Patience(command));
+            home.Runner.Stop(capsule.Name, Home.Patience(command), Output.Say);
             Console.Out.WriteLine(capsule.Name);
         }
         return 0;

@@ -12,16 +12,16 @@ internal static class LifeVerbs
 {
     public static int Stop(Home home, ParsedCommand command) => Each(home, command, capsule =>
     {
-        home.Runner.Stop(capsule.Name, Home.Patience(command));
+        home.Runner.Stop(capsule.Name, Home.Patience(command), Output.Say);
         Console.Out.WriteLine(capsule.Name);
     });
 
-    public static int Restart(Home home, ParsedCommand command) => Each(home, command, capsule =>
+    public static int Restart(Home home, ParsedCommand command) => RunVerb.Interruptible(interruption => Each(home, command, capsule =>
     {
-        home.Runner.Stop(capsule.Name, Home.Patience(command));
-        Output.Warn(home.Runner.Start(capsule));
+        home.Runner.Stop(capsule.Name, Home.Patience(command), Output.Say);
+        Output.Warn(home.Runner.Start(capsule, interruption: interruption));
         Console.Out.WriteLine(capsule.Name);
-    });
+    }));
 
     public static int Reload(Home home, ParsedCommand command)
     {
@@ -63,6 +63,9 @@ internal static class LifeVerbs
         if (command.Has("--volumes") && !Confirmed(command, $"Remove {string.Join(", ", capsules.Select(c => c.Name))} with all data?"))
             throw new CapsuleException(Problems.NotConfirmed($"remove the state of {string.Join(", ", capsules.Select(c => c.Name))}"));
         foreach (CapsuleRecord capsule in capsules)
+            if (home.Store.Names().Except(capsules.Select(c => c.Name)).Where(n => TryFind(home, n)?.SharedVolumes.Any(s => s.Owner == capsule.Name) == true).Select(n => n.ToString()).ToArray() is { Length: > 0 } others)
+                throw new CapsuleException(Problems.VolumeIsShared(capsule.Name.ToString(), string.Join(", ", others)));
+        foreach (CapsuleRecord capsule in capsules.OrderByDescending(c => c.SharedVolumes.Length)) // who only sees a volume goes before its owner
         {
             if (home.Runner.Running(capsule.Name) is not null)
             {
@@ -84,6 +87,13 @@ internal static class LifeVerbs
             Console.Out.WriteLine(capsule.Name);
         }
         return 0;
+    }
+
+    /// <summary>A capsule whose file is broken sees nobody's volumes.</summary>
+    private static CapsuleRecord? TryFind(Home home, CapsuleName name)
+    {
+        try { return home.Store.Find(name); }
+        catch (CapsuleException) { return null; }
     }
 
     /// <summary>Asks once, on a terminal; --yes answers.</summary>

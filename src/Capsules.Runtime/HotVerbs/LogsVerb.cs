@@ -3,18 +3,22 @@ using Capsules.Core.CommandLine;
 using Capsules.Core.Problems;
 using Capsules.Engine.Running;
 using Capsules.Engine.Store;
+using Capsules.Linux;
+using Capsules.Linux.Files;
 
 namespace Capsules.Runtime.HotVerbs;
 
 /// <summary>capsule logs.</summary>
 internal static class LogsVerb
 {
+    private const long FewLines = 10_000, TailBytes = 4 << 20; // more than that many lines take, so that a large log is not read whole for its last lines
+
     public static int Run(Home home, ParsedCommand command)
     {
         CapsuleRecord capsule = home.Capsule(command);
         string[] services = Services(home, capsule, command);
-        DateTimeOffset since = command.Value("--since") is { } text ? Home.Parse("time", text, ParseSince) : DateTimeOffset.MinValue;
-        long? tail = command.Value("--tail") is { } lines && lines != "all" ? Home.Parse("number of lines", lines, long.Parse) : null;
+        DateTimeOffset since = command.Value("--since") is { } text ? OptionValues.Since("--since", text, DateTimeOffset.UtcNow) : DateTimeOffset.MinValue;
+        long? tail = command.Value("--tail") is { } lines ? OptionValues.Lines("--tail", lines) : null;
 
         using Stream output = Console.OpenStandardOutput();
         var reader = new LogReader(home.Layout, capsule.Name, services);
@@ -23,11 +27,14 @@ internal static class LogsVerb
             reader.CopyTo(output);
             return 0;
         }
-        const long tailBytes = 4 << 20; // more than any reader of --tail scrolls through
-        List<LogLine> all = [.. reader.Lines(tail is null ? long.MaxValue : tailBytes).Where(l => l.Time >= since)];
-        if (!command.Has("--follow")) all.AddRange(reader.Unfinished());
-        foreach (LogLine line in tail is long n ? all.Skip((int)Math.Max(0, all.Count - n)) : all) Write(output, line, services.Length > 1, command.Has("--timestamps"));
-        if (!command.Has("--follow")) return 0;
+        bool follow = command.Has("--follow"), withService = services.Length > 1, withTime = command.Has("--timestamps");
+        void Show(LogLine line) => Write(output, line, withService, withTime);
+        foreach (LogLine line in Kept(reader, since, tail, withUnfinished: !follow)) Show(line);
+        if (!follow)
+        {
+            foreach (LogLine line in reader.Unfinished().TakeLast((int)Math.Min(tail ?? int.MaxValue, int.MaxValue))) Show(line);
+            return 0;
+        }
 
         while (true)
         {
@@ -35,18 +42,36 @@ internal static class LogsVerb
             bool any = false;
             foreach (LogLine line in reader.Further())
             {
-                Write(output, line, services.Length > 1, command.Has("--timestamps"));
+                Show(line);
                 any = true;
             }
             output.Flush();
             if (any) continue;
             if (!running)
             {
-                foreach (LogLine line in reader.Unfinished()) Write(output, line, services.Length > 1, command.Has("--timestamps"));
+                foreach (LogLine line in reader.Unfinished()) Show(line);
                 return 0;
             }
-            Thread.Sleep(100);
+            if (WaitForClosedOutput(100)) return 0;
         }
+    }
+
+    /// <summary>Lines that are kept. The last of many are counted in a first turn and shown in a second: neither holds them all.</summary>
+    private static IEnumerable<LogLine> Kept(LogReader reader, DateTimeOffset since, long? tail, bool withUnfinished)
+    {
+        if (tail is not long count) return reader.Lines().Where(l => l.Time >= since);
+        long most = count <= FewLines ? TailBytes : long.MaxValue;
+        long all = reader.Lines(most).LongCount(l => l.Time >= since), skipped = 0;
+        if (withUnfinished) count -= Math.Min(count, reader.Unfinished().Count());
+        return reader.Lines(most).Where(l => l.Time >= since && skipped++ >= all - count);
+    }
+
+    /// <summary>Whether nobody reads standard output any more (`| head` that has ended); waits so long for that.</summary>
+    private static bool WaitForClosedOutput(int milliseconds)
+    {
+        using var output = new Descriptor(1);
+        try { return FileCalls.WaitClosed(output, milliseconds); }
+        finally { output.SetHandleAsInvalid(); } // it stays ours
     }
 
     private static void Write(Stream output, LogLine line, bool withService, bool withTime)
@@ -62,18 +87,5 @@ internal static class LogsVerb
         string[] all = LogReader.Sources(home.Layout, capsule.Name, home.Store.Manifest(capsule.Image));
         if (command.Value("--service") is not { } wanted) return all;
         return all.Contains(wanted) ? [wanted] : throw new CapsuleException(Problems.BadValue("service of this capsule", wanted, $"one of {string.Join(", ", all)}"));
-    }
-
-    private static DateTimeOffset ParseSince(string text)
-    {
-        if (text.Length > 1 && double.TryParse(text.AsSpan(0, text.Length - 1), out double number))
-            switch (text[^1])
-            {
-                case 's': return DateTimeOffset.UtcNow.AddSeconds(-number);
-                case 'm': return DateTimeOffset.UtcNow.AddMinutes(-number);
-                case 'h': return DateTimeOffset.UtcNow.AddHours(-number);
-                case 'd': return DateTimeOffset.UtcNow.AddDays(-number);
-            }
-        return DateTimeOffset.Parse(text);
     }
 }

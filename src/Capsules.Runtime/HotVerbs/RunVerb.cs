@@ -1,11 +1,11 @@
 using System.Collections.Immutable;
 using System.Diagnostics;
-using System.Globalization;
 using System.Text;
 using Capsules.Core.CommandLine;
 using Capsules.Core.Identities;
 using Capsules.Core.Model;
 using Capsules.Core.Problems;
+using Capsules.Engine.Images;
 using Capsules.Engine.Running;
 using Capsules.Engine.Stacks;
 using Capsules.Engine.Store;
@@ -28,19 +28,34 @@ internal static class RunVerb
         StackRecord ChangedStack(StackRecord stack) => Changed(further && stack.Identity is null ? stack with { Fresh = [.. Enum.GetValues<IdentityMember>()] } : stack, command, further);
         if (command.Has("--plan")) return ShowPlan(home, capsule, ChangedStack(home.Stacks.FindOrDraft(capsule.Stack, source)));
 
-        if (further) home.Store.Create(capsule);
+        if (further) new CapsuleImages(home.Store).Create(capsule, home.Store.Manifest(capsule.Image));
         else home.Store.Save(capsule);
         home.Stacks.Ensure(capsule.Stack, source, ChangedStack);
         if (!command.Command.IsEmpty) return RunCommand(home, capsule, command);
 
-        var watch = Stopwatch.StartNew();
-        Output.Warn(home.Runner.Start(capsule));
-        Announce(home, capsule, watch.Elapsed);
+        return Interruptible(interruption =>
+        {
+            var watch = Stopwatch.StartNew();
+            Output.Warn(home.Runner.Start(capsule, interruption: interruption));
+            Announce(home, capsule, watch.Elapsed);
+        });
+    }
+
+    /// <summary>A start that Ctrl-C and its like end: the exit code is then a shell's, 128 and the signal.</summary>
+    internal static int Interruptible(Action<Interruption> start)
+    {
+        using var interruption = new Interruption();
+        try { start(interruption); }
+        catch (CapsuleException e) when (interruption.Signal != 0)
+        {
+            Output.Say(e.Problem.ToString());
+            return 128 + interruption.Signal;
+        }
         return 0;
     }
 
     /// <summary>capsule start.</summary>
-    public static int Start(Home home, ParsedCommand command)
+    public static int Start(Home home, ParsedCommand command) => Interruptible(interruption =>
     {
         foreach (string name in command.Arguments)
         {
@@ -52,11 +67,10 @@ internal static class RunVerb
             }
             if (home.Runner.Running(capsule.Name) is not null) continue; // as systemctl: what runs is started
             var watch = Stopwatch.StartNew();
-            Output.Warn(home.Runner.Start(capsule));
+            Output.Warn(home.Runner.Start(capsule, interruption: interruption));
             Announce(home, capsule, watch.Elapsed);
         }
-        return 0;
-    }
+    });
 
     private static void Announce(Home home, CapsuleRecord capsule, TimeSpan time)
     {
@@ -72,7 +86,7 @@ internal static class RunVerb
     {
         try
         {
-            Output.Warn(home.Runner.Start(capsule, services: false));
+            if (Interruptible(interruption => Output.Warn(home.Runner.Start(capsule, services: false, interruption))) is not 0 and int code) return code;
             var (pid, terminal) = home.Runner.Exec(capsule.Name, ExecVerb.Request(command));
             if (!command.Has("--detach")) return OciVerbs.Foreground.Wait(pid, terminal);
             terminal?.Dispose();
@@ -127,9 +141,9 @@ internal static class RunVerb
         HostDirectories = command.Values("--volume") is { IsEmpty: false } volumes ? [.. volumes.Select(v => Home.Parse("directory to show", v, ParseVolume))] : capsule.HostDirectories,
         Limits = new()
         {
-            Memory = command.Value("--memory") is { } memory ? Home.Parse("size", memory, ParseSize) : capsule.Limits.Memory,
-            Cpus = command.Value("--cpus") is { } cpus ? Home.Parse("number of processors", cpus, t => double.Parse(t, CultureInfo.InvariantCulture)) : capsule.Limits.Cpus,
-            Pids = command.Value("--pids-limit") is { } pids ? Home.Parse("number of processes", pids, long.Parse) : capsule.Limits.Pids,
+            Memory = command.Value("--memory") is { } memory ? OptionValues.Memory("--memory", memory) : capsule.Limits.Memory,
+            Cpus = command.Value("--cpus") is { } cpus ? OptionValues.Processors("--cpus", cpus) : capsule.Limits.Cpus,
+            Pids = command.Value("--pids-limit") is { } pids ? OptionValues.Processes("--pids-limit", pids) : capsule.Limits.Pids,
             IoWeight = capsule.Limits.IoWeight,
         },
         Restart = command.Value("--restart") is { } restart ? Home.Parse("restart policy", restart, ParseRestart) : capsule.Restart,
@@ -160,12 +174,6 @@ internal static class RunVerb
         string[] parts = text.Split(':');
         if (parts.Length is < 2 or > 3 || (parts.Length == 3 && parts[2] is not ("ro" or "rw"))) throw new FormatException("write DIR:PATH or DIR:PATH:ro");
         return new(Path.GetFullPath(parts[0]), GuestPath.Normalize(Encoding.UTF8.GetBytes(parts[1])), parts is [_, _, "ro"]);
-    }
-
-    private static long ParseSize(string text)
-    {
-        long unit = char.ToUpperInvariant(text.Length == 0 ? ' ' : text.TrimEnd('b', 'B')[^1]) switch { 'K' => 1 << 10, 'M' => 1 << 20, 'G' => 1 << 30, 'T' => 1L << 40, _ => 1 };
-        return checked((long)(double.Parse(text.TrimEnd('b', 'B', 'k', 'K', 'm', 'M', 'g', 'G', 't', 'T'), CultureInfo.InvariantCulture) * unit));
     }
 
     private static RestartPolicy ParseRestart(string text) => text switch

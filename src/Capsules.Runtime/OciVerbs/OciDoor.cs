@@ -42,6 +42,18 @@ internal static class OciDoor
             case "oci delete":
                 runtime.Delete(id, command.Has("--force"));
                 return 0;
+            case "oci pause":
+                runtime.Pause(id);
+                return 0;
+            case "oci resume":
+                runtime.Resume(id);
+                return 0;
+            case "oci update":
+                runtime.Update(id, ReadResources(command));
+                return 0;
+            case "oci ps":
+                ListProcesses(runtime.Processes(id), command.Value("--format") ?? "table");
+                return 0;
             case "oci exec": return Exec(runtime, id, command);
             case "oci list":
                 List(runtime, command);
@@ -52,9 +64,7 @@ internal static class OciDoor
 
     private static CreateOptions Options(ParsedCommand command)
     {
-        string preserved = command.Value("--preserve-fds") ?? "0";
-        return new(Path.GetFullPath(command.Value("--bundle") ?? "."), command.Value("--pid-file"), command.Value("--console-socket"),
-            int.TryParse(preserved, out int count) && count >= 0 ? count : throw new CapsuleException(Problems.BadValue("number of descriptors", preserved, "a whole number")));
+        return new(Path.GetFullPath(command.Value("--bundle") ?? "."), command.Value("--pid-file"), command.Value("--console-socket"), OptionValues.Descriptors("--preserve-fds", command.Value("--preserve-fds") ?? "0"));
     }
 
     private static int RunAndWait(ContainerRuntime runtime, string id, ParsedCommand command)
@@ -71,8 +81,7 @@ internal static class OciDoor
         Func<ProcessSpec, ProcessSpec> process = spec => spec;
         if (command.Value("--process") is { } file)
         {
-            JsonElement document = ManifestJson.Parse(File.ReadAllBytes(file));
-            ProcessSpec read = ProcessJson.Read(document);
+            ProcessSpec read = ReadProcess(file);
             process = _ => read;
         }
         else if (command.Command.IsEmpty) throw new CapsuleException(Problems.WrongUsage("`capsule oci exec` wants a command, or --process", command.Verb.Usage));
@@ -81,6 +90,35 @@ internal static class OciDoor
         var (pid, terminal) = runtime.Exec(id, process, command.Value("--console-socket"), 0);
         if (command.Value("--pid-file") is { } pidFile) File.WriteAllText(pidFile, $"{pid}");
         return command.Has("--detach") ? 0 : Foreground.Wait(pid, terminal);
+    }
+
+    private static ResourcesSpec ReadResources(ParsedCommand command)
+    {
+        string file = command.Value("--resources") ?? throw new CapsuleException(Problems.WrongUsage("`capsule oci update` wants --resources FILE, or - for standard input", command.Verb.Usage));
+        try { return RuntimeSpecJson.ReadResources(ManifestJson.Parse(file == "-" ? ReadInput() : File.ReadAllBytes(file))); }
+        catch (FormatException e) { throw new CapsuleException(Problems.BadFile(file, FactText.Of(e)), e); }
+    }
+
+    private static byte[] ReadInput()
+    {
+        using var bytes = new MemoryStream();
+        using (Stream input = Console.OpenStandardInput()) input.CopyTo(bytes);
+        return bytes.ToArray();
+    }
+
+    private static void ListProcesses(IReadOnlyList<int> pids, string format)
+    {
+        if (format == "json") Console.Out.WriteLine($"[{string.Join(',', pids)}]");
+        else foreach (int pid in pids) Console.Out.WriteLine(pid);
+    }
+
+    private static ProcessSpec ReadProcess(string file)
+    {
+        try
+        {
+            return ProcessJson.Read(ManifestJson.Parse(File.ReadAllBytes(file)));
+        }
+        catch (FormatException e) { throw new CapsuleException(Problems.BadFile(file, FactText.Of(e)), e); }
     }
 
     private static ProcessSpec Changed(ProcessSpec spec, ParsedCommand command)
@@ -99,23 +137,13 @@ internal static class OciDoor
         };
     }
 
-    private static void PrintState((ContainerRecord Record, string Status) state) => Console.Out.Write(Encoding.UTF8.GetString(StateJson(state.Record, state.Status)));
-
-    private static byte[] StateJson(ContainerRecord record, string status) => JsonWriting.Document(w =>
-    {
-        w.WriteString("ociVersion", record.SpecVersion);
-        w.WriteString("id", record.Id);
-        w.WriteString("status", status);
-        w.WriteNumber("pid", status == "stopped" ? 0 : record.Pid);
-        w.WriteString("bundle", record.Bundle);
-        w.WriteString("created", record.Created.ToString("yyyy-MM-dd'T'HH:mm:ss.fffffff'Z'"));
-    });
+    private static void PrintState((ContainerRecord Record, string Status) state) => Console.Out.Write(Encoding.UTF8.GetString(ContainerRuntime.StateJson(state.Record, state.Status)));
 
     private static void List(ContainerRuntime runtime, ParsedCommand command)
     {
         if (command.Value("--format") == "json")
         {
-            Console.Out.WriteLine("[" + string.Join(",", runtime.List().Select(c => Encoding.UTF8.GetString(StateJson(c.Record, c.Status)).TrimEnd())) + "]");
+            Console.Out.WriteLine("[" + string.Join(",", runtime.List().Select(c => Encoding.UTF8.GetString(ContainerRuntime.StateJson(c.Record, c.Status)).TrimEnd())) + "]");
             return;
         }
         if (!command.Has("--quiet")) Console.Out.WriteLine("ID\tPID\tSTATUS\tBUNDLE\tCREATED");

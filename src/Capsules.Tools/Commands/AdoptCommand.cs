@@ -46,11 +46,12 @@ public static class AdoptCommand
     public static int Run(AdoptOptions options, StoreLayout layout, CommandOutput output, TimeProvider clock)
     {
         using ScannedSource source = Scanner.Read(options.Source);
+        Scanner.CheckArchitecture(source.Facts);
         var view = new SourceView(source.Facts, source.Tree);
         if (options.Name is not null && options.Targets.Length > 1) throw new CapsuleException(Problems.WrongUsage("--name names one capsule, and there are several applications", "capsule adopt APPLICATION --name NAME"));
-        var plans = ImmutableArray.CreateBuilder<CapturePlan>();
+        var found = ImmutableArray.CreateBuilder<CapturePlan>();
         foreach (string target in options.Targets)
-            plans.Add(CapturePlanner.Plan(view, TargetWords.Resolve(view, target), new()
+            found.Add(CapturePlanner.Plan(view, TargetWords.Resolve(view, target), new()
             {
                 Name = options.Name is { } name ? ParseName(name) : null,
                 Stack = options.Stack is { } stack ? ParseName(stack) : null,
@@ -59,10 +60,11 @@ public static class AdoptCommand
                 Leave = Paths(options.Leave),
             }));
 
-        if (options.Why is { } why) return Explain(plans.ToImmutable(), Paths([why])[0], source.Tree, output);
+        ImmutableArray<CapturePlan> plans = SharedState.Apply(view, found.ToImmutable());
+        if (options.Why is { } why) return Explain(plans, Paths([why])[0], source.Tree, output);
         if (options.Plan && options.Json)
         {
-            foreach (CapturePlan plan in plans) output.Data.Write(Encoding.UTF8.GetString(CapturePlanJson.Write(plan)));
+            output.Data.Write(Encoding.UTF8.GetString(CapturePlanJson.Write(plans)));
             return 0;
         }
         if (options.Plan)
@@ -112,6 +114,6 @@ public static class AdoptCommand
     private static ImmutableArray<GuestPath> Paths(ImmutableArray<string> texts)
     {
         try { return [.. texts.Select(t => GuestPath.Normalize(BytePicture.FromPicture(t)))]; }
-        catch (FormatException e) { throw new CapsuleException(Problems.WrongUsage(e.Message, "paths are absolute, as the source sees them"), e); }
+        catch (FormatException e) { throw new CapsuleException(Problems.WrongUsage(FactText.Of(e), "paths are absolute, as the source sees them"), e); }
     }
 }

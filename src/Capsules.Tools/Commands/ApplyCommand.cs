@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using Capsules.Core.Capture;
 using Capsules.Core.Problems;
 using Capsules.Engine.Capturing;
@@ -14,13 +15,14 @@ public static class ApplyCommand
     /// <summary>Runs it; the exit code.</summary>
     public static int Run(string file, StoreLayout layout, CommandOutput output, TimeProvider clock)
     {
-        CapturePlan plan;
-        try { plan = CapturePlanJson.Read(FileCalls.ReadAll(file, 1 << 30)); }
+        ImmutableArray<CapturePlan> plans;
+        try { plans = CapturePlanJson.ReadAll(FileCalls.ReadAll(file, 1 << 30)); }
         catch (SyscallException e) { throw new CapsuleException(Problems.BadFile(file, e.Message), e); }
-        catch (FormatException e) { throw new CapsuleException(Problems.BadFile(file, e.Message), e); }
-        CaptureRunner.CheckName(plan, layout);
-        using ScannedSource source = Scanner.Read(plan.Source);
-        AdoptCommand.Apply(plan, source, layout, stop: false, output, clock);
+        catch (FormatException e) { throw new CapsuleException(Problems.BadFile(file, FactText.Of(e)), e); }
+        foreach (CapturePlan plan in plans) CaptureRunner.CheckName(plan, layout);
+        using ScannedSource source = Scanner.Read(plans[0].Source);
+        Scanner.CheckArchitecture(source.Facts);
+        foreach (CapturePlan plan in plans) AdoptCommand.Apply(plan, source, layout, stop: false, output, clock);
         return 0;
     }
 }

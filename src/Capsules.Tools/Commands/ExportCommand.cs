@@ -63,7 +63,7 @@ public static class ExportCommand
         catch (Exception e)
         {
             FileCalls.Remove(null, beside);
-            if (e is IOException or UnauthorizedAccessException) throw new CapsuleException(Problems.KernelRefused($"write {path}", e.Message), e);
+            if (e is IOException or UnauthorizedAccessException) throw new CapsuleException(Problems.KernelRefused($"write {path}", FactText.Of(e)), e);
             throw;
         }
     }

@@ -15,7 +15,7 @@ public static class MissesCommand
         CapsuleRecord record = new CapsuleStore(layout).Get(capsule);
         GuestPath place;
         try { place = GuestPath.Normalize(BytePicture.FromPicture(path)); }
-        catch (FormatException e) { throw new CapsuleException(Problems.WrongUsage(e.Message, "capsule misses CAPSULE PATH"), e); }
+        catch (FormatException e) { throw new CapsuleException(Problems.WrongUsage(FactText.Of(e), "capsule misses CAPSULE PATH"), e); }
         Miss miss = MissExplainer.Explain(record, layout, place);
         if (json)
             output.Data.Write(System.Text.Encoding.UTF8.GetString(JsonWriting.Document(w =>

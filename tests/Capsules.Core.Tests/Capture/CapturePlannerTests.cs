@@ -168,6 +168,80 @@ public sealed class CapturePlannerTests
     [Fact]
     public void A_plan_that_was_written_is_read_back() => CapturePlanJson.Write(CapturePlanJson.Read(CapturePlanJson.Write(Plan("acme-bill", true)))).ShouldBe(CapturePlanJson.Write(Plan("acme-bill", true)));
 
+    [Theory]
+    [InlineData(33u, "httpd9", "acme-bill")]
+    [InlineData(998u, "acme-bill", "httpd9")]
+    [InlineData(0u, "httpd9", "acme-bill")]
+    public void What_several_of_one_stack_use_is_one_volume_of_the_one_whose_files_they_are(uint uid, string owner, string other)
+    {
+        var view = new SourceView(Facts(), Tree.File("/srv/site/upload", "", uid: uid));
+        CapturePlan[] plans = [.. SharedState.Apply(view, [.. ((string[])["httpd9", "acme-bill"]).Select(n => CapturePlanner.Plan(view, TargetWords.Resolve(view, n), new() { Stack = CapsuleName.Parse("all"), State = [GuestPath.Parse("/srv/site")] }))])];
+        PlannedVolume Site(string name) => plans.Single(p => p.Application == name).Volumes.Single(v => v.Path == GuestPath.Parse("/srv/site"));
+        Site(owner).Owner.ShouldBeNull();
+        Site(other).Owner.ShouldBe((CapsuleName.Parse(owner), Site(owner).Name));
+        plans.ShouldAllBe(p => p.Manifest.Volumes.Any(v => v.Path == GuestPath.Parse("/srv/site")));
+        CapturePlanJson.ReadAll(CapturePlanJson.Write([.. plans])).SelectMany(p => p.Volumes).Select(v => v.Owner).ShouldBe(plans.SelectMany(p => p.Volumes).Select(v => v.Owner));
+    }
+
+    [Fact]
+    public void A_directory_inside_anothers_volume_is_seen_as_the_whole_volume()
+    {
+        var view = new SourceView(Facts(), Tree.File("/srv/site/sub/x", ""));
+        CapturePlan Of(string name, string state) => CapturePlanner.Plan(view, TargetWords.Resolve(view, name), new() { Stack = CapsuleName.Parse("all"), State = [GuestPath.Parse(state)] });
+        ImmutableArray<CapturePlan> plans = SharedState.Apply(view, [Of("acme-bill", "/srv/site/sub"), Of("httpd9", "/srv/site")]);
+        PlannedVolume shared = plans[0].Volumes.Single(v => v.Owner is not null);
+        shared.Path.ShouldBe(GuestPath.Parse("/srv/site"));
+        plans[0].Manifest.Volumes.Select(v => v.Path).ShouldContain(shared.Path);
+    }
+
+    [Fact]
+    public void Applications_of_different_stacks_keep_copies_of_their_own()
+    {
+        SourceView view = View();
+        CapturePlan Of(string name) => CapturePlanner.Plan(view, TargetWords.Resolve(view, name), new() { State = [GuestPath.Parse("/srv/site")] });
+        SharedState.Apply(view, [Of("httpd9"), Of("acme-bill")]).SelectMany(p => p.Volumes).ShouldAllBe(v => v.Owner == null);
+    }
+
+    [Theory]
+    [InlineData("libc.so.6", "", false)]
+    [InlineData("libaprutil-1.so.0", "", true)]
+    [InlineData("libc.so.6", "httpd-core", true)]
+    public void A_program_called_httpd_is_Apache_only_with_a_sign_of_it(string needs, string package, bool isApache)
+    {
+        MemoryTree tree = new MemoryTree().File("/usr/sbin/httpd", SmallElf.Make("/lib64/ld.so", [needs]), 0x1ED).File("/lib/systemd/system/httpd.service", "");
+        HostFacts facts = new()
+        {
+            Source = SourceReference.OfRoot("/mnt"),
+            Packages = package.Length == 0 ? [] : [Package(package, [], "/usr/sbin/httpd")],
+            Units = [Unit("httpd.service", "/lib/systemd/system/httpd.service", "[Service]\nExecStart=/usr/sbin/httpd\n")],
+        };
+        Application found = ApplicationFinder.Find(new(facts, tree)).ShouldHaveSingleItem();
+        (found.Known?.Name).ShouldBe(isApache ? "apache" : null);
+    }
+
+    [Theory]
+    [InlineData(2, 1, 62, "x86_64")]
+    [InlineData(2, 1, 183, "aarch64")]
+    [InlineData(1, 1, 3, "i686")]
+    [InlineData(2, 2, 22, "s390x")]
+    public void The_machine_of_a_tree_is_read_from_its_programs(int size, int order, int machine, string name)
+    {
+        byte[] start = [0x7F, .. "ELF"u8, (byte)size, (byte)order, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, (byte)(order == 1 ? machine : machine >> 8), (byte)(order == 1 ? machine >> 8 : machine)];
+        SourceArchitecture.Of(new MemoryTree().Link("/bin", "usr/bin").File("/usr/bin/a-script", "#!/bin/sh\n").File("/usr/bin/dash", start, 0x1ED)).ShouldBe(name);
+        SourceArchitecture.Of(new MemoryTree()).ShouldBeNull();
+    }
+
+    [Fact]
+    public void Several_plans_are_one_document()
+    {
+        byte[] both = CapturePlanJson.Write([Plan("acme-bill"), Plan("httpd9")]);
+        System.Text.Json.JsonDocument.Parse(both).RootElement.GetArrayLength().ShouldBe(2);
+        CapturePlanJson.ReadAll(both).Select(p => p.Application).ShouldBe(["acme-bill", "httpd9"]);
+        CapturePlanJson.ReadAll(CapturePlanJson.Write([Plan("httpd9")])).ShouldHaveSingleItem();
+        CapturePlanJson.Write([Plan("httpd9")]).ShouldBe(CapturePlanJson.Write(Plan("httpd9")));
+        Should.Throw<FormatException>(() => CapturePlanJson.ReadAll("[]"u8.ToArray()));
+    }
+
     [Fact]
     public void Links_that_go_round_end() =>
         new TreeResolver(new MemoryTree().Link("/a", "b").Link("/b", "a").Link("/c", "../../../d/./x").File("/d/x")).ShouldSatisfyAllConditions(

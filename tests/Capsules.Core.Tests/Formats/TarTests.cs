@@ -32,7 +32,7 @@ public sealed class TarTests
     private static byte[] Write(params (TarMember Entry, byte[] Content)[] entries)
     {
         var stream = new MemoryStream();
-        var tar = new LayerTarWriter(stream);
+        var tar = new TarWriter(stream);
         foreach (var (entry, content) in entries) tar.Add(entry, content);
         tar.End();
         return stream.ToArray();

@@ -23,7 +23,7 @@ public sealed class CapsuleImageTests
     public void One_plain_service_is_the_images_command()
     {
         ImageConfig config = CapsuleImage.ConfigOf(Web, [Own, Added], 1);
-        config.ShouldSatisfyAllConditions(c => c.Entrypoint.ShouldBe(["/usr/bin/webd", "-c", "/etc/web.conf"]), c => c.User.ShouldBe("web"), c => c.StopSignal.ShouldBe("3"), c => c.WorkingDir.ShouldBe("/srv"),
+        config.ShouldSatisfyAllConditions(c => c.Entrypoint.ShouldBeEmpty(), c => c.Cmd.ShouldBe(["/usr/bin/webd", "-c", "/etc/web.conf"]), c => c.User.ShouldBe("web"), c => c.StopSignal.ShouldBe("3"), c => c.WorkingDir.ShouldBe("/srv"),
             c => c.ExposedPorts.ShouldBe(["80/tcp"]), c => c.Volumes.ShouldBe(["/var/lib/web"]));
     }
 
@@ -55,6 +55,16 @@ public sealed class CapsuleImageTests
         ServiceManifest Of(string name, params string[] after) => new() { Name = name, Command = ["/" + name], After = [.. after] };
         ServiceScript.Ordered([Of("web", "php", "db"), Of("php", "db"), Of("db")]).Select(s => s.Name).ShouldBe(["db", "php", "web"]);
         ServiceScript.Ordered([Of("a", "b"), Of("b", "a")]).Select(s => s.Name).ShouldBe(["b", "a"]);
+    }
+
+    [Fact]
+    public void A_command_is_run_in_the_place_of_the_services()
+    {
+        CapsuleManifest manifest = Web with { Services = [Web.Services[0], Web.Services[0] with { Name = "two" }] };
+        ImageConfig config = CapsuleImage.ConfigOf(manifest, [Own, Added], 1);
+        config.Entrypoint.ShouldBe([ServiceScript.Path]);
+        config.Cmd.ShouldBeEmpty();
+        System.Text.Encoding.UTF8.GetString(ServiceScript.Write(manifest)).ShouldContain("if [ \"$#\" -gt 0 ]; then exec \"$@\"; fi");
     }
 
     [Fact]

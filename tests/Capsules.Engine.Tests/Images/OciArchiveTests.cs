@@ -170,10 +170,10 @@ public sealed class OciArchiveTests
         return path;
     }
 
-    private static byte[] Tar(Action<LayerTarWriter> write)
+    private static byte[] Tar(Action<TarWriter> write)
     {
         var stream = new MemoryStream();
-        var tar = new LayerTarWriter(stream);
+        var tar = new TarWriter(stream);
         write(tar);
         tar.End();
         return stream.ToArray();

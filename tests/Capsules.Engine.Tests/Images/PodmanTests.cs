@@ -46,6 +46,7 @@ public sealed class PodmanTests
 
         string output = Podman(store, """
             podman load -q -i pair.tar
+            podman run --rm --network none pair:latest echo a command alone
             id=$(podman run -d --network none --name pair pair:latest)
             i=0; until podman exec pair cat /run/web/said 2>/dev/null; do i=$((i+1)); [ $i -lt 40 ] || { podman logs pair; exit 1; }; sleep 0.2; done
             podman exec pair cat /run/web/id /var/lib/data/rows
@@ -54,6 +55,7 @@ public sealed class PodmanTests
             podman save -q --format docker-archive -o saved.tar pair:latest; podman save -q --format oci-archive -o saved-oci.tar pair:latest
             podman rm -fv pair >/dev/null; podman rmi -af >/dev/null
             """);
+        output.ShouldContain("a command alone\n");
         output.ShouldContain("a b\n77\nold rows\ndb runs\n0\n");
 
         foreach (string saved in (string[])["saved.tar", "saved-oci.tar"])

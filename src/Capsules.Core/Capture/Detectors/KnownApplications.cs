@@ -10,6 +10,10 @@ public sealed record KnownApplication(string Name, ImmutableArray<string> Units,
 {
     /// <summary>Words of a command line with which it goes into the background, and the words that keep it in front.</summary>
     public (ImmutableArray<string> Background, ImmutableArray<string> Foreground)? Command { get; init; }
+    /// <summary>Names above that others have as well: they count only with a sign of the application itself.</summary>
+    public ImmutableArray<string> Ambiguous { get; init; } = [];
+    /// <summary>Such signs: a package that owns the program, a library that it needs (by the beginning of its name), a text in it.</summary>
+    public (ImmutableArray<string> Packages, ImmutableArray<string> Libraries, ImmutableArray<string> Texts) Signs { get; init; } = ([], [], []);
     /// <summary>Where it leaves its pid when its unit does not say.</summary>
     public string? PidFile { get; init; }
     /// <summary>Runs programs that it finds among its content (PHP, CGI): content may name further places, and may start a shell.</summary>
@@ -43,7 +47,10 @@ public static class KnownApplications
     public static ImmutableArray<KnownApplication> All { get; } =
     [
         new("nginx", ["nginx"], ["nginx"]) { PidFile = "/run/nginx.pid", StopSignal = 3 },
-        new("apache", ["apache2", "httpd"], ["apache2", "httpd"]) { Command = (["-k", "start"], ["-DFOREGROUND"]), PidFile = "/run/apache2/apache2.pid", RunsContent = true, StopSignal = 28 },
+        new("apache", ["apache2", "httpd"], ["apache2", "httpd"])
+        {
+            Ambiguous = ["httpd"], Signs = (["apache2", "apache2-bin", "httpd", "httpd-core"], ["libapr-", "libaprutil-"], ["Apache/"]), Command = (["-k", "start"], ["-DFOREGROUND"]), PidFile = "/run/apache2/apache2.pid", RunsContent = true, StopSignal = 28,
+        },
         new("php-fpm", [], []) { RunsContent = true, StopSignal = 3 },
         new("postgresql", ["postgresql"], ["postgres"]) { StopSignal = 2, Notifies = true },
         new("redis", ["redis-server", "redis"], ["redis-server"]),
@@ -69,10 +76,16 @@ public static class KnownApplications
     }
 
     /// <summary>The row for a unit (bare name, such as php8.2-fpm) or an executable's name.</summary>
-    public static KnownApplication? Find(string? unit, string? executable)
+    /// <param name="unit">The unit.</param>
+    /// <param name="executable">The program's name, without directory.</param>
+    /// <param name="hasSign">Whether the program bears a sign of a row; asked where a name alone says too little.</param>
+    public static KnownApplication? Find(string? unit, string? executable, Func<KnownApplication, bool> hasSign)
     {
         foreach (KnownApplication row in All)
-            if (unit is not null && row.Units.Contains(unit) || executable is not null && row.Executables.Contains(executable)) return row;
+        {
+            string? name = unit is not null && row.Units.Contains(unit) ? unit : executable is not null && row.Executables.Contains(executable) ? executable : null;
+            if (name is not null && (!row.Ambiguous.Contains(name) || executable is null || hasSign(row))) return row;
+        }
         bool isFpm = unit is not null && unit.StartsWith("php", StringComparison.Ordinal) && unit.EndsWith("-fpm", StringComparison.Ordinal)
             || executable is not null && executable.StartsWith("php-fpm", StringComparison.Ordinal);
         return isFpm ? All.First(row => row.Name == "php-fpm") : null;

@@ -25,6 +25,27 @@ public sealed record ElfFile
     /// <summary>Whether the bytes begin as an ELF file does.</summary>
     public static bool IsElf(ReadOnlySpan<byte> bytes) => bytes.StartsWith("\x7f"u8) && bytes.Length >= 4 && bytes[1..4].SequenceEqual("ELF"u8);
 
+    /// <summary>The machine of an ELF file of any class and order, as uname(2) calls it; null when the bytes begin otherwise. 20 bytes are enough.</summary>
+    public static string? MachineOf(ReadOnlySpan<byte> bytes)
+    {
+        if (!IsElf(bytes) || bytes.Length < 20) return null;
+        int machine = bytes[5] == 2 ? BinaryPrimitives.ReadUInt16BigEndian(bytes[18..]) : BinaryPrimitives.ReadUInt16LittleEndian(bytes[18..]);
+        return (machine, Is64: bytes[4] == 2, IsBig: bytes[5] == 2) switch
+        {
+            (62, true, _) => "x86_64",
+            (62, false, _) => "x32",
+            (3, _, _) => "i686",
+            (183, _, _) => "aarch64",
+            (40, _, _) => "armv7l",
+            (243, true, _) => "riscv64",
+            (22, _, _) => "s390x",
+            (21, _, true) => "ppc64",
+            (21, _, false) => "ppc64le",
+            (258, _, _) => "loongarch64",
+            var (number, _, _) => $"machine {number}",
+        };
+    }
+
     /// <summary>Reads an ELF file.</summary>
     /// <exception cref="FormatException">It is none, of another class or order, or its tables lead outside of it.</exception>
     public static ElfFile Parse(ReadOnlySpan<byte> bytes)

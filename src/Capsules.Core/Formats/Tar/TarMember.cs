@@ -38,6 +38,8 @@ public sealed record TarMember
     public long Size { get; init; }
     /// <summary>Modification time, seconds since the epoch.</summary>
     public long Modified { get; init; }
+    /// <summary>Fraction of the modification time; written, and not read again.</summary>
+    public uint Nanoseconds { get; init; }
     /// <summary>Where a link leads.</summary>
     public ReadOnlyMemory<byte> LinkTarget { get; init; }
     /// <summary>Of a device.</summary>

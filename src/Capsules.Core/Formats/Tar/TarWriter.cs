@@ -1,179 +1,147 @@
-using System.Collections.Immutable;
 using System.Globalization;
 using System.Text;
-using Capsules.Core.Facts;
 
 namespace Capsules.Core.Formats.Tar;
 
-/// <summary>A member of a tar archive.</summary>
-public sealed record TarEntry
-{
-    /// <summary>Its name without a leading slash; a directory's without a trailing one; "." is the root.</summary>
-    public required ImmutableArray<byte> Name { get; init; }
-    /// <summary>What it is.</summary>
-    public required EntryKind Kind { get; init; }
-    /// <summary>Permission bits.</summary>
-    public int Mode { get; init; }
-    /// <summary>Owner.</summary>
-    public uint Uid { get; init; }
-    /// <summary>Group.</summary>
-    public uint Gid { get; init; }
-    /// <summary>Bytes of content that follow; 0 for everything but regular files.</summary>
-    public long Size { get; init; }
-    /// <summary>Modification time, seconds since the epoch.</summary>
-    public long Seconds { get; init; }
-    /// <summary>Fraction of the modification time.</summary>
-    public uint Nanoseconds { get; init; }
-    /// <summary>Of a symbolic link: where it points. Of a hard link: the member that it is another name of, which came before.</summary>
-    public ImmutableArray<byte> Target { get; init; } = [];
-    /// <summary>Another name of an earlier member; its content does not follow.</summary>
-    public bool IsHardLink { get; init; }
-    /// <summary>Of a device.</summary>
-    public uint Major { get; init; }
-    /// <summary>Of a device.</summary>
-    public uint Minor { get; init; }
-    /// <summary>Extended attributes, in the order of names.</summary>
-    public ImmutableArray<(string Name, ImmutableArray<byte> Value)> Attributes { get; init; } = [];
-}
-
 /// <summary>
-/// Writes tar archives so that equal trees give equal bytes: ustar headers, a PAX header (pax(1)) only where ustar cannot say it, its records
-/// in the order of names, no user or group names, nothing of this host. The content of a regular file is written after its header.
+/// Writes archives: of images and their layers, and of trees that are named by their digest. ustar, with pax headers for what does not fit. Equal entries give equal bytes: nothing is
+/// taken from clock, host or user. Each entry is followed by exactly its content.
 /// </summary>
-public sealed class TarWriter(Stream to) : IDisposable
+/// <param name="stream">Where to.</param>
+public sealed class TarWriter(Stream stream)
 {
-    private const int Block = 512;
-    private const long LargestOctal11 = 0x1_FFFF_FFFF, LargestOctal7 = 0x1F_FFFF;
+    private const int BlockSize = 512;
+    private static readonly byte[] Zeros = new byte[2 * BlockSize];
 
-    private long _left; // content bytes still to come for the open member
+    private long _left;
     private int _padding;
 
-    /// <summary>Writes a member's header; a regular file's <see cref="TarEntry.Size"/> bytes must follow by <see cref="Content"/>.</summary>
-    public void Add(TarEntry entry)
+    /// <summary>Writes the head of an entry; <see cref="Write"/> its content.</summary>
+    public void Add(TarMember entry)
     {
-        if (_left != 0) throw new InvalidOperationException($"{_left} bytes of the member before are missing");
-        byte[] name = [.. entry.Name, .. entry.Kind == EntryKind.Directory && !entry.IsHardLink ? "/"u8 : []];
-        byte[] target = [.. entry.Target];
-        long size = entry.Kind == EntryKind.Regular && !entry.IsHardLink ? entry.Size : 0;
-        var records = new SortedDictionary<string, byte[]>(StringComparer.Ordinal);
-        if (name.Length > 100) records["path"] = name;
-        if (target.Length > 100) records["linkpath"] = target;
-        if (size > LargestOctal11) records["size"] = Number(size);
-        if (entry.Uid > LargestOctal7) records["uid"] = Number(entry.Uid);
-        if (entry.Gid > LargestOctal7) records["gid"] = Number(entry.Gid);
-        if (entry.Nanoseconds != 0 || entry.Seconds is < 0 or > LargestOctal11) records["mtime"] = Encoding.ASCII.GetBytes(Time(entry.Seconds, entry.Nanoseconds));
-        if (!entry.IsHardLink)
-            foreach (var (attribute, value) in entry.Attributes) records["SCHILY.xattr." + attribute] = [.. value];
-        if (records.Count > 0)
+        Complete();
+        byte[] records = ExtendedOf(entry);
+        if (records.Length > 0)
         {
-            byte[] pax = Records(records);
-            Header("PaxHeaders/x"u8.ToArray(), [], (byte)'x', 0x1A4, 0, 0, pax.Length, 0, 0, 0);
-            to.Write(pax);
-            Pad(pax.Length);
+            stream.Write(Head("pax"u8, 'x', 0x1A4, 0, 0, records.Length, 0, [], 0, 0));
+            stream.Write(records);
+            Pad(records.Length);
         }
-        byte type = entry.IsHardLink ? (byte)'1' : entry.Kind switch
+        ReadOnlySpan<byte> name = entry.Kind == TarMemberKind.Directory && entry.Name.Span is not [.., (byte)'/'] ? [.. entry.Name.Span, (byte)'/'] : entry.Name.Span;
+        stream.Write(Head(name, (char)entry.Kind, entry.Mode, entry.Uid, entry.Gid, entry.Size, entry.Modified, entry.LinkTarget.Span, entry.DeviceMajor, entry.DeviceMinor));
+        (_left, _padding) = (entry.Size, (int)(-entry.Size & BlockSize - 1));
+    }
+
+    /// <summary>Content of the entry.</summary>
+    public void Write(ReadOnlySpan<byte> content)
+    {
+        if (content.Length > _left) throw new InvalidOperationException("more content than the entry's size");
+        stream.Write(content);
+        _left -= content.Length;
+    }
+
+    /// <summary>An entry with its content.</summary>
+    public void Add(TarMember entry, ReadOnlySpan<byte> content)
+    {
+        Add(entry with { Size = content.Length });
+        Write(content);
+    }
+
+    /// <summary>Ends the archive.</summary>
+    public void End()
+    {
+        Complete();
+        stream.Write(Zeros);
+    }
+
+    private void Complete()
+    {
+        if (_left != 0) throw new InvalidOperationException("less content than the entry's size");
+        stream.Write(Zeros.AsSpan(0, _padding));
+        _padding = 0;
+    }
+
+    private void Pad(int length) => stream.Write(Zeros.AsSpan(0, -length & BlockSize - 1));
+
+    private static byte[] ExtendedOf(TarMember entry)
+    {
+        var records = new List<byte>();
+        int slash = entry.Kind == TarMemberKind.Directory ? 1 : 0;
+        if (entry.Name.Length + slash > 100 && SplitAt(entry.Name.Span, slash) < 0) Record("path", entry.Kind == TarMemberKind.Directory ? [.. entry.Name.Span, (byte)'/'] : entry.Name.Span);
+        if (entry.LinkTarget.Length > 100) Record("linkpath", entry.LinkTarget.Span);
+        if (entry.Size > 0x1_FFFF_FFFF) Record("size", Ascii(entry.Size));
+        if (entry.Uid > 0x1F_FFFF) Record("uid", Ascii(entry.Uid));
+        if (entry.Gid > 0x1F_FFFF) Record("gid", Ascii(entry.Gid));
+        if (entry.Nanoseconds != 0 || entry.Modified is < 0 or > 0x1_FFFF_FFFF) Record("mtime", Encoding.ASCII.GetBytes(Time(entry.Modified, entry.Nanoseconds)));
+        foreach (var (name, value) in entry.Attributes) Record("SCHILY.xattr." + name, value.Span);
+        return [.. records];
+
+        void Record(string key, ReadOnlySpan<byte> value)
         {
-            EntryKind.Directory => (byte)'5',
-            EntryKind.SymbolicLink => (byte)'2',
-            EntryKind.CharacterDevice => (byte)'3',
-            EntryKind.BlockDevice => (byte)'4',
-            EntryKind.Fifo => (byte)'6',
-            EntryKind.Regular => (byte)'0',
-            _ => throw new ArgumentException($"a {entry.Kind} cannot be in a tar archive", nameof(entry)),
-        };
-        Header(name, target, type, entry.Mode, entry.Uid, entry.Gid, size, entry.Seconds is < 0 or > LargestOctal11 ? 0 : entry.Seconds, entry.Major, entry.Minor);
-        (_left, _padding) = (size, (int)((Block - size % Block) % Block));
-    }
-
-    /// <summary>Writes content of the member whose header was last.</summary>
-    public void Content(ReadOnlySpan<byte> bytes)
-    {
-        if (bytes.Length > _left) throw new InvalidOperationException("more content than the header says");
-        to.Write(bytes);
-        _left -= bytes.Length;
-        if (_left == 0) Zeros(_padding);
-        if (_left == 0) _padding = 0;
-    }
-
-    /// <summary>Ends the archive: two empty blocks.</summary>
-    public void Dispose()
-    {
-        if (_left == 0) Zeros(2 * Block);
-    }
-
-    private void Header(byte[] name, byte[] target, byte type, int mode, uint uid, uint gid, long size, long seconds, uint major, uint minor)
-    {
-        Span<byte> header = stackalloc byte[Block];
-        header.Clear();
-        name.AsSpan(0, Math.Min(name.Length, 100)).CopyTo(header);
-        Octal(header.Slice(100, 8), mode);
-        Octal(header.Slice(108, 8), uid > LargestOctal7 ? 0 : uid);
-        Octal(header.Slice(116, 8), gid > LargestOctal7 ? 0 : gid);
-        Octal(header.Slice(124, 12), size > LargestOctal11 ? 0 : size);
-        Octal(header.Slice(136, 12), seconds);
-        header.Slice(148, 8).Fill((byte)' ');
-        header[156] = type;
-        target.AsSpan(0, Math.Min(target.Length, 100)).CopyTo(header[157..]);
-        "ustar\0"u8.CopyTo(header[257..]);
-        "00"u8.CopyTo(header[263..]);
-        if (type is (byte)'3' or (byte)'4')
-        {
-            Octal(header.Slice(329, 8), major);
-            Octal(header.Slice(337, 8), minor);
-        }
-        int sum = 0;
-        foreach (byte b in header) sum += b;
-        Octal(header.Slice(148, 7), sum);
-        to.Write(header);
-    }
-
-    /// <summary>Octal digits, filled with zeros, and a NUL.</summary>
-    private static void Octal(Span<byte> field, long value)
-    {
-        field[^1] = 0;
-        for (int i = field.Length - 2; i >= 0; i--)
-        {
-            field[i] = (byte)('0' + (value & 7));
-            value >>= 3;
+            byte[] keyBytes = Encoding.UTF8.GetBytes(key);
+            int rest = 1 + keyBytes.Length + 1 + value.Length + 1, length = rest + 1;
+            while (length != rest + Ascii(length).Length) length = rest + Ascii(length).Length; // the length counts its own digits
+            records.AddRange([.. Ascii(length), (byte)' ', .. keyBytes, (byte)'=', .. value, (byte)'\n']);
         }
     }
 
-    /// <summary>"LENGTH NAME=VALUE\n", where the length counts itself.</summary>
-    private static byte[] Records(SortedDictionary<string, byte[]> records)
-    {
-        var bytes = new List<byte>();
-        foreach (var (name, value) in records)
-        {
-            int rest = Encoding.UTF8.GetByteCount(name) + value.Length + 3, length = rest + 1;
-            while (length != rest + Digits(length)) length = rest + Digits(length);
-            bytes.AddRange(Encoding.UTF8.GetBytes(length.ToString(CultureInfo.InvariantCulture)));
-            bytes.Add((byte)' ');
-            bytes.AddRange(Encoding.UTF8.GetBytes(name));
-            bytes.Add((byte)'=');
-            bytes.AddRange(value);
-            bytes.Add((byte)'\n');
-        }
-        return [.. bytes];
-    }
+    private static byte[] Ascii(long number) => Encoding.ASCII.GetBytes(number.ToString(CultureInfo.InvariantCulture));
 
-    private static int Digits(int number) => number.ToString(CultureInfo.InvariantCulture).Length;
-
-    private static byte[] Number(long number) => Encoding.ASCII.GetBytes(number.ToString(CultureInfo.InvariantCulture));
-
+    /// <summary>Seconds with their fraction. Before 1970 both count from the same side: -1 s and 250 ms is written as -0.75.</summary>
     private static string Time(long seconds, uint nanoseconds)
     {
         if (nanoseconds == 0) return seconds.ToString(CultureInfo.InvariantCulture);
-        // -1.25 s is written as -0.75 would be read: seconds and a fraction that both count from the same side.
         (long whole, long fraction, string sign) = seconds < 0 ? (-(seconds + 1), 1_000_000_000L - nanoseconds, "-") : (seconds, (long)nanoseconds, "");
         return $"{sign}{whole}.{fraction:D9}".TrimEnd('0');
     }
 
-    private void Pad(long size) => Zeros((int)((Block - size % Block) % Block));
-
-    private void Zeros(int count)
+    /// <summary>Where a long name is divided into ustar's prefix and name; -1 when it cannot be.</summary>
+    private static int SplitAt(ReadOnlySpan<byte> name, int slash)
     {
-        Span<byte> zeros = stackalloc byte[2 * Block];
-        zeros.Clear();
-        to.Write(zeros[..count]);
+        for (int i = Math.Min(155, name.Length - 1); i > 0; i--)
+            if (name[i] == '/' && name.Length + slash - i - 1 is <= 100 and > 0) return i;
+        return -1;
+    }
+
+    private static byte[] Head(ReadOnlySpan<byte> name, char type, int mode, uint uid, uint gid, long size, long modified, ReadOnlySpan<byte> target, uint major, uint minor)
+    {
+        byte[] block = new byte[BlockSize];
+        ReadOnlySpan<byte> prefix = [];
+        if (name.Length > 100)
+        {
+            int split = SplitAt(name[^1] == '/' ? name[..^1] : name, name[^1] == '/' ? 1 : 0);
+            if (split > 0)
+            {
+                prefix = name[..split];
+                name = name[(split + 1)..];
+            }
+            else name = name[..100]; // the pax header has it whole
+        }
+        name.CopyTo(block);
+        Octal(100, 8, mode);
+        Octal(108, 8, uid > 0x1F_FFFF ? 0 : uid);
+        Octal(116, 8, gid > 0x1F_FFFF ? 0 : gid);
+        Octal(124, 12, size > 0x1_FFFF_FFFF ? 0 : size);
+        Octal(136, 12, modified is < 0 or > 0x1_FFFF_FFFF ? 0 : modified);
+        block[156] = (byte)type;
+        target[..Math.Min(100, target.Length)].CopyTo(block.AsSpan(157));
+        "ustar\000"u8.CopyTo(block.AsSpan(257));
+        if (type is '3' or '4')
+        {
+            Octal(329, 8, major);
+            Octal(337, 8, minor);
+        }
+        prefix.CopyTo(block.AsSpan(345));
+        block.AsSpan(148, 8).Fill((byte)' ');
+        int sum = 0;
+        foreach (byte b in block) sum += b;
+        Octal(148, 7, sum);
+        return block;
+
+        void Octal(int offset, int length, long value)
+        {
+            for (int i = offset + length - 2; i >= offset; i--, value >>= 3) block[i] = (byte)('0' + (value & 7));
+            block[offset + length - 1] = 0;
+        }
     }
 }

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Made by capsule: starts the services, passes the request to stop on, ends when the first of them has ended.
+# Made by capsule: starts the services, passes the request to stop on, ends when the first of them has ended. A command is run in their place.
+if [ "$#" -gt 0 ]; then exec "$@"; fi
 pids=
 as() {
     user=${1%%:*}; group=${1#*:}; shift

@@ -1,0 +1,67 @@
+"""A source server for benchmarks: the tree of tests/journeys, made on first use, running a program in namespaces of its own."""
+import os, shutil, subprocess, sys, tempfile, time
+
+project = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+capsule = os.path.join(project, "artifacts", "capsule", "capsule")
+cache = os.environ.get("CAPSULE_TEST_CACHE", "/var/tmp/capsule-test-cache")
+
+def enter():
+    """Makes the tree, and goes on in private mount, network and PID namespaces."""
+    if os.environ.get("BENCH_INSIDE") == "yes":
+        subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+        return
+    subprocess.run([os.path.join(project, "tests", "journeys", "prepare"), os.path.join(cache, "corpus"), cache], check=True, stdout=subprocess.DEVNULL)
+    os.environ["BENCH_INSIDE"] = "yes"
+    os.execvp("unshare", ["unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc", "--propagation", "private", sys.executable] + sys.argv)
+
+def sh(command):
+    result = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
+    if result.returncode: raise SystemExit(f"`{command}` ended with {result.returncode}\n{result.stdout}{result.stderr}")
+    return result.stdout
+
+class Source:
+    """A server that runs `program` (shell words, run as PID 1's child); with a store of its own beside it for capsules of it."""
+    def __init__(self, program):
+        self.work = tempfile.mkdtemp(prefix="capsule-bench.", dir="/var/tmp")
+        os.chmod(self.work, 0o755)
+        self.environment = dict(os.environ, CAPSULE_STATE=self.work + "/state", CAPSULE_RUN=self.work + "/run", CAPSULE_CGROUP="capsule-bench-source")
+        root = self.root = self.work + "/m"
+        sh(f"mkdir -p {self.work}/u {self.work}/w {root} && mount -t overlay overlay -o lowerdir={cache}/corpus,upperdir={self.work}/u,workdir={self.work}/w {root}")
+        open(self.work + "/boot", "w").write(f"""set -e
+mount -t proc proc {root}/proc; mount --rbind /sys {root}/sys; mount -t tmpfs tmpfs {root}/run; mount -t tmpfs -o mode=755 tmpfs {root}/dev
+for n in null zero full random urandom; do cp -a /dev/$n {root}/dev/; done
+mkdir {root}/dev/shm; mount -t tmpfs -o mode=1777 tmpfs {root}/dev/shm
+ip link set lo up; hostname source; mkdir -p {root}/old; cd {root}; pivot_root . old; umount -l /old
+mkdir -p /run/postgresql; chown postgres:postgres /run/postgresql; chmod 2775 /run/postgresql
+{program} >/dev/null 2>&1 &
+while :; do wait -n || true; sleep 0.2; done""")
+        self.server = subprocess.Popen(["unshare", "--mount", "--pid", "--net", "--uts", "--ipc", "--fork", "--kill-child", "--propagation", "private", "bash", self.work + "/boot"])
+        end = time.time() + 10
+        while not (children := open(f"/proc/{self.server.pid}/task/{self.server.pid}/children").read().split()):
+            if time.time() > end: raise SystemExit("the source server does not start")
+            time.sleep(0.05)
+        self.init = int(children[0])
+
+    def inside(self, command, user="root"):
+        """The words that run a shell command in there."""
+        return ["nsenter", f"--target={self.init}", "--mount", "--net", "--pid", "su", "-s", "/bin/bash", user, "-c", command]
+
+    def wait(self, command, what, user="root"):
+        end = time.time() + 30
+        while subprocess.run(self.inside(command, user), capture_output=True).returncode:
+            if time.time() > end: raise SystemExit(f"not within 30 s: {what}")
+            time.sleep(0.2)
+
+    def stop(self):
+        if self.server is None: return
+        self.server.kill()
+        self.server.wait()
+        self.server = None
+        sh(f"umount -R -l {self.root}")
+
+    def __enter__(self): return self
+
+    def __exit__(self, *_):
+        self.stop()
+        shutil.rmtree(self.work, ignore_errors=True)
+        subprocess.run("find /sys/fs/cgroup -depth -type d -path '*capsule-bench-source*' -exec rmdir {} + 2>/dev/null", shell=True)
