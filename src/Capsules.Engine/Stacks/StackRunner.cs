@@ -25,7 +25,7 @@ namespace Capsules.Engine.Stacks;
 public sealed record StackUp(StackRecord Record, ImmutableArray<NamespaceSpec> Namespaces, string Slot, ImmutableArray<(GuestPath Path, HostPath File)> IdentityFiles, bool HasDmi)
 {
     /// <summary>The map of its user namespace.</summary>
-    public ImmutableArray<IdMapping> Ids => [new(0, Record.IdBase, StackRecord.IdCount)];
+    public ImmutableArray<IdMapping> Ids => [.. Host.MapOf(Record.IdBase, StackRecord.IdCount).Select(e => new IdMapping(e.Inside, e.Outside, e.Count))];
 }
 
 /// <summary>
@@ -117,7 +117,7 @@ public sealed class StackRunner(StoreLayout layout)
         try
         {
             foreach (var (kind, file) in Pins(record.Name, kinds)) MakeEmptyFile(file);
-            NamespaceHolder.Make(kinds, [new(0, record.IdBase, StackRecord.IdCount)], plan.Identity.HostName, kind => PinOf(record.Name, kind));
+            NamespaceHolder.Make(kinds, Host.MapOf(record.IdBase, StackRecord.IdCount), plan.Identity.HostName, kind => PinOf(record.Name, kind));
             if (ownNetwork)
                 using (Descriptor space = FileCalls.Open(PinOf(record.Name, NamespaceKinds.Network), OpenFlags.ReadOnly)) _network.Apply(plan.Network, space);
         }
