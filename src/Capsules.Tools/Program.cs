@@ -2,6 +2,7 @@ using Capsules.Core.CommandLine;
 using Capsules.Core.Problems;
 using Capsules.Engine.Doors;
 using Capsules.Engine.Images;
+using Capsules.Engine.Realms;
 using Capsules.Engine.Store;
 using Capsules.Tools.Commands;
 
@@ -25,11 +26,18 @@ return Failures.Guard(args, () =>
         "export" => ExportCommand.Run(new(command.Arguments[0], command.Value("--format"), command.Value("--output"), new ExportOptions(command.Has("--with-state"), command.Has("--with-secrets"))),
             new CapsuleStore(layout), output, Console.OpenStandardOutput),
         "import" => ImportCommand.Run(command.Arguments[0], command.Value("--name"), new CapsuleStore(layout), output, TimeProvider.System),
+        "ports" => Relay(layout),
         "explain" => ExplainCommand.Run(command.Arguments[0], output),
         "completion" => command.Arguments[0] == "bash" ? Print(HelpText.BashCompletion()) : throw new CapsuleException(Problems.BadValue("shell with a completion script", command.Arguments[0], "there is one for bash")),
         _ => throw new CapsuleException(Problems.UnknownVerb(command.Verb.Name)),
     };
 });
+
+int Relay(StoreLayout layout)
+{
+    PortRelay.Run(layout);
+    return 0;
+}
 
 int Print(string text)
 {

@@ -1,6 +1,5 @@
 using Capsules.Core.CommandLine;
 using Capsules.Core.Problems;
-using Capsules.Engine.Realms;
 using Capsules.Engine.Running;
 using Capsules.Engine.Store;
 using Capsules.Runtime.HotVerbs;
@@ -18,9 +17,6 @@ internal static class Verbs
             case "version": return ShowVersion(command);
             case "keeper":
                 Keeper.Run(StoreLayout.Default());
-                return 0;
-            case "ports":
-                PortRelay.Run(StoreLayout.Default());
                 return 0;
         }
         Home home = Home.Open();
