@@ -37,6 +37,7 @@ public sealed class StackRunner(StoreLayout layout)
 {
     private const uint FirstIdBase = 0x4000_0000; // far from accounts, subordinate ids (shadow-utils) and systemd-nspawn's range
 
+    private readonly Dictionary<CapsuleName, (byte[] Bytes, StackRecord Record)> _read = [];
     private readonly StackNetwork _network = new(layout, stack => IsHeld(layout, stack));
 
     /// <summary>The stacks' networks.</summary>
@@ -47,7 +48,13 @@ public sealed class StackRunner(StoreLayout layout)
     public StackRecord? Find(CapsuleName name)
     {
         if (SmallFiles.TryRead(RecordFile(name)) is not { } bytes) return null;
-        try { return StackRecord.FromJson(bytes); }
+        if (_read.TryGetValue(name, out var last) && last.Bytes.AsSpan().SequenceEqual(bytes)) return last.Record; // one start asks several times
+        try
+        {
+            StackRecord record = StackRecord.FromJson(bytes);
+            _read[name] = (bytes, record);
+            return record;
+        }
         catch (FormatException e) { throw new CapsuleException(Problems.BadFile(RecordFile(name), FactText.Of(e)), e); }
     }
 
