@@ -2,6 +2,7 @@ using Capsules.Core.CommandLine;
 using Capsules.Core.Problems;
 using Capsules.Engine.Doors;
 using Capsules.Engine.Images;
+using Capsules.Engine.Realms;
 using Capsules.Engine.Store;
 using Capsules.Tools.Commands;
 
@@ -29,11 +30,18 @@ return Failures.Guard(args, () =>
         "export" => ExportCommand.Run(new(command.Arguments[0], command.Value("--format"), command.Value("--output"), new ExportOptions(command.Has("--with-state"), command.Has("--with-secrets"))),
             new CapsuleStore(layout), output, Console.OpenStandardOutput),
         "import" => ImportCommand.Run(command.Arguments[0], command.Value("--name"), new CapsuleStore(layout), output, TimeProvider.System),
+        "ports" => Relay(layout),
         "explain" => ExplainCommand.Run(command.Arguments[0], output),
         "completion" => Print(Completion.Of(command.Arguments[0])),
         _ => throw new CapsuleException(Problems.UnknownVerb(command.Verb.Name)),
     };
 });
+
+int Relay(StoreLayout layout)
+{
+    PortRelay.Run(layout);
+    return 0;
+}
 
 int Print(string text)
 {

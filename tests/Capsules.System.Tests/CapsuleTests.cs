@@ -323,6 +323,27 @@ public sealed class CapsuleTests : IDisposable
     }
 
     [Fact]
+    public void A_services_own_filters_stand_beside_the_capsules()
+    {
+        ServiceManifest service = new()
+        {
+            Name = "main",
+            Command = ["/bin/sh", "-c", "mkdir /tmp/refused || echo refused; cat /proc/self/status | grep -E 'NoNewPrivs|Seccomp_filters'; sleep 1000"],
+            NoNewPrivileges = false,
+            Filters = [new("SCMP_ACT_ALLOW", null, ["SCMP_ARCH_X86_64"], [], [new(["mkdir", "mkdirat"], "SCMP_ACT_ERRNO", 1, [])]), new("SCMP_ACT_ALLOW", null, ["SCMP_ARCH_X86_64"], [], [])],
+        };
+        BusyBox.MakeCapsule(_sandbox, "web", null, service);
+        _sandbox.Capsule("run", "web").Ok();
+        string log = "";
+        Sandbox.Eventually(() => (log = _sandbox.Capsule("logs", "web").Ok().Out).Contains("Seccomp_filters", StringComparison.Ordinal), "it has said what it sees");
+        log.ShouldContain("refused");
+        log.ShouldContain("NoNewPrivs:\t1");
+        log.ShouldContain("Seccomp_filters:\t3");
+        _sandbox.Capsule("exec", "web", "mkdir", "/tmp/allowed").Ok(); // the service's filters are its own
+        _sandbox.Capsule("rm", "-f", "web").Ok();
+    }
+
+    [Fact]
     public void Many_services_that_fail_at_the_same_time_all_get_their_restarts()
     {
         string[] names = [.. Enumerable.Range(0, 15).Select(i => $"r{i}")];

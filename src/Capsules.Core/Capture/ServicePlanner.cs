@@ -58,6 +58,7 @@ internal sealed class ServicePlanner(SourceView view, Footprint footprint)
             Capabilities = Capabilities(file),
             AmbientCapabilities = Ambient(file, start),
             NoNewPrivileges = NoNewPrivileges(file),
+            Filters = UnitFilters.Of(file, text => _notes.Add(new(text))),
             ResourceLimits = Limits(file),
             OomScoreAdjust = Setting("OOMScoreAdjust") is { } score && int.TryParse(score, out int adjust) && adjust is >= -1000 and <= 1000 ? adjust : null,
             Nice = Setting("Nice") is { } nice && int.TryParse(nice, out int level) && level is >= -20 and <= 19 ? level : null,

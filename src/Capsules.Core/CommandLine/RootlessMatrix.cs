@@ -16,24 +16,50 @@ public enum Rootless
 /// <summary>One row.</summary>
 public sealed record RootlessRow(Rootless Level, string Note, ImmutableArray<string> Verbs);
 
+/// <summary>An option that a user cannot have: with any value, or with those that begin with one of <paramref name="Values"/>.</summary>
+public sealed record RootOption(string Name, ImmutableArray<string> Values, string Why)
+{
+    /// <summary>As the table shows it.</summary>
+    public override string ToString() => Values.IsEmpty ? $"`{Name}`" : string.Join(", ", Values.Select(v => $"`{Name} {v}`"));
+}
+
 /// <summary>What works without root, verb by verb; SPECIFICATION.md shows it, and both programs ask it before they do anything.</summary>
 public static class RootlessMatrix
 {
     /// <summary>The table. Every verb of <see cref="VerbTable"/> is in one row.</summary>
     public static ImmutableArray<RootlessRow> Table { get; } =
     [
-        new(Rootless.Full, "they need nothing of the host", ["help", "version", "explain", "completion"]),
-        new(Rootless.Full, "what is in the user's own store, which nothing but root can fill yet", ["ps", "status", "inspect", "diff", "logs", "misses", "images", "identity show", "identity list", "stack list"]),
-        new(Rootless.Reduced, "processes of other users are seen without their files, and unreadable files are left out", ["scan"]),
-        new(Rootless.Reduced, "tells what is missing; leftovers of root's capsules are not seen", ["doctor"]),
-        new(Rootless.Refused, "copying owners and modes of the source needs root", ["adopt", "apply", "export", "import"]),
-        new(Rootless.Refused, "mounting with mapped ids, control groups and links need root",
+        new(Rootless.Full, "they need nothing of the host", Outside),
+        new(Rootless.Full, "in the user's own realm: his store, his ids, his network",
         [
-            "run", "start", "stop", "restart", "reload", "kill", "wait", "exec", "rm", "state add", "identity set", "identity check", "stack start", "stack stop", "stack rm", "keeper",
+            "run", "start", "stop", "restart", "reload", "kill", "wait", "exec", "rm", "ps", "status", "inspect", "diff", "logs", "misses", "images", "export", "import", "state add",
+            "identity show", "identity list", "identity set", "identity check", "stack list", "stack start", "stack stop", "stack rm", "keeper", "ports",
         ]),
-        new(Rootless.Refused, "the OCI door mounts as the host's root", ["oci create", "oci run", "oci start", "oci state", "oci kill", "oci delete", "oci pause", "oci resume", "oci update", "oci ps", "oci exec", "oci list"]),
+        new(Rootless.Reduced, "processes of other users are seen without their files, and unreadable files are left out", ["scan"]),
+        new(Rootless.Reduced, "tells what the user lacks, and clears what is left in his realm; root's capsules are not seen", ["doctor"]),
+        new(Rootless.Reduced, "control groups are left out: limits, `oci pause`, `resume` and `update` are refused (CAP1010)", ["oci create", "oci run", "oci start", "oci state", "oci kill", "oci delete", "oci pause", "oci resume", "oci update", "oci ps", "oci exec", "oci list"]),
+        new(Rootless.Refused, "copying owners and modes of the source needs root", ["adopt", "apply"]),
     ];
+
+    /// <summary>Options that are refused (CAP1010), and why.</summary>
+    public static ImmutableArray<RootOption> Options { get; } =
+    [
+        new("--memory", [], "control groups are root's"),
+        new("--cpus", [], "control groups are root's"),
+        new("--pids-limit", [], "control groups are root's"),
+        new("--network", ["macvlan:", "bridge:"], "links of this host are root's"),
+        new("--network", ["host"], "the network of this host is not the realm's"),
+    ];
+
+    private static ImmutableArray<string> Outside => ["help", "version", "explain", "completion"];
 
     /// <summary>What is left of a verb.</summary>
     public static Rootless Of(Verb verb) => Table.First(r => r.Verbs.Contains(verb.Name)).Level;
+
+    /// <summary>Whether the verb is done in the user's realm.</summary>
+    public static bool IsInRealm(Verb verb) => Of(verb) != Rootless.Refused && verb.Name != "scan" && !Outside.Contains(verb.Name);
+
+    /// <summary>The first option of a command that a user cannot have.</summary>
+    public static RootOption? RefusedOption(ParsedCommand command) =>
+        Options.FirstOrDefault(o => command.Value(o.Name) is { } value && (o.Values.IsEmpty || o.Values.Any(v => v.EndsWith(':') ? value.StartsWith(v, StringComparison.Ordinal) : value == v)));
 }

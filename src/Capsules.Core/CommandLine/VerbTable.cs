@@ -190,6 +190,7 @@ public static class VerbTable
         },
         new("oci list", "oci", "", "list containers", Door.Runtime, 0, 0) { Options = [.. OciGlobal, new("--format", "FORMAT", "table or json", 'f'), Quiet] },
 
+        new("ports", "oci", "", "answer for published ports of a user (started by itself)", Door.Tools, 0, 0) { Hidden = true },
         new("keeper", "oci", "", "watch over running capsules (started by itself)", Door.Runtime, 0, 0) { Hidden = true },
     ];
 }

@@ -10,7 +10,7 @@ namespace Capsules.Core.Identities;
 public static class NetworkPlanJson
 {
     /// <summary>The file's bytes.</summary>
-    public static byte[] Write(NetworkPlan plan) => JsonWriting.Record(w => WriteMembers(w, plan));
+    public static byte[] Write(NetworkPlan plan) => JsonWriting.Document(w => WriteMembers(w, plan));
 
     /// <summary>The members of a plan, inside an object.</summary>
     public static void WriteMembers(Utf8JsonWriter w, NetworkPlan plan)

@@ -9,15 +9,10 @@ public static class JsonWriting
     public static JsonWriterOptions Options => new() { Indented = true, NewLine = "\n", Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
     /// <summary>Runs <paramref name="write"/> inside an object and returns its bytes, with a newline at the end.</summary>
-    public static byte[] Document(Action<Utf8JsonWriter> write, bool indented = true) => Document(write, Options with { Indented = indented });
-
-    /// <summary>As <see cref="Document(Action{Utf8JsonWriter}, bool)"/>, for records that live as long as something runs: the encoder for people to read would be set up for each of them.</summary>
-    public static byte[] Record(Action<Utf8JsonWriter> write) => Document(write, new JsonWriterOptions { Indented = true, NewLine = "\n" });
-
-    private static byte[] Document(Action<Utf8JsonWriter> write, JsonWriterOptions options)
+    public static byte[] Document(Action<Utf8JsonWriter> write, bool indented = true)
     {
         var buffer = new System.Buffers.ArrayBufferWriter<byte>();
-        using (var writer = new Utf8JsonWriter(buffer, options))
+        using (var writer = new Utf8JsonWriter(buffer, Options with { Indented = indented }))
         {
             writer.WriteStartObject();
             write(writer);

@@ -115,7 +115,8 @@ public static class CapsuleSpecs
             Umask = service.Umask,
             Capabilities = new(capabilities, effective, effective, root ? [] : ambient, ambient),
             Limits = service.ResourceLimits,
-            NoNewPrivileges = service.NoNewPrivileges,
+            NoNewPrivileges = service.NoNewPrivileges || !service.Filters.IsEmpty, // as systemd for a service without CAP_SYS_ADMIN
+            Filters = service.Filters,
             OomScoreAdjust = service.OomScoreAdjust,
             Nice = service.Nice,
         };

@@ -126,5 +126,9 @@ public abstract record TailStep
     /// <summary>chdir(2).</summary>
     public sealed record WorkingDirectory(GuestPath Path) : TailStep;
     /// <summary>execve(2), trying each candidate in turn.</summary>
-    public sealed record Execute(ImmutableArray<string> Candidates, ImmutableArray<string> Arguments, ImmutableArray<string> Environment) : TailStep;
+    public sealed record Execute(ImmutableArray<string> Candidates, ImmutableArray<string> Arguments, ImmutableArray<string> Environment) : TailStep
+    {
+        /// <summary>The process's own filters of system calls, put in place last of all: they may allow little but execve.</summary>
+        public ImmutableArray<SeccompSpec> Filters { get; init; } = [];
+    }
 }

@@ -73,7 +73,7 @@ public static class LaunchPlanText
         TailStep.BecomeUser user => $"user      {user.Uid}:{user.Gid}{(user.Groups.IsEmpty ? "" : " groups " + string.Join(',', user.Groups))}, capabilities {Names(user.Capabilities.Effective)}{(user.Capabilities.Ambient.IsEmpty ? "" : ", ambient " + Names(user.Capabilities.Ambient))}",
         TailStep.Umask umask => $"umask     {Octal(umask.Value)}",
         TailStep.WorkingDirectory directory => $"chdir     {directory.Path}",
-        TailStep.Execute execute => $"execve    {string.Join(" or ", execute.Candidates)}: {string.Join(' ', execute.Arguments)}",
+        TailStep.Execute execute => $"execve    {string.Join(" or ", execute.Candidates)}: {string.Join(' ', execute.Arguments)}{(execute.Filters.IsEmpty ? "" : $" (under {execute.Filters.Length} filters of its own)")}",
         _ => throw new System.Diagnostics.UnreachableException(),
     };
 

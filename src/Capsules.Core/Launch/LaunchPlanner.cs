@@ -137,7 +137,7 @@ public static class LaunchPlanner
             yield return new TailStep.NoNewPrivileges();
             if (seccomp is not null) yield return new TailStep.Seccomp(seccomp);
         }
-        yield return new TailStep.Execute(Candidates(process), process.Arguments, process.Environment);
+        yield return new TailStep.Execute(Candidates(process), process.Arguments, process.Environment) { Filters = process.Filters };
     }
 
     /// <summary>

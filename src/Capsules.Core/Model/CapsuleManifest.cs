@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using Capsules.Core.Oci;
 
 namespace Capsules.Core.Model;
 
@@ -140,6 +141,8 @@ public sealed record ServiceManifest
     public ImmutableArray<string> AmbientCapabilities { get; init; } = [];
     /// <summary>PR_SET_NO_NEW_PRIVS; off only when the source's unit runs set-uid programs.</summary>
     public bool NoNewPrivileges { get; init; } = true;
+    /// <summary>Filters of system calls beside the capsule's own; with any, new privileges are ruled out.</summary>
+    public ImmutableArray<SeccompSpec> Filters { get; init; } = [];
     /// <summary>setrlimit(2), by the names of the specification, such as RLIMIT_NOFILE.</summary>
     public ImmutableArray<ResourceLimit> ResourceLimits { get; init; } = [];
     /// <summary>OOM score adjustment, -1000 to 1000.</summary>

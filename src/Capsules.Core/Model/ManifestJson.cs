@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using System.Net;
 using System.Text.Json;
 using Capsules.Core.Json;
+using Capsules.Core.Oci;
 
 namespace Capsules.Core.Model;
 
@@ -226,6 +227,7 @@ public static class ManifestJson
         }
         w.Texts("ambientCapabilities", s.AmbientCapabilities);
         w.WriteBoolean("noNewPrivileges", s.NoNewPrivileges);
+        w.Objects("filters", s.Filters, filter => SeccompJson.Write(w, filter));
         w.Objects("resourceLimits", s.ResourceLimits, l =>
         {
             w.Text("name", l.Name);
@@ -269,6 +271,7 @@ public static class ManifestJson
         Capabilities = e.Member("capabilities") is null ? null : e.Texts("capabilities"),
         AmbientCapabilities = e.Texts("ambientCapabilities"),
         NoNewPrivileges = e.Flag("noNewPrivileges") ?? true,
+        Filters = [.. e.Items("filters").Select(SeccompJson.Read)],
         ResourceLimits = [.. e.Items("resourceLimits").Select(l => new ResourceLimit(l.RequiredText("name"), l.Unsigned("soft") ?? 0, l.Unsigned("hard") ?? 0))],
         OomScoreAdjust = e.SmallInteger("oomScoreAdjust"),
         Nice = e.SmallInteger("nice"),

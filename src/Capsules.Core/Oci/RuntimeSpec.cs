@@ -77,6 +77,8 @@ public sealed record ProcessSpec
     public ImmutableArray<ResourceLimit> Limits { get; init; } = [];
     /// <summary>PR_SET_NO_NEW_PRIVS.</summary>
     public bool NoNewPrivileges { get; init; }
+    /// <summary>Filters of its own, beside that of the whole; they need <see cref="NoNewPrivileges"/>.</summary>
+    public ImmutableArray<SeccompSpec> Filters { get; init; } = [];
     /// <summary>oom_score_adj.</summary>
     public int? OomScoreAdjust { get; init; }
     /// <summary>Nice level.</summary>

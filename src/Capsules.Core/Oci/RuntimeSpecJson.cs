@@ -46,7 +46,7 @@ public static class RuntimeSpecJson
         CgroupsPath = linux.Text("cgroupsPath"),
         ClockOffsets = linux.Member("timeOffsets") is { } offsets ? new(ReadOffset(offsets, "monotonic"), ReadOffset(offsets, "boottime")) : null,
         Resources = linux.Member("resources") is { } resources ? ReadResources(resources) : new(),
-        Seccomp = linux.Member("seccomp") is { } seccomp ? ReadSeccomp(seccomp) : null,
+        Seccomp = linux.Member("seccomp") is { } seccomp ? SeccompJson.Read(seccomp) : null,
         MaskedPaths = [.. linux.Texts("maskedPaths").Select(Inside)],
         ReadOnlyPaths = [.. linux.Texts("readonlyPaths").Select(Inside)],
         Sysctl = linux.Members("sysctl").ToImmutableSortedDictionary(m => m.Name, m => JsonReading.AsText(m.Value, "sysctl"), StringComparer.Ordinal),
@@ -108,9 +108,4 @@ public static class RuntimeSpecJson
             Unified = e.Members("unified").ToImmutableSortedDictionary(m => m.Name, m => JsonReading.AsText(m.Value, "unified"), StringComparer.Ordinal),
         };
     }
-
-    private static SeccompSpec ReadSeccomp(JsonElement e) => new(
-        e.RequiredText("defaultAction"), e.SmallInteger("defaultErrnoRet"), e.Texts("architectures"), e.Texts("flags"),
-        [.. e.Items("syscalls").Select(s => new SeccompCall(s.Texts("names"), s.RequiredText("action"), s.SmallInteger("errnoRet"),
-            [.. s.Items("args").Select(a => new SeccompArgument(a.SmallInteger("index") ?? 0, a.Unsigned("value") ?? 0, a.Unsigned("valueTwo") ?? 0, a.RequiredText("op")))]))]);
 }

@@ -36,4 +36,24 @@ public static partial class Problems
     /// <summary>A code that no problem has.</summary>
     public static Problem NoSuchCode(string code, string? similar) =>
         new("CAP1009", ExitCode.NotFound, $"there is no error code `{code}`", null, similar is null ? "a code is CAP and four digits, as errors show it in brackets" : $"did you mean {similar}?");
+
+    /// <summary>Something that only root can have, asked for by a user.</summary>
+    public static Problem OnlyForRoot(string what, string why) =>
+        new("CAP1010", ExitCode.NotPermitted, $"{what} needs root", why, "leave it out, or do it as root; SPECIFICATION.md says what works without root");
+
+    /// <summary>A user who may use no ids but his own.</summary>
+    public static Problem NoSubordinateIds(string user, string why) =>
+        new("CAP1011", ExitCode.NotPermitted, $"{user} has no ids for the users inside a capsule", why, $"as root: apt-get install uidmap && usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {user} (a range that nobody else has)");
+
+    /// <summary>A directory of the user's that others could reach into.</summary>
+    public static Problem ForeignDirectory(string path, string why) =>
+        new("CAP1012", ExitCode.NotPermitted, $"{path} is not used for capsules", why, "set XDG_RUNTIME_DIR (or CAPSULE_RUN) and XDG_DATA_HOME (or CAPSULE_STATE) to directories of your own");
+
+    /// <summary>A program file with a set-id bit.</summary>
+    public static Problem BorrowedRights() =>
+        new("CAP1013", ExitCode.NotPermitted, "capsule does nothing with rights that its file lends", "the file has a set-user-id or set-group-id bit, and capsule trusts the environment of its caller", "take the bit away (chmod ug-s); a user needs no rights of root");
+
+    /// <summary>The namespaces of a user could not be made or entered.</summary>
+    public static Problem RealmNotMade(string step, string fact) =>
+        new("CAP1014", ExitCode.Failed, $"your own realm for capsules could not be had: {step}", fact, "`capsule doctor` tells what is missing");
 }

@@ -77,11 +77,31 @@ public static partial class Problems
     /// <summary>An address that no single host may have.</summary>
     public static Problem AddressNotUsable(IPAddress address) =>
         new("CAP3118", ExitCode.Usage, $"{address} cannot be the address of a capsule", "it is a loopback, multicast, unspecified, subnet's or broadcast address", "choose an ordinary address");
+
+    /// <summary>A port that only root may listen on.</summary>
+    public static Problem PortOfRoot(string port, string lowest) =>
+        new("CAP3119", ExitCode.NotPermitted, $"port {port} cannot be published without root", $"this host lets users listen from port {lowest} on", "publish a higher one, such as 8080:80, or as root: sysctl net.ipv4.ip_unprivileged_port_start=80");
+
+    /// <summary>The process that answers for published ports does not.</summary>
+    public static Problem PortNotRelayed(string port, string why) =>
+        new("CAP3120", ExitCode.Failed, $"port {port} could not be opened on this host", why, "`capsule doctor` tells what is missing");
 }
 
 /// <summary>Every warning that the product can give, one factory each; codes CAP32 are about identity and network.</summary>
 public static partial class Warnings
 {
+    /// <summary>Nothing connects a user's capsules with the world outside.</summary>
+    public static Warning NoUserNetwork(string why) =>
+        new("CAP3210", $"your capsules reach each other and published ports only, nothing outside: {why}", "as root: apt-get install passt (or slirp4netns); then `capsule doctor --fix` connects them");
+
+    /// <summary>The network of running capsules went with the processes that held it.</summary>
+    public static Warning RealmLost(string capsules) =>
+        new("CAP3211", $"everything that held your realm was killed: {capsules} still run, without a network", "`capsule restart` each of them; their data is untouched");
+
+    /// <summary>An image asks for limits that a user cannot set.</summary>
+    public static Warning LimitsNotApplied(string capsule) =>
+        new("CAP5201", $"the limits that `{capsule}` has of its image are not applied", "control groups are root's on this host: run it as root when the limits matter");
+
     /// <summary>Others on the network do not see the kept address.</summary>
     public static Warning KeptBehindNat(IPAddress address) =>
         new("CAP3201", $"{address} is kept for the capsule and this host; others on the network do not reach it, and see this host's address instead", "for presence on the real network: `--network macvlan:LINK` or `--network bridge:NAME`; or publish ports with `-p`");

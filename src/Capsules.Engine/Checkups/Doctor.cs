@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using Capsules.Core.Facts;
 using Capsules.Core.Model;
 using Capsules.Engine.Networking;
+using Capsules.Engine.Realms;
 using Capsules.Engine.Running;
 using Capsules.Engine.Store;
 using Capsules.Linux;
@@ -46,12 +47,18 @@ public sealed class Doctor(CapsuleStore store)
             : new(CheckLevel.Fail, $"kernel {kernel.Version} is older than {KernelFacts.Oldest}", "boot a newer kernel");
         foreach (KernelFeatureRow row in KernelFacts.Table.Where(r => kernel.Version < r.Since))
             yield return new(CheckLevel.Warn, $"the kernel has no {row.Name}: {row.Without}", $"kernel {row.Since} has it");
-        yield return ProcessCalls.IsRoot ? new(CheckLevel.Ok, "root") : new(CheckLevel.Fail, "not root", "SPECIFICATION.md says which verbs work without root");
+        uint? user = Realm.UserOfThis ?? (ProcessCalls.IsRoot ? null : ProcessCalls.UserId);
+        if (user is null) yield return new(CheckLevel.Ok, "root");
         yield return FileCalls.TryStat(null, "/proc/self/ns/user") is not null ? new(CheckLevel.Ok, "user namespaces") : new(CheckLevel.Fail, "the kernel has no user namespaces", "boot a kernel with CONFIG_USER_NS");
         if (SmallFiles.TryRead("/proc/sys/user/max_user_namespaces") is { } most && System.Text.Encoding.UTF8.GetString(most).Trim() == "0")
             yield return new(CheckLevel.Fail, "user namespaces are switched off", "sysctl user.max_user_namespaces=10000");
         string fileSystems = FileCalls.ReadText("/proc/filesystems");
         yield return fileSystems.Contains("\toverlay", StringComparison.Ordinal) ? new(CheckLevel.Ok, "overlay") : new(CheckLevel.Fail, "the kernel has no overlay file system (yet)", "modprobe overlay");
+        if (user is uint uid)
+        {
+            foreach (CheckResult result in RealmDoctor.Check(uid)) yield return result;
+            yield break;
+        }
         foreach (CheckResult result in Cgroups()) yield return result;
         if (!HostLimits.MayRaise()) yield return new(CheckLevel.Warn, "CAP_SYS_RESOURCE is missing: limits above this host's own are clamped", "run capsule outside of this container");
         foreach (string name in CapsuleSpecsNeeds.Where(n => !Capabilities.IsAvailable(Capabilities.Parse(n)!.Value))) yield return new(CheckLevel.Fail, $"CAP_{name} is missing", "run capsule outside of this container");
@@ -101,7 +108,7 @@ public sealed class Doctor(CapsuleStore store)
             Left($"half-made {_layout.Temporary}/{name}");
             if (fix) SmallFiles.RemoveTree($"{_layout.Temporary}/{name}");
         }
-        foreach (CgroupHierarchy hierarchy in CgroupHierarchies.Read())
+        foreach (CgroupHierarchy hierarchy in Running.Host.Hierarchies)
             foreach (string name in Entries($"{hierarchy.MountPoint}/{_layout.Cgroup}").Where(n => CapsuleName.TryParse(n, out _) && FileCalls.TryStat(null, _layout.RunningCapsules + "/" + n) is null && FileCalls.TryStat(null, $"{hierarchy.MountPoint}/{_layout.Cgroup}/{n}") is { IsDirectory: true }))
             {
                 Left($"control group {hierarchy.MountPoint}/{_layout.Cgroup}/{name}");
@@ -115,7 +122,7 @@ public sealed class Doctor(CapsuleStore store)
             Left($"half-written {file}");
             if (fix) FileCalls.Remove(null, file);
         }
-        if (!ProcessCalls.IsRoot) return found; // a user's capsules have no network of their own, and the host's may not be looked at
+        if (!ProcessCalls.IsRoot) return found; // his realm could not be entered
         var network = new NetworkDoctor(_layout, name => _runner.RunningMembers(name).Any() || IsBusy(name));
         foreach (NetworkLeftover leftover in fix ? network.Fix() : network.Find()) Left(leftover.What);
         return found;

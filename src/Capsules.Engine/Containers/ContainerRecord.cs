@@ -42,7 +42,7 @@ public sealed record ContainerRecord
     public bool IsAlive => ProcessTable.IsAlive(Pid, StartTime);
 
     /// <summary>The file's bytes.</summary>
-    public byte[] ToJson() => JsonWriting.Record(w =>
+    public byte[] ToJson() => JsonWriting.Document(w =>
     {
         w.WriteNumber("schemaVersion", CurrentSchemaVersion);
         w.Text("id", Id);

@@ -66,7 +66,7 @@ public sealed partial class ContainerRuntime(string root)
     {
         ContainerRecord record = Load(id);
         if (Status(record) is var status and not ("running" or "created")) throw new CapsuleException(Problems.WrongContainerState(id, status, "pause"));
-        GroupOf(record)?.Freeze();
+        (GroupOf(record) ?? throw new CapsuleException(NoGroups("pausing a container"))).Freeze();
     }
 
     /// <summary>Lets the processes of a paused container go on.</summary>
@@ -74,7 +74,7 @@ public sealed partial class ContainerRuntime(string root)
     {
         ContainerRecord record = Load(id);
         if (Status(record) is var status and not "paused") throw new CapsuleException(Problems.WrongContainerState(id, status, "resume"));
-        GroupOf(record)?.Thaw();
+        (GroupOf(record) ?? throw new CapsuleException(NoGroups("resuming a container"))).Thaw();
     }
 
     /// <summary>Changes limits of a container; rules for devices stay as they are.</summary>
@@ -82,7 +82,8 @@ public sealed partial class ContainerRuntime(string root)
     {
         ContainerRecord record = Load(id);
         if (Status(record) == "stopped") throw new CapsuleException(Problems.WrongContainerState(id, "stopped", "update"));
-        try { GroupOf(record)?.Change(ControlGroups.Limits(resources with { Devices = [] }, [])); }
+        Cgroup group = GroupOf(record) ?? throw new CapsuleException(NoGroups("changing limits of a container"));
+        try { group.Change(ControlGroups.Limits(resources with { Devices = [] }, [])); }
         catch (SyscallException e) { throw new CapsuleException(Problems.LaunchFailed("change the limits of the control group", e.Message), e); }
     }
 
@@ -90,7 +91,8 @@ public sealed partial class ContainerRuntime(string root)
     public IReadOnlyList<int> Processes(string id)
     {
         ContainerRecord record = Load(id);
-        return GroupOf(record)?.Processes() ?? (record.IsAlive ? [record.Pid] : []);
+        if (GroupOf(record) is { } group) return group.Processes();
+        return !record.IsAlive ? [] : record.Entry.Namespaces.Contains(NamespaceKind.Pid) ? ProcessTable.BesideInPidNamespace(record.Pid) : [record.Pid];
     }
 
     /// <summary>A container and its status: created, running, paused or stopped.</summary>
@@ -207,7 +209,8 @@ public sealed partial class ContainerRuntime(string root)
         rollback.Add(() => SmallFiles.RemoveTree(Directory(id)));
         FileCalls.MakeDirectory(null, Directory(id) + "/root", 0x1C0);
 
-        IReadOnlyList<CgroupHierarchy> hierarchies = CgroupHierarchies.Read();
+        IReadOnlyList<CgroupHierarchy> hierarchies = Running.Host.Hierarchies;
+        if (!Running.Host.IsInitial && ControlGroups.AnyLimitButDevices(spec.Resources)) throw new CapsuleException(NoGroups("a limit of `resources`"));
         string path = spec.CgroupsPath is { Length: > 0 } named ? named : "capsule-oci/" + id;
         if (path.Split('/', StringSplitOptions.RemoveEmptyEntries) is { Length: 0 } or [.., ".."] || path.Contains("../", StringComparison.Ordinal)) throw new CapsuleException(Problems.GroupNotOurs(path, "it is no place below the root of a hierarchy"));
         Cgroup group = Cgroup.At(path, ControlGroups.ControllersFor(spec.Resources), hierarchies);
@@ -221,7 +224,7 @@ public sealed partial class ContainerRuntime(string root)
         try
         {
             spec = KeptEntry.Keep(spec, Filter(id));
-            request = Request(spec, options.Bundle, end, cgroups: true, ControlGroups.Describe(hierarchies, _ => true));
+            request = Request(spec, options.Bundle, end, Running.Host.IsInitial, ControlGroups.Describe(hierarchies, _ => true));
             plan = LaunchPlanner.Plan(request);
         }
         catch (FormatException e) { throw new CapsuleException(Problems.BadBundle(options.Bundle, FactText.Of(e)), e); }
@@ -236,7 +239,7 @@ public sealed partial class ContainerRuntime(string root)
             StartTime = ProcessTable.TryRead(pid)?.StartTime ?? 0,
             Bundle = options.Bundle,
             Created = DateTimeOffset.UtcNow,
-            Cgroup = path,
+            Cgroup = Running.Host.IsInitial ? path : null,
             Controllers = [.. ControlGroups.ControllersFor(spec.Resources)],
             SpecVersion = spec.Version,
             HasHooks = spec.Hooks.Any,
@@ -305,8 +308,10 @@ public sealed partial class ContainerRuntime(string root)
     private string Status(ContainerRecord record, Cgroup? group) =>
         !record.IsAlive ? "stopped" : group?.IsFrozen() == true ? "paused" : FileCalls.TryStat(null, Signal(record.Id)) is not null ? "created" : "running";
 
+    private static Problem NoGroups(string what) => Problems.OnlyForRoot(what, "control groups are root's");
+
     private static Cgroup? GroupOf(ContainerRecord record) =>
-        record.Cgroup is { } path ? Cgroup.At(path, [.. record.Controllers], CgroupHierarchies.Read()) : null;
+        record.Cgroup is { } path ? Cgroup.At(path, [.. record.Controllers], Running.Host.Hierarchies) : null;
 
     private static void KillAndWait(ContainerRecord record)
     {

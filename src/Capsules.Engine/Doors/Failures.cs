@@ -23,6 +23,9 @@ public static class Failures
         }
     }
 
+    /// <summary>Tells what will not be as expected.</summary>
+    public static void Warn(Warning warning) => Console.Error.WriteLine(ProblemText.Of(warning, Colour.OfErrors));
+
     /// <summary>Tells the problem; the exit code. run and exec have podman's: 125, or 127 and 126 when the program is not there or cannot be executed.</summary>
     public static int Tell(string[] words, Problem problem)
     {

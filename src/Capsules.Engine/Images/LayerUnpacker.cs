@@ -112,7 +112,7 @@ internal sealed class LayerUnpacker(Descriptor root, ImportLimits limits)
     {
         if (name.AsSpan().SequenceEqual(".wh..wh..opq"u8))
         {
-            ExtendedAttributes.Write($"/proc/self/fd/{parent.Number}/.", "trusted.overlay.opaque", "y"u8);
+            ExtendedAttributes.Write($"/proc/self/fd/{parent.Number}/.", Running.Host.OverlayAttribute("opaque"), "y"u8);
             return;
         }
         byte[] hidden = name[4..];

@@ -14,7 +14,7 @@ namespace Capsules.Engine.Images;
 /// </summary>
 internal static class VolumeSeeder
 {
-    private const string Opaque = "trusted.overlay.opaque";
+    private static string Opaque => Running.Host.OverlayAttribute("opaque");
 
     /// <summary>Makes <paramref name="target"/>, which is not there yet. False, and no directory, when the trees have no directory at the path.</summary>
     /// <param name="trees">The trees, lowest first; one that is not there is empty.</param>
@@ -122,7 +122,7 @@ internal static class VolumeSeeder
     /// <summary>A tree that tells only part of an entry (its content is elsewhere in another layer) cannot be read without the kernel's overlay.</summary>
     private static void Refuse(Descriptor entry, GuestPath path)
     {
-        if (ExtendedAttributes.Read(entry).Any(a => a.Name is "trusted.overlay.redirect" or "trusted.overlay.metacopy"))
+        if (ExtendedAttributes.Read(entry).Any(a => a.Name is "trusted.overlay.redirect" or "trusted.overlay.metacopy" or "user.overlay.redirect" or "user.overlay.metacopy"))
             throw new CapsuleException(Problems.CannotCopy(path.ToString(), "its overlay entry refers to another place (redirect_dir or metacopy is on)"));
     }
 }

@@ -60,6 +60,7 @@ public sealed class StackNetwork(StoreLayout layout, Func<CapsuleName, bool>? is
         using Descriptor? held = plan.Steps.Any(s => s.IsShared) ? _records.Lock() : null;
         using var apply = new NetworkApply(plan.Stack, networkNamespace, route, nft, time);
         apply.Run(plan.Steps);
+        if (Realms.Realm.IsThis) Realms.PortDoor.Open(layout, plan);
     }
 
     /// <summary>Asks the host's links whether somebody else has the plan's addresses, without claiming anything.</summary>
@@ -110,10 +111,12 @@ public sealed class StackNetwork(StoreLayout layout, Func<CapsuleName, bool>? is
         new NetworkUndo(plan.Stack, route, nft).Run(plan.Steps.Where(s => !shared.Contains(s)));
         Leases().Release(plan.Stack);
         _records.Remove(plan.Stack);
+        if (Realms.Realm.IsThis) Realms.PortDoor.Close(layout, plan);
     }
 
     private static void ProbeFromHost(RouteSocket route, IEnumerable<(string Link, IPAddress Address)> probes, TimeSpan time)
     {
+        if (Realms.Realm.IsThis) return; // in a realm no other machine is a neighbour, and pasta answers for every address
         using var guard = new AddressGuard(time);
         foreach (var (name, address) in probes)
             if (route.FindLink(name) is { Address: not null } link) guard.Ask(null, link, address);

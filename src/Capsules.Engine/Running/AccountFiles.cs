@@ -38,13 +38,14 @@ internal sealed class AccountFiles(IReadOnlyList<string> trees)
         using Descriptor? file = Open(path);
         if (file is null) yield break;
         var splitter = new LineSplitter(LongestLine);
-        for (long at = 0; at < MostBytes;)
+        long most = Math.Min(MostBytes, FileCalls.Stat(file).Size);
+        for (long at = 0; at < most;)
         {
-            byte[] part = new byte[Part];
+            byte[] part = new byte[Math.Min(Part, most - at)];
             int count = FileCalls.ReadAt(file, part, at);
             if (count == 0) break;
             at += count;
-            foreach (var (line, isWhole) in splitter.Add(count == Part ? part : part[..count]))
+            foreach (var (line, isWhole) in splitter.Add(count == part.Length ? part : part[..count]))
                 if (isWhole) yield return Encoding.UTF8.GetString(line.AsSpan(0, line.Length - 1));
         }
         if (splitter.Rest.Length > 0) yield return Encoding.UTF8.GetString(splitter.Rest); // the last line of many an edited file has no newline

@@ -55,12 +55,12 @@ internal sealed record CapsuleLaunch(CapsuleRecord Capsule, CapsuleManifest Mani
                 .. manifest.Layers.Reverse().Select(l => new HostPath(layout.Layer(l))),
             ],
             Writable = new(layout.Writable(capsule.Name)),
-            MapIds = true,
+            MapIds = Host.IsInitial,
             Peer = new(layout.RunOf(capsule.Name) + "/peer"),
             End = LaunchEnd.Supervise,
             BoardEntries = Math.Max(1, manifest.Services.Length),
-            Cgroups = true,
-            Hierarchies = ControlGroups.Describe(CgroupHierarchies.Read(), h => h.IsUnified || h.Controllers.Any(Controllers.Contains)),
+            Cgroups = Host.IsInitial,
+            Hierarchies = ControlGroups.Describe(Host.Hierarchies, h => h.IsUnified || h.Controllers.Any(Controllers.Contains)),
             Dmi = stack.HasDmi ? new HostPath(stack.Slot + "/dmi") : null,
             HostHasDmi = FileCalls.TryStat(null, "/sys/devices/virtual/dmi/id") is not null,
             HostHardLimits = HostLimits.Hard(manifest.Services.SelectMany(m => m.ResourceLimits).Select(l => l.Name)),
@@ -70,5 +70,5 @@ internal sealed record CapsuleLaunch(CapsuleRecord Capsule, CapsuleManifest Mani
     }
 
     /// <summary>The capsule's control group on this host.</summary>
-    public Cgroup Group => Cgroup.At(Request.Spec.CgroupsPath!, Controllers, CgroupHierarchies.Read());
+    public Cgroup Group => Cgroup.At(Request.Spec.CgroupsPath!, Controllers, Host.Hierarchies);
 }

@@ -59,6 +59,7 @@ public sealed class CapsuleRunner(CapsuleStore store)
         var (up, warnings) = StackUp(capsule, manifest, rollback);
         if (Signalled(interruption) is { } early) throw new CapsuleException(Problems.StartEnded(capsule.Name.ToString(), early));
         CheckVolumes(capsule, manifest);
+        if (!Host.IsInitial && (manifest.Limits != new ResourceLimits() || capsule.Limits != new ResourceLimits())) warnings = warnings.Add(Warnings.LimitsNotApplied(capsule.Name.ToString()));
         CapsuleLaunch launch = CapsuleLaunch.Of(store, capsule, manifest, up, DefaultFilter.Compiled(_layout));
         (RunRecord run, launch) = Launch(launch, rollback, commandOnly: !services);
         KeeperDoor.Knock(_layout);
@@ -143,6 +144,7 @@ public sealed class CapsuleRunner(CapsuleStore store)
     {
         foreach (StateVolume image in manifest.Volumes.Where(v => v.Kind == VolumeKind.Image))
         {
+            if (!Host.IsInitial) throw new CapsuleException(Problems.OnlyForRoot($"the volume `{image.Name}` of {capsule.Name}", "it is a file system in a file, and the kernel mounts none of those for users"));
             string file = _layout.VolumeImage(capsule.Name, image.Name), mark = _layout.VolumeGuestMark(capsule.Name, image.Name);
             if (FileCalls.TryStat(null, file) is not { IsRegular: true }) throw new CapsuleException(Problems.VolumeImageMissing($"{capsule.Name}", $"{image.Name}", file));
             if (FileCalls.TryStat(null, mark) is not null) throw new CapsuleException(Problems.VolumeNotChecked($"{capsule.Name}", $"{image.Name}", file, mark));
@@ -276,9 +278,10 @@ public sealed class CapsuleRunner(CapsuleStore store)
         if (FileCalls.TryStat(null, run) is not null)
         {
             while (MountCalls.Detach(run + "/peer")) { }
-            var group = Linux.Cgroups.Cgroup.At(CapsuleLaunch.CgroupOf(_layout, name), CapsuleLaunch.Controllers, Linux.Cgroups.CgroupHierarchies.Read());
+            var group = Linux.Cgroups.Cgroup.At(CapsuleLaunch.CgroupOf(_layout, name), CapsuleLaunch.Controllers, Host.Hierarchies);
             group.Kill(); // a PID 1 whose starter was killed before it could write down its number is found by its group
             group.RemoveWithPatience();
+            if (!Host.IsInitial) RunningCapsule.KillOrphan(run + "/board"); // and without a group, by its board
             SmallFiles.RemoveTree(run);
         }
         if (store.Find(name) is { } capsule) DownIfEmpty(capsule.Stack);

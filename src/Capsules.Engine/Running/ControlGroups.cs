@@ -25,6 +25,10 @@ internal static class ControlGroups
         return controllers;
     }
 
+    /// <summary>Whether anything is asked for beside rules for devices, which can be left out where no device node can be made.</summary>
+    public static bool AnyLimitButDevices(ResourcesSpec r) =>
+        (r.Memory ?? r.MemoryAndSwap ?? r.MemoryReservation ?? r.CpuShares ?? r.CpuQuota ?? r.CpuPeriod ?? r.Pids ?? r.IoWeight) is not null || (r.CpuSet ?? r.CpuSetMemory) is not null || !r.Unified.IsEmpty;
+
     /// <summary>The limits in the kernel's words.</summary>
     public static CgroupLimits Limits(ResourcesSpec resources, IEnumerable<DeviceSpec> further) => new()
     {

@@ -18,5 +18,5 @@ internal static class HostLimits
     }
 
     /// <summary>CAP_SYS_RESOURCE: the right to go beyond them.</summary>
-    public static bool MayRaise() => Capabilities.IsAvailable(24);
+    public static bool MayRaise() => Host.IsInitial && Capabilities.IsAvailable(24);
 }

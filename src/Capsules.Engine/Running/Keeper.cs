@@ -333,7 +333,7 @@ public sealed class Keeper : IDisposable
     /// <summary>A capsule that only held a command, whose starter is gone as well.</summary>
     private void FinishIfAlone(Kept kept)
     {
-        if (kept.Running.Group.Processes().Count > 1) return;
+        if (kept.Running.Processes().Count > 1) return;
         using Descriptor? held = _store.Lock(kept.Run.Name, wait: false);
         if (held is null || DateTimeOffset.UtcNow - kept.Run.Started < TimeSpan.FromSeconds(10)) return;
         Drop(kept);

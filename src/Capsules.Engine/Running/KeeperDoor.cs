@@ -11,7 +11,7 @@ namespace Capsules.Engine.Running;
 /// </summary>
 internal static class KeeperDoor
 {
-    private static readonly string[] Passed = ["CAPSULE_STATE", "CAPSULE_RUN", "CAPSULE_CGROUP", "XDG_RUNTIME_DIR", "XDG_DATA_HOME", "HOME", "PATH"];
+    private static readonly string[] Passed = ["CAPSULE_STATE", "CAPSULE_RUN", "CAPSULE_CGROUP", Realms.Realm.Mark, "XDG_RUNTIME_DIR", "XDG_DATA_HOME", "HOME", "PATH"];
 
     /// <summary>Where one knocks.</summary>
     public static string Fifo(StoreLayout layout) => layout.Run + "/keeper";

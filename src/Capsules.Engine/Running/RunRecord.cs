@@ -53,7 +53,7 @@ public sealed record RunRecord
     internal static string FilterOf(StoreLayout layout, CapsuleName name) => layout.RunOf(name) + "/filter";
 
     /// <summary>The file's bytes.</summary>
-    public byte[] ToJson() => JsonWriting.Record(w =>
+    public byte[] ToJson() => JsonWriting.Document(w =>
     {
         w.WriteNumber("schemaVersion", CurrentSchemaVersion);
         w.Text("name", Name.ToString());

@@ -20,7 +20,10 @@ internal sealed class RunningCapsule(StoreLayout layout, RunRecord record) : IDi
     public Descriptor Init => _init.Value;
 
     /// <summary>The capsule's control group.</summary>
-    public Cgroup Group { get; } = Cgroup.At(record.Cgroup, record.Controllers, CgroupHierarchies.Read());
+    public Cgroup Group { get; } = Cgroup.At(record.Cgroup, record.Controllers, Host.Hierarchies);
+
+    /// <summary>Everything that runs in it: those of its control group or, where it has none, of its PID namespace.</summary>
+    public IReadOnlyList<int> Processes() => Host.IsInitial ? Group.Processes() : ProcessTable.BesideInPidNamespace(record.Init);
 
     /// <summary>Where the ends of its services are kept.</summary>
     public string BoardFile => layout.RunOf(record.Name) + "/board";
@@ -31,9 +34,21 @@ internal sealed class RunningCapsule(StoreLayout layout, RunRecord record) : IDi
     /// <summary>The host's number of a process that the capsule numbers <paramref name="inside"/>; null when it is gone.</summary>
     public int? HostPid(int inside)
     {
-        foreach (int pid in Group.Processes())
+        foreach (int pid in Processes())
             if (ProcessTable.PidInside(pid) == inside) return pid;
         return null;
+    }
+
+    /// <summary>Ends a PID 1 that nobody wrote down: it has its board in its memory (proc_pid_maps(5)).</summary>
+    internal static void KillOrphan(string board)
+    {
+        foreach (int pid in ProcessTable.All().Where(p => ProcessTable.NameOf(p) == TailCalls.InitName))
+        {
+            using Descriptor? process = ProcessCalls.TryOpenPidFd(pid);
+            if (process is null || !Lines($"/proc/{pid}/maps").Any(l => l.EndsWith(' ' + board, StringComparison.Ordinal))) continue;
+            ProcessCalls.Signal(process, Signals.KILL);
+            FileCalls.WaitReadable(process, 10_000);
+        }
     }
 
     /// <summary>Our own copy of one of PID 1's descriptors.</summary>

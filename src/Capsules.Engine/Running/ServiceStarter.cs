@@ -144,7 +144,7 @@ internal sealed class ServiceStarter(CapsuleLaunch launch, RunningCapsule runnin
         bool Find()
         {
             if (service.PidFile is { } file) return int.TryParse(accounts.ReadRunning(file)?.Trim(), out pid) && running.HostPid(pid) is not null;
-            int[] others = [.. running.Group.Processes().Select(p => ProcessTable.TryRead(p) is { Parent: var parent } && parent == running.Record.Init ? ProcessTable.PidInside(p) ?? 0 : 0).Where(p => p > 1)];
+            int[] others = [.. running.Processes().Select(p => ProcessTable.TryRead(p) is { Parent: var parent } && parent == running.Record.Init ? ProcessTable.PidInside(p) ?? 0 : 0).Where(p => p > 1)];
             var taken = running.Board().Where(b => b.Running).Select(b => b.Pid).ToHashSet();
             pid = others.FirstOrDefault(p => !taken.Contains(p));
             return pid != 0;

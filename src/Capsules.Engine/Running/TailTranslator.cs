@@ -74,6 +74,7 @@ internal sealed class TailTranslator(TailPlan tail, LaunchChannels channels, Wor
             case TailStep.WorkingDirectory directory: tail.Call($"chdir {directory.Path}", SyscallNumber.Chdir, directory.Path.ToNative()); break;
             case TailStep.Execute execute:
                 tail.PrepareForExec(3 + channels.PreservedDescriptors);
+                foreach (SeccompSpec filter in execute.Filters) tail.Seccomp(SeccompTranslator.Compile(filter), SeccompTranslator.Flags(filter));
                 tail.Execute([.. execute.Candidates.Select(NativePaths.FromPicture)], [.. execute.Arguments.Select(NativePaths.FromPicture)], [.. execute.Environment.Select(NativePaths.FromPicture)]);
                 break;
             default: throw new System.Diagnostics.UnreachableException();

@@ -119,12 +119,16 @@ internal sealed class World(LaunchPlan plan, HostPath runDirectory, IReadOnlyLis
             if (oneByOne) options.Add(("lowerdir+", at));
             else names.Add(at[(places.Length + 1)..]);
         }
+        if (!Host.IsInitial) options.AddRange(UserAttributes);
         if (!oneByOne) options.Add(("lowerdir", string.Join(':', names)));
         Descriptor Overlay() => MountCalls.New("overlay", MountAttributes.None, options.ToArray());
         Descriptor Mount() => RootUid == 0 ? Overlay() : Threads.WithFileSystemIds(RootUid, RootGid, Overlay);
         // fsconfig(2) takes 255 bytes for an option: all layers in one are named from where they are.
         return oneByOne ? Mount() : Threads.InDirectory(places, Mount);
     }
+
+    /// <summary>Without CAP_SYS_ADMIN on the host an overlay keeps its marks in attributes of users (overlayfs.rst, User xattr).</summary>
+    private static readonly (string, string?)[] UserAttributes = [("userxattr", null)];
 
     private string Show(HostPath path, string at, bool mapped)
     {
@@ -168,7 +172,7 @@ internal sealed class World(LaunchPlan plan, HostPath runDirectory, IReadOnlyLis
         var (path, device) = LoopDevice.Attach(image.Source.ToString());
         using (device)
         {
-            Descriptor mount = MountCalls.New(image.Type, Attributes(image.Options.Set), [("source", path), .. image.Options.Data]);
+            Descriptor mount = MountCalls.New(image.Type, Flags(image.Options.Set), [("source", path), .. image.Options.Data]);
             if (image.MapIds && userNamespace is not null) MountCalls.MapIds(mount, userNamespace, path);
             return mount;
         }
@@ -189,7 +193,7 @@ internal sealed class World(LaunchPlan plan, HostPath runDirectory, IReadOnlyLis
             if (!step.Options.Data.Any(d => d.Key == "uid")) data.Add(("uid", $"{RootUid}"));
             if (!step.Options.Data.Any(d => d.Key == "gid")) data.Add(("gid", $"{RootGid}"));
         }
-        Descriptor mount = MountCalls.New(step.Type, Attributes(step.Options.Set), [.. data]);
+        Descriptor mount = MountCalls.New(step.Type, Flags(step.Options.Set), [.. data]);
         if (step.Type == "devpts" && RootUid != 0)
         {
             FileCalls.ChangeOwner(mount, "", RootUid, RootGid);
@@ -203,7 +207,7 @@ internal sealed class World(LaunchPlan plan, HostPath runDirectory, IReadOnlyLis
     private static void SetOptions(Descriptor mount, MountOptions options, string subject)
     {
         if (options.Set != MountFlags.None || options.Clear != MountFlags.None)
-            MountCalls.SetAttributes(mount, subject, Attributes(options.Set), Attributes(options.Clear), options.Recursive);
+            MountCalls.SetAttributes(mount, subject, Flags(options.Set), Flags(options.Clear), options.Recursive);
         if (options.Propagation is not { } word) return;
         bool recursive = word[0] == 'r';
         MountCalls.SetPropagation(mount, (recursive ? word[1..] : word) switch
@@ -215,7 +219,7 @@ internal sealed class World(LaunchPlan plan, HostPath runDirectory, IReadOnlyLis
         }, subject, recursive);
     }
 
-    private static MountAttributes Attributes(MountFlags flags) => (MountAttributes)(int)flags; // the same bits: both are the kernel's
+    private static MountAttributes Flags(MountFlags flags) => (MountAttributes)(int)flags; // the same bits: both are the kernel's
 
     private void MakeDevices(Descriptor root, WorldStep.Devices step)
     {
@@ -243,8 +247,23 @@ internal sealed class World(LaunchPlan plan, HostPath runDirectory, IReadOnlyLis
             if (existing.Kind == kind && existing.DeviceMajor == major && existing.DeviceMinor == minor) return; // a bundle may bring its own /dev
             FileCalls.Remove(directory, name, existing.IsDirectory);
         }
+        if (!Host.IsInitial && kind is FileKind.CharacterDevice or FileKind.BlockDevice)
+        {
+            ShowDevice(directory, name, kind, major, minor);
+            return;
+        }
         FileCalls.MakeNode(directory, name, kind, mode, major, minor);
         if (RootUid != 0) FileCalls.ChangeOwner(directory, name, uid, gid);
+    }
+
+    /// <summary>Where no node may be made (mknod(2), EPERM in a user namespace), the host's own is shown.</summary>
+    private static void ShowDevice(Descriptor directory, NativePath name, FileKind kind, uint major, uint minor)
+    {
+        NativePath ofHost = new NativePath("/dev").Append(name.Bytes);
+        if (FileCalls.TryStat(null, ofHost) is not { } there || there.Kind != kind || there.DeviceMajor != major || there.DeviceMinor != minor) throw new SyscallException("mknod", $"{name} (and {ofHost} is not that device)", Errno.EPERM);
+        using Descriptor device = MountCalls.Clone(null, ofHost);
+        FileCalls.MakeNode(directory, name, FileKind.Regular, 0x1B6);
+        MountCalls.Attach(device, directory, name);
     }
 
     /// <summary>/dev/console is the slave of the terminal.</summary>

@@ -56,7 +56,7 @@ public sealed record StackRecord
     };
 
     /// <summary>The file's bytes.</summary>
-    public byte[] ToJson() => JsonWriting.Record(w =>
+    public byte[] ToJson() => JsonWriting.Document(w =>
     {
         w.WriteNumber("schemaVersion", CurrentSchemaVersion);
         w.Text("name", Name.ToString());

@@ -25,7 +25,7 @@ namespace Capsules.Engine.Stacks;
 public sealed record StackUp(StackRecord Record, ImmutableArray<NamespaceSpec> Namespaces, string Slot, ImmutableArray<(GuestPath Path, HostPath File)> IdentityFiles, bool HasDmi)
 {
     /// <summary>The map of its user namespace.</summary>
-    public ImmutableArray<IdMapping> Ids => [new(0, Record.IdBase, StackRecord.IdCount)];
+    public ImmutableArray<IdMapping> Ids => [.. Host.MapOf(Record.IdBase, StackRecord.IdCount).Select(e => new IdMapping(e.Inside, e.Outside, e.Count))];
 }
 
 /// <summary>
@@ -37,6 +37,7 @@ public sealed class StackRunner(StoreLayout layout)
 {
     private const uint FirstIdBase = 0x4000_0000; // far from accounts, subordinate ids (shadow-utils) and systemd-nspawn's range
 
+    private readonly Dictionary<CapsuleName, (byte[] Bytes, StackRecord Record)> _read = [];
     private readonly StackNetwork _network = new(layout, stack => IsHeld(layout, stack));
 
     /// <summary>The stacks' networks.</summary>
@@ -47,7 +48,13 @@ public sealed class StackRunner(StoreLayout layout)
     public StackRecord? Find(CapsuleName name)
     {
         if (SmallFiles.TryRead(RecordFile(name)) is not { } bytes) return null;
-        try { return StackRecord.FromJson(bytes); }
+        if (_read.TryGetValue(name, out var last) && last.Bytes.AsSpan().SequenceEqual(bytes)) return last.Record; // one start asks several times
+        try
+        {
+            StackRecord record = StackRecord.FromJson(bytes);
+            _read[name] = (bytes, record);
+            return record;
+        }
         catch (FormatException e) { throw new CapsuleException(Problems.BadFile(RecordFile(name), FactText.Of(e)), e); }
     }
 
@@ -117,7 +124,7 @@ public sealed class StackRunner(StoreLayout layout)
         try
         {
             foreach (var (kind, file) in Pins(record.Name, kinds)) MakeEmptyFile(file);
-            NamespaceHolder.Make(kinds, [new(0, record.IdBase, StackRecord.IdCount)], plan.Identity.HostName, kind => PinOf(record.Name, kind));
+            NamespaceHolder.Make(kinds, Host.MapOf(record.IdBase, StackRecord.IdCount), plan.Identity.HostName, kind => PinOf(record.Name, kind));
             if (ownNetwork)
                 using (Descriptor space = FileCalls.Open(PinOf(record.Name, NamespaceKinds.Network), OpenFlags.ReadOnly)) _network.Apply(plan.Network, space);
         }

@@ -46,7 +46,7 @@ public sealed record CapsuleRecord
         SharedVolumes.FirstOrDefault(s => s.Name == volume) is { } shared ? layout.Volume(shared.Owner, shared.Volume) : layout.Volume(Name, volume);
 
     /// <summary>The file's bytes.</summary>
-    public byte[] ToJson() => JsonWriting.Record(w =>
+    public byte[] ToJson() => JsonWriting.Document(w =>
     {
         w.WriteNumber("schemaVersion", CurrentSchemaVersion);
         w.Text("name", Name.ToString());

@@ -7,7 +7,7 @@ namespace Capsules.Engine.Store;
 /// what is being made lives in <see cref="Temporary"/>. Ids on disk are the capsule's own everywhere.
 /// </summary>
 /// <param name="State">Kept over reboots: /var/lib/capsule, $CAPSULE_STATE, or ~/.local/share/capsule without root.</param>
-/// <param name="Run">Gone at reboot: /run/capsule, $CAPSULE_RUN, or $XDG_RUNTIME_DIR/capsule without root.</param>
+/// <param name="Run">Gone at reboot: /run/capsule, $CAPSULE_RUN, or $XDG_RUNTIME_DIR/capsule without root (or /run/user/UID/capsule, or /tmp/capsule-UID).</param>
 public sealed record StoreLayout(string State, string Run)
 {
     /// <summary>The layout that the environment and the user's rights give.</summary>
@@ -18,8 +18,15 @@ public sealed record StoreLayout(string State, string Run)
         string state = Environment.GetEnvironmentVariable("CAPSULE_STATE")
             ?? (root ? "/var/lib/capsule" : (Environment.GetEnvironmentVariable("XDG_DATA_HOME") ?? home + "/.local/share") + "/capsule");
         string run = Environment.GetEnvironmentVariable("CAPSULE_RUN")
-            ?? (root ? "/run/capsule" : (Environment.GetEnvironmentVariable("XDG_RUNTIME_DIR") ?? home + "/.cache") + "/capsule");
+            ?? (root ? "/run/capsule" : RunOfUser(Linux.Processes.ProcessCalls.UserId));
         return new(state, run);
+    }
+
+    /// <summary>$XDG_RUNTIME_DIR/capsule; where nobody set it, at the place that systemd gives users, or in /tmp (basedir specification).</summary>
+    private static string RunOfUser(uint uid)
+    {
+        if (Environment.GetEnvironmentVariable("XDG_RUNTIME_DIR") is { Length: > 0 } named) return named + "/capsule";
+        return Directory.Exists($"/run/user/{uid}") ? $"/run/user/{uid}/capsule" : $"/tmp/capsule-{uid}";
     }
 
     /// <summary>The control group below which those of capsules are, in each hierarchy: "capsule", or $CAPSULE_CGROUP.</summary>

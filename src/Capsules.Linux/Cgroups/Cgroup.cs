@@ -41,10 +41,10 @@ public sealed class Cgroup
             {
                 MakeAll(hierarchy, directory);
                 foreach (string controller in hierarchy.Controllers)
-                    foreach (var (file, value) in hierarchy.IsUnified ? limits.Version2(controller) : limits.Version1(controller)) FileCalls.WriteText($"{directory}/{file}", value);
+                    WriteAll(directory, hierarchy.IsUnified ? limits.Version2(controller) : limits.Version1(controller));
                 if (hierarchy.IsUnified)
                 {
-                    foreach (var (file, value) in limits.Unified) FileCalls.WriteText($"{directory}/{file}", value);
+                    WriteAll(directory, limits.Unified);
                     if (limits.Devices.Count > 0 && !_places.Any(p => !p.Hierarchy.IsUnified && p.Hierarchy.Controllers.Contains("devices"))) DeviceFilter.Apply(directory, limits.Devices);
                 }
             }
@@ -80,6 +80,28 @@ public sealed class Cgroup
     /// needs no lock over all processes of the machine, for which "cgroup.procs" waits milliseconds (kernel/cgroup, cgroup_procs_write_start).
     /// </summary>
     public List<Descriptor> OpenForEntering() => [.. _places.Select(p => FileCalls.Open($"{p.Directory}/{(p.Hierarchy.IsUnified ? "cgroup.procs" : "tasks")}", OpenFlags.WriteOnly))];
+
+    /// <summary>A file that takes one value after the other, as devices.allow does, is opened once.</summary>
+    private static void WriteAll(string directory, IEnumerable<(string File, string Value)> values)
+    {
+        Descriptor? open = null;
+        string? name = null;
+        try
+        {
+            foreach (var (file, value) in values)
+            {
+                if (file != name)
+                {
+                    open?.Dispose();
+                    open = null;
+                    open = FileCalls.Open($"{directory}/{file}", OpenFlags.WriteOnly);
+                    name = file;
+                }
+                FileCalls.Write(open!, System.Text.Encoding.UTF8.GetBytes(value), $"{directory}/{file}");
+            }
+        }
+        finally { open?.Dispose(); }
+    }
 
     /// <summary>The processes in it and below it.</summary>
     public IReadOnlyList<int> Processes()

@@ -2,10 +2,11 @@ using System.Runtime.InteropServices;
 
 namespace Capsules.Linux.Files;
 
-/// <summary>epoll(7), level-triggered: which of many descriptors has something to read, or an end.</summary>
+/// <summary>epoll(7), which of many descriptors has something to read, or an end.</summary>
 public sealed unsafe class Epoll : IDisposable
 {
-    private const int Add = 1, Delete = 2, Readable = 1;
+    private const int Add = 1, Delete = 2;
+    private const uint Readable = 1, Writable = 4, PeerEnded = 0x2000, EdgeTriggered = 1u << 31;
     private readonly Descriptor _epoll = new(Native.Check(Native.epoll_create1(0x80000), "epoll_create1", ""));
 
     private ulong _last;
@@ -15,6 +16,17 @@ public sealed unsafe class Epoll : IDisposable
     {
         var entry = new Native.EpollEvent { Events = Readable, Data = ++_last };
         Native.Check(Native.epoll_ctl(_epoll.Number, Add, descriptor.Number, &entry), "epoll_ctl", "add");
+        return _last;
+    }
+
+    /// <summary>
+    /// Watches a socket in both directions: named once whenever something has changed, not as long as it is so. Who is told must go on until nothing can
+    /// be moved any more.
+    /// </summary>
+    public ulong WatchChanges(Descriptor socket)
+    {
+        var entry = new Native.EpollEvent { Events = Readable | Writable | PeerEnded | EdgeTriggered, Data = ++_last };
+        Native.Check(Native.epoll_ctl(_epoll.Number, Add, socket.Number, &entry), "epoll_ctl", "add");
         return _last;
     }
 

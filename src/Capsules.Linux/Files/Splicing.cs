@@ -16,6 +16,18 @@ public static unsafe class Splicing
         return Native.Check(count, "splice", "log");
     }
 
+    /// <summary>Moves what is there between a pipe and a socket, at most <paramref name="most"/> bytes: 0 at the end, -1 when nothing can be moved now.</summary>
+    /// <exception cref="SyscallException">The connection is broken.</exception>
+    public static long Move(Descriptor from, Descriptor to, long most)
+    {
+        const nint move = 1, nonBlock = 2;
+        nint count;
+        do count = Native.Call(275 /* splice */, from.Number, 0, to.Number, 0, (nint)most, move | nonBlock);
+        while (Native.Interrupted(count));
+        if (count < 0 && Marshal.GetLastPInvokeError() == Errno.EAGAIN) return -1;
+        return Native.Check(count, "splice", "connection");
+    }
+
     /// <summary>fcntl(2) F_SETPIPE_SZ: how much a pipe holds; the kernel's limit for users may refuse more.</summary>
     public static void TrySetCapacity(Descriptor pipe, int bytes) => Native.fcntl(pipe.Number, 1031, bytes);
 }

@@ -8,6 +8,9 @@ namespace Capsules.Linux.Launching;
 /// <summary>What tails do, as groups of system calls: the words in which the engine describes a launch.</summary>
 public static class TailCalls
 {
+    /// <summary>The name of PID 1 in /proc/PID/comm.</summary>
+    public const string InitName = "capsule-init";
+
     private const int CloseOnExec = 0x80000, ReadOnlyMount = 1, NoSuid = 2, NoDevices = 4, NoExec = 8, Remount = 0x20, Bind = 0x1000, Recursive = 0x4000;
 
     /// <summary>setns(2) by a namespace's file or by a pidfd.</summary>
@@ -209,7 +212,7 @@ public static class TailCalls
     {
         const int setName = 15, readWrite = 3, shared = 1;
         Slot memory = plan.NewSlot();
-        plan.Call("name PID 1", SyscallNumber.Prctl, setName, "capsule-init");
+        plan.Call("name PID 1", SyscallNumber.Prctl, setName, InitName);
         plan.Call("map the board", 9 /* mmap */, 0, BoardLayout.SizeOf(entries), readWrite, shared, plan.Pass(board), 0).SaveIn(memory);
         for (int number = 0; number < Capabilities.Count; number++) plan.DropFromBounding(number);
         plan.SetCapabilities(0, 0, 0);

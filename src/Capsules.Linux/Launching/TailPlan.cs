@@ -7,8 +7,8 @@ namespace Capsules.Linux.Launching;
 /// <summary>Collects steps and their data, and lays them out as the bytes that the tail maps (docs/formats/tail-plan.md).</summary>
 public sealed class TailPlan
 {
-    private readonly List<Step> _steps = new(256);
-    private readonly List<string> _labels = new(256);
+    private readonly List<Step> _steps = new(128);
+    private readonly List<string> _labels = new(128);
     private readonly List<Descriptor> _passed = [];
     private readonly List<(int At, int Target)> _pointers = [];         // both in the data part
     private readonly List<(int Step, int Argument)> _addresses = [];    // arguments that are addresses

@@ -16,4 +16,12 @@ internal static partial class TailProgram
         using Descriptor bytes = FileCalls.Sealed("plan", plan.ToBytes());
         return ProcessCalls.Spawn(Memory.Value, ["tail", $"{bytes.Number}"], [.. plan.Passed, bytes]);
     }
+
+    /// <summary>execve(2): this process becomes the tail, in the namespaces of the calling thread. Returns only by an exception.</summary>
+    public static void Become(TailPlan plan)
+    {
+        Descriptor bytes = FileCalls.Sealed("plan", plan.ToBytes());
+        foreach (Descriptor descriptor in plan.Passed.Append(bytes)) ProcessCalls.KeepAtExec(descriptor);
+        ProcessCalls.Execute($"/proc/self/fd/{Memory.Value.Number}", ["tail", $"{bytes.Number}"], []);
+    }
 }

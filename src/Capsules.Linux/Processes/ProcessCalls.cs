@@ -102,8 +102,20 @@ public static unsafe class ProcessCalls
     /// <summary>setsid(2): leaves the terminal and the session it was started from.</summary>
     public static void NewSession() => Native.Check(Native.Call(SyscallNumber.Setsid), "setsid", "");
 
+    /// <summary>fcntl(2) F_SETFD: the descriptor stays open in the program that this one becomes.</summary>
+    internal static void KeepAtExec(Descriptor descriptor) => Native.Check(Native.fcntl(descriptor.Number, 2, 0), "fcntl", "F_SETFD");
+
     /// <summary>getuid(2) is root's.</summary>
-    public static bool IsRoot => Native.Call(102) == 0;
+    public static bool IsRoot => UserId == 0;
+
+    /// <summary>getuid(2).</summary>
+    public static uint UserId => (uint)Native.Call(102);
+
+    /// <summary>getgid(2).</summary>
+    public static uint GroupId => (uint)Native.Call(104);
+
+    /// <summary>geteuid(2) or getegid(2) say something else than getuid(2) and getgid(2): the program's file has a set-id bit.</summary>
+    public static bool HasBorrowedRights => (uint)Native.Call(107) != UserId || (uint)Native.Call(108) != GroupId;
 
     /// <summary>prlimit(2): the limit of another process or, with 0, of this one.</summary>
     public static (ulong Soft, ulong Hard) Limit(int pid, int resource)
@@ -111,6 +123,14 @@ public static unsafe class ProcessCalls
         ulong* limit = stackalloc ulong[2];
         Native.Check(Native.Call(SyscallNumber.Prlimit64, pid, resource, 0, (nint)limit), "prlimit", $"resource {resource}");
         return (limit[0], limit[1]);
+    }
+
+    /// <summary>prlimit(2): this process may have as many of a resource as its hard limit allows.</summary>
+    public static void RaiseToHardLimit(int resource)
+    {
+        ulong* limit = stackalloc ulong[2];
+        limit[0] = limit[1] = Limit(0, resource).Hard;
+        Native.Check(Native.Call(SyscallNumber.Prlimit64, 0, resource, (nint)limit, 0), "prlimit", $"resource {resource}");
     }
 
     /// <summary>dup3(2).</summary>

@@ -46,4 +46,36 @@ public static class ProcessTable
                 if (line.StartsWith("NSpid:", StringComparison.Ordinal)) return int.Parse(line.Split(['\t', ' '], StringSplitOptions.RemoveEmptyEntries)[^1]);
         return null;
     }
+
+    /// <summary>The numbers of all processes.</summary>
+    public static IEnumerable<int> All()
+    {
+        using Descriptor directory = FileCalls.Open("/proc", OpenFlags.ReadOnly | OpenFlags.Directory);
+        foreach (var (name, _) in FileCalls.List(directory))
+            if (int.TryParse(Encoding.UTF8.GetString(name), out int pid)) yield return pid;
+    }
+
+    /// <summary>The processes in the PID namespace of one, itself among them; those in namespaces below it are not.</summary>
+    public static IReadOnlyList<int> BesideInPidNamespace(int pid)
+    {
+        if (NamespaceOf(pid, "pid") is not ulong space) return [];
+        return [.. All().Where(p => NamespaceOf(p, "pid") == space)];
+    }
+
+    /// <summary>The number of a process's namespace (namespaces(7): the inode of /proc/PID/ns/TYPE); null when it is gone or may not be looked at.</summary>
+    public static ulong? NamespaceOf(int pid, string type)
+    {
+        try { return FileCalls.TryStatFollowing(null, $"/proc/{pid}/ns/{type}")?.Inode; }
+        catch (SyscallException e) when (e.Errno is Errno.EACCES or Errno.EPERM or Errno.ESRCH) { return null; }
+    }
+
+    /// <summary>/proc/PID/comm; null when there is no such process.</summary>
+    public static string? NameOf(int pid)
+    {
+        var (file, _) = FileCalls.TryOpenAt(null, $"/proc/{pid}/comm", OpenFlags.ReadOnly);
+        if (file is null) return null;
+        using (file)
+            try { return Encoding.UTF8.GetString(FileCalls.ReadToEnd(file, "comm")).TrimEnd('\n'); }
+            catch (SyscallException e) when (e.Errno == Errno.ESRCH) { return null; }
+    }
 }

@@ -26,7 +26,8 @@ public sealed class SpecificationTests
 
     [Fact]
     public void The_matrix_of_rootless_is_that_of_the_code() =>
-        Section("## Without root").ShouldBe([.. RootlessMatrix.Table.Select(r => $"| {string.Join(", ", r.Verbs.Select(v => $"`{v}`"))} | {r.Level.ToString().ToLowerInvariant()}{(r.Level == Rootless.Refused ? " (CAP1006)" : "")} | {r.Note} |")]);
+        Section("## Without root").ShouldBe([.. RootlessMatrix.Table.Select(r => $"| {string.Join(", ", r.Verbs.Select(v => $"`{v}`"))} | {r.Level.ToString().ToLowerInvariant()}{(r.Level == Rootless.Refused ? " (CAP1006)" : "")} | {r.Note} |"),
+            .. RootlessMatrix.Options.Select(o => $"| {o} | refused (CAP1010) | {o.Why} |")]);
 
     [Fact]
     public void Every_test_that_is_named_as_a_proof_exists()
