@@ -3,7 +3,7 @@
  *
  * All its processes and threads are followed (ptrace(2), PTRACE_O_TRACECLONE and the like) and their calls have one common numbering, which
  * strace's fault injection does not give: it counts for each thread. The process that is about to make the call dies, whichever of ours it
- * is. LOG has a line for each call that was met. NUMBER 0 kills nobody. Programs of other people (execve of what is
+ * is. LOG has a line for each call that was met: its number, the process, its name, the call. NUMBER 0 kills nobody. Programs of other people (execve of what is
  * neither called capsule nor in a memfd, as the tail is) are let go. Exits as the program did, 137 when it was killed.
  */
 #define _GNU_SOURCE
@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -62,6 +63,13 @@ static pid_t process_of(pid_t task)
     return (at = strstr(text, "\nTgid:")) ? atoi(at + 6) : task;
 }
 
+static volatile sig_atomic_t late;
+
+static void ring(int signal)
+{
+    late = signal;
+}
+
 int main(int count, char **words)
 {
     FILE *log = fopen(words[1], "we");
@@ -78,12 +86,16 @@ int main(int count, char **words)
     waitpid(first, &status, WUNTRACED);
     if (ptrace(PTRACE_SEIZE, first, 0, options) != 0) return 125;
     kill(first, SIGCONT);
-    for (pid_t task; (task = waitpid(-1, &status, __WALL)) > 0 || errno == EINTR;) {
+    /* Who it left is followed a little longer: a process that is stopped at a call when its tracer ends may die of that. The rest waits, and is let go. */
+    sigaction(SIGALRM, &(struct sigaction){ .sa_handler = ring }, NULL);
+    int code = 125;
+    for (pid_t task; !late && ((task = waitpid(-1, &status, __WALL)) > 0 || errno == EINTR);) {
         if (task <= 0) continue;
         if (WIFEXITED(status) || WIFSIGNALED(status)) {
             if (task != first) continue;
-            fclose(log);
-            return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status); /* who is still followed is let go with our end */
+            code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+            setitimer(ITIMER_REAL, &(struct itimerval){ .it_value.tv_usec = 100000 }, NULL);
+            continue;
         }
         int number = WSTOPSIG(status), event = status >> 16;
         long pass = 0;
@@ -94,7 +106,7 @@ int main(int count, char **words)
                 char who[64];
                 line(task, "/proc/%d/comm", who, sizeof who);
                 who[strcspn(who, "\n")] = 0;
-                fprintf(log, "%ld %s %s\n", ++met, who, name);
+                fprintf(log, "%ld %d %s %s\n", ++met, process_of(task), who, name);
                 fflush(log);
                 if (met == wanted) {
                     kill(process_of(task), SIGKILL);
@@ -115,5 +127,6 @@ int main(int count, char **words)
         } else if (event == 0) pass = number;
         ptrace(PTRACE_SYSCALL, task, 0, pass);
     }
-    return 125;
+    fclose(log);
+    return code;
 }
