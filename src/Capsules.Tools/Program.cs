@@ -11,7 +11,11 @@ var output = new CommandOutput(Console.Out, Console.Error, !Console.IsOutputRedi
 {
     Console.Error.Write(question + " [y/N] ");
     return Console.In.ReadLine()?.Trim() is "y" or "Y" or "yes";
-});
+})
+{
+    ShowsProgress = !Console.IsErrorRedirected && string.IsNullOrEmpty(Environment.GetEnvironmentVariable("CAPSULE_NO_PROGRESS")) && Environment.GetEnvironmentVariable("TERM") is not (null or "" or "dumb"),
+    Width = Console.IsOutputRedirected || Console.WindowWidth <= 0 ? 80 : Console.WindowWidth,
+};
 return Failures.Guard(args, () =>
 {
     if (args.Length == 0 || args[0] is "-h" or "--help") return Print(HelpText.Overview());
@@ -22,13 +26,13 @@ return Failures.Guard(args, () =>
     StoreLayout layout = RealmPlaces.Prepared(StoreLayout.Default());
     return CaptureVerbs.Run(command, layout, output, TimeProvider.System) ?? command.Verb.Name switch
     {
-        "images" => ImagesCommand.Run(new(command.Has("--quiet"), command.Has("--json")), new CapsuleStore(layout), output),
+        "images" => ImagesCommand.Run(new(command.Has("--quiet"), command.Has("--json")) { Fields = command.Fields }, new CapsuleStore(layout), output),
         "export" => ExportCommand.Run(new(command.Arguments[0], command.Value("--format"), command.Value("--output"), new ExportOptions(command.Has("--with-state"), command.Has("--with-secrets"))),
             new CapsuleStore(layout), output, Console.OpenStandardOutput),
         "import" => ImportCommand.Run(command.Arguments[0], command.Value("--name"), new CapsuleStore(layout), output, TimeProvider.System),
         "ports" => Relay(layout),
         "explain" => ExplainCommand.Run(command.Arguments[0], output),
-        "completion" => command.Arguments[0] == "bash" ? Print(HelpText.BashCompletion()) : throw new CapsuleException(Problems.BadValue("shell with a completion script", command.Arguments[0], "there is one for bash")),
+        "completion" => Print(Completion.Of(command.Arguments[0])),
         _ => throw new CapsuleException(Problems.UnknownVerb(command.Verb.Name)),
     };
 });

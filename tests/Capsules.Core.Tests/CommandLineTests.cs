@@ -1,5 +1,7 @@
+using System.Text;
 using Capsules.Core.CommandLine;
 using Capsules.Core.Problems;
+using Capsules.Core.Json;
 using Shouldly;
 using Xunit;
 
@@ -69,5 +71,56 @@ public sealed class CommandLineTests
             verb.Options.Concat(VerbTable.Common).Select(o => o.Name).ShouldBeUnique();
             verb.Options.Concat(VerbTable.Common).Where(o => o.Short is not null).Select(o => o.Short).ShouldBeUnique();
         }
+    }
+
+    [Theory]
+    [InlineData("ps --json", "")]
+    [InlineData("ps --json -a", "")]
+    [InlineData("ps --json=name,state", "name,state")]
+    [InlineData("ps --json name,state -a", "name,state")]
+    [InlineData("images --json version", "version")]
+    [InlineData("status --json web", "")]
+    [InlineData("status --json=state web", "state")]
+    public void Fields_of_JSON_are_attached_or_follow_where_the_verb_takes_no_words(string line, string fields)
+    {
+        ParsedCommand command = CommandLineParser.Parse(line.Split(' '));
+        command.Has("--json").ShouldBeTrue();
+        string.Join(',', command.Fields).ShouldBe(fields);
+    }
+
+    [Theory]
+    [InlineData("ps --json=name,nmae", "`nmae` is no field of `capsule ps --json`: name, state, address")]
+    [InlineData("ps --json nmae", "`nmae` is no field")]
+    [InlineData("ps --json=", "`` is no field")]
+    public void An_unknown_field_is_wrong_usage_and_the_fields_are_listed(string line, string words)
+    {
+        Problem problem = Should.Throw<CapsuleException>(() => CommandLineParser.Parse(line.Split(' '))).Problem;
+        problem.Exit.ShouldBe(ExitCode.Usage);
+        $"{problem}".ShouldContain(words);
+    }
+
+    [Fact]
+    public void Chosen_fields_come_in_their_order_and_what_is_missing_is_null()
+    {
+        static string Chosen(string json, string? inside, params string[] fields) => Encoding.UTF8.GetString(JsonFields.Select(Encoding.UTF8.GetBytes(json), [.. fields], inside)).Replace(" ", "").Replace("\n", "");
+        Chosen("""[{"a":1,"b":[2],"c":3},{"a":4}]""", null, "b", "a").ShouldBe("""[{"b":[2],"a":1},{"b":null,"a":4}]""");
+        Chosen("""{"a":1,"b":2}""", null, "b").ShouldBe("""{"b":2}""");
+        Chosen("""{"images":[{"a":1,"b":2}]}""", "images", "b").ShouldBe("""{"images":[{"b":2}]}""");
+    }
+
+    [Theory]
+    [InlineData("bash")]
+    [InlineData("zsh")]
+    [InlineData("fish")]
+    public void A_completion_script_knows_every_verb_and_option(string shell)
+    {
+        string script = Completion.Of(shell);
+        script.ShouldContain("capsule ps -a -q");
+        foreach (Verb verb in VerbTable.Verbs.Where(v => !v.Hidden && v.Group != "oci"))
+        {
+            foreach (string word in verb.Name.Split(' ')) script.ShouldContain(word);
+            foreach (Option option in verb.Options) script.ShouldContain(shell == "fish" ? $" -l {option.Name[2..]} " : option.Name);
+        }
+        Should.Throw<CapsuleException>(() => Completion.Of("tcsh")).Problem.Fix!.ShouldContain("bash, zsh and fish");
     }
 }

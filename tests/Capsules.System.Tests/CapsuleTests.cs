@@ -1,4 +1,8 @@
+using System.Collections.Immutable;
+using System.Globalization;
+using System.Security.Cryptography;
 using System.Text.Json;
+using Capsules.Core.CommandLine;
 using Capsules.Core.Model;
 using Shouldly;
 using Xunit;
@@ -120,8 +124,103 @@ public sealed class CapsuleTests : IDisposable
         _sandbox.Capsule("run", "web").Ok();
         _sandbox.Capsule("exec", "web", "sh", "-c", "echo x > /etc/new; echo y >> /etc/passwd; rm /etc/group; echo state > /data/f").Ok();
         _sandbox.Capsule("restart", "web").Ok();
-        _sandbox.Capsule("diff", "web").Out.ShouldBe("D /etc/group\nA /etc/new\nC /etc/passwd\n");
+        _sandbox.Capsule("diff", "web").Out.Split('\n').Select(line => line.Split('\t')[0]).ShouldBe(["D /etc/group", "A /etc/new", "C /etc/passwd", ""]);
         _sandbox.Capsule("exec", "web", "cat", "/etc/new", "/data/f").Out.ShouldBe("x\nstate\n");
+    }
+
+    [Fact]
+    public void A_stray_write_tells_which_program_and_service_made_it()
+    {
+        BusyBox.MakeCapsule(_sandbox, "web", null,
+            BusyBox.Script("exec 3>/srv/early.log; echo early >&3; exec 4>/srv/name.new; echo x >&4; mv /srv/name.new /srv/name; echo s > /data/state; while :; do sleep 1; done"),
+            BusyBox.Script("sleep 0.5; exec 3>>/etc/passwd; echo '#' >&3; while :; do sleep 1; done", "second"));
+        _sandbox.Capsule("run", "web").Ok();
+        string[] wanted = ["C /etc/passwd\t/bin/busybox\tsecond", "A /srv/early.log\t/bin/busybox\tmain", "A /srv/name\t/bin/busybox\tmain", ""];
+        Sandbox.Eventually(() => _sandbox.Capsule("diff", "web").Out.Split('\n').SequenceEqual(wanted), "each is told", 10);
+        _sandbox.Capsule("stop", "web").Ok();
+        _sandbox.Capsule("diff", "web").Out.Split('\n').ShouldBe(wanted);
+        _sandbox.Capsule("diff", "--json", "web").Out.ShouldContain("\"service\": \"second\"");
+        _sandbox.Traces().ShouldBeEmpty();
+    }
+
+    [Fact]
+    public void Chosen_fields_are_all_that_the_JSON_of_a_listing_has()
+    {
+        BusyBox.MakeCapsule(_sandbox, "web", null, BusyBox.Script("while :; do sleep 1; done"));
+        _sandbox.Capsule("run", "web").Ok();
+        string Short(params string[] words) => _sandbox.Capsule(words).Ok().Out.Replace(" ", "").Replace("\n", "");
+        Short("ps", "--json", "state,name").ShouldBe("""[{"state":"ready","name":"web"}]""");
+        Short("status", "--json=name,exitCode", "web").ShouldBe("""{"name":"web","exitCode":null}""");
+        Short("stack", "list", "--json", "capsules").ShouldBe("""[{"capsules":["web"]}]""");
+        _sandbox.Capsule("images", "--json", "name").Ok().Out.ShouldContain("\"name\": \"web\"");
+        _sandbox.Capsule("ps", "--json=nmae").Code.ShouldBe(2);
+        // What the table of verbs offers is what there is.
+        foreach (string line in (string[])["ps --json", "status --json web", "identity show --json web", "identity list --json", "stack list --json", "inspect web"])
+        {
+            ParsedCommand command = CommandLineParser.Parse(line.Split(' '));
+            JsonElement all = JsonDocument.Parse(_sandbox.Capsule(line.Split(' ')).Ok().Out).RootElement;
+            ImmutableArray<string> fields = command.Verb.Options.Single(o => o.Name == "--json").Fields;
+            foreach (JsonProperty member in (all.ValueKind == JsonValueKind.Array ? all[0] : all).EnumerateObject()) fields.ShouldContain(member.Name, line);
+        }
+    }
+
+    [Theory]
+    [InlineData("bash", "-n")]
+    [InlineData("zsh", "-n")]
+    [InlineData("fish", "--no-execute")]
+    public void A_completion_script_is_one_of_its_shell(string shell, string check)
+    {
+        string script = _sandbox.State + "/completion";
+        File.WriteAllText(script, _sandbox.Capsule("completion", shell).Ok().Out);
+        Result result = _sandbox.Shell($"command -v {shell} >/dev/null || exit 0; {shell} {check} {script}"); // a host without that shell has nothing to show
+        (result.Code, result.Error).ShouldBe((0, ""));
+    }
+
+    [Fact]
+    public void Bash_completes_verbs_options_and_names_of_capsules()
+    {
+        BusyBox.MakeCapsule(_sandbox, "web-one", null);
+        string Completed(params string[] words) =>
+            _sandbox.Shell($"PATH={Sandbox.Programs}:$PATH; source <(capsule completion bash); COMP_WORDS=({string.Join(' ', words)} ''); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); _capsule; echo ${{COMPREPLY[@]}}").Ok().Out.Trim();
+        Completed("capsule", "start").ShouldBe("web-one");
+        Completed("capsule", "identity").ShouldBe("show list set check");
+        Completed("capsule").Split(' ').ShouldContain("adopt");
+    }
+
+    [Fact]
+    public void Clocks_of_a_capsule_can_be_shifted_and_stay_so()
+    {
+        BusyBox.MakeCapsule(_sandbox, "web", null, BusyBox.Script("cat /proc/uptime > /data/new; mv /data/new /data/uptime; while :; do sleep 1; done"));
+        double Host() => double.Parse(File.ReadAllText("/proc/uptime").Split(' ')[0], CultureInfo.InvariantCulture);
+        double Inside(string text) => double.Parse(text.Split(' ', '\n')[0], CultureInfo.InvariantCulture);
+        _sandbox.Capsule("run", "--boot-offset", "864000", "--monotonic-offset", "60", "web").Ok();
+        Inside(_sandbox.Capsule("exec", "web", "cat", "/proc/uptime").Ok().Out).ShouldBeInRange(864000 + Host() - 10, 864000 + Host() + 1);
+        _sandbox.Capsule("exec", "web", "cat", "/proc/self/timens_offsets").Out.Split(default(char[]), StringSplitOptions.RemoveEmptyEntries).ShouldBe(["monotonic", "60", "0", "boottime", "864000", "0"]);
+        _sandbox.Capsule("restart", "web").Ok();
+        Sandbox.Eventually(() => File.Exists($"{_sandbox.Store}/capsules/web/volumes/data/uptime") && Inside(File.ReadAllText($"{_sandbox.Store}/capsules/web/volumes/data/uptime")) > 864000, "its services see it, too");
+        _sandbox.Capsule("stop", "web").Ok();
+        _sandbox.Capsule("run", "--plan", "web").Ok().Out.ShouldContain("clocks    monotonic +60 s, boot +864000 s");
+        _sandbox.Capsule("run", "--boot-offset", "0", "--monotonic-offset", "0", "web").Ok();
+        Inside(_sandbox.Capsule("exec", "web", "cat", "/proc/uptime").Ok().Out).ShouldBeLessThan(Host() + 1);
+        _sandbox.Capsule("run", "--boot-offset", "soon", "web").Code.ShouldBe(125);
+    }
+
+    [Fact]
+    public void A_capsule_of_sixty_layers_starts()
+    {
+        BusyBox.MakeCapsule(_sandbox, "web", manifest => manifest with
+        {
+            Layers = [.. manifest.Layers, .. Enumerable.Range(0, 60).Select(number =>
+            {
+                Digest layer = Digest.FromSha256(SHA256.HashData(BitConverter.GetBytes(number)));
+                Directory.CreateDirectory($"{_sandbox.Store}/layers/{layer.Hex}/srv");
+                File.WriteAllText($"{_sandbox.Store}/layers/{layer.Hex}/srv/{number}", "");
+                File.WriteAllText($"{_sandbox.Store}/layers/{layer.Hex}/srv/last", $"{number}\n");
+                return layer;
+            })],
+        }, BusyBox.Script("while :; do sleep 1; done"));
+        _sandbox.Capsule("run", "web").Ok();
+        _sandbox.Capsule("exec", "web", "sh", "-c", "cat /srv/last; ls /srv | wc -l").Out.ShouldBe("59\n61\n");
     }
 
     [Fact]

@@ -72,48 +72,4 @@ public sealed class CrashTests : IDisposable
         _sandbox.Capsule("wait", "web").Out.ShouldBe("137\n");
         _sandbox.Traces().ShouldBeEmpty();
     }
-
-    /// <summary>
-    /// The start is run under ptrace (strace's fault injection) and killed at the Nth system call of a kind that makes something: each step of
-    /// the launch is some such call, in the engine, the tail or the keeper.
-    /// </summary>
-    [Theory]
-    [InlineData("mkdirat", 1, 40)]
-    [InlineData("renameat", 1, 12)]
-    [InlineData("move_mount", 1, 40)]
-    [InlineData("fsmount", 1, 12)]
-    [InlineData("sendto", 1, 12)]
-    [InlineData("clone3", 1, 8)]
-    [InlineData("openat", 20, 200)]
-    public void A_start_that_is_killed_anywhere_leaves_nothing_that_doctor_cannot_clear(string call, int first, int last)
-    {
-        BusyBox.MakeCapsule(_sandbox, "web", null, BusyBox.Script("while :; do sleep 1; done"));
-        int step = Math.Max(1, (last - first) / 6);
-        for (int number = first; number <= last; number += step)
-        {
-            _sandbox.Run(["strace", "-qq", "-o", "/dev/null", "-e", $"trace={call}", "-e", $"inject={call}:signal=SIGKILL:when={number}", Sandbox.Programs + "/capsule", "start", "web"]);
-            _sandbox.Capsule("stop", "web");
-            Sandbox.Eventually(() => _sandbox.Capsule("doctor", "--fix").Code == 0 && _sandbox.Capsule("doctor").Code == 0, $"killed at {call} {number}: doctor clears it", 20);
-            string traces = _sandbox.Traces();
-            traces.ShouldBeEmpty($"killed at {call} {number}");
-            _sandbox.Capsule("start", "web").Ok();
-            _sandbox.Capsule("exec", "web", "true").Ok();
-            _sandbox.Capsule("stop", "web").Ok();
-            _sandbox.Traces().ShouldBeEmpty();
-        }
-    }
-
-    [Fact]
-    public void A_stop_that_is_killed_can_be_made_again()
-    {
-        BusyBox.MakeCapsule(_sandbox, "web", null, BusyBox.Script("while :; do sleep 1; done"));
-        for (int number = 1; number <= 9; number += 2)
-        {
-            _sandbox.Capsule("start", "web").Ok();
-            _sandbox.Run(["strace", "-qq", "-o", "/dev/null", "-e", "trace=unlinkat,umount2", "-e", $"inject=unlinkat,umount2:signal=SIGKILL:when={number}", Sandbox.Programs + "/capsule", "stop", "web"]);
-            _sandbox.Capsule("stop", "web").Ok();
-            Sandbox.Eventually(() => _sandbox.Capsule("doctor", "--fix").Code == 0, $"killed at {number}: doctor clears it", 20);
-            _sandbox.Traces().ShouldBeEmpty($"killed at {number}");
-        }
-    }
 }

@@ -11,6 +11,27 @@ public sealed class ImageTests : IDisposable
     public void Dispose() => _sandbox.Dispose();
 
     [Fact]
+    public void Long_work_shows_one_line_on_a_terminal_that_is_gone_at_the_end_and_none_elsewhere()
+    {
+        BusyBox.MakeCapsule(_sandbox, "web", null, BusyBox.Script("exit 0"));
+        string archive = _sandbox.State + "/web.tar";
+        // script(1) gives a terminal; what is left on it is what stands behind the last erasing of each line.
+        string[] OnTerminal(string words)
+        {
+            string screen = _sandbox.Shell($"TERM=xterm script -qec '{Sandbox.Programs}/capsule {words}' /dev/null").Ok().Out;
+            screen.ShouldContain("\r\u001b[K");
+            screen.ShouldContain(words.Split(' ')[0] == "export" ? "Exporting web" : "Importing");
+            return [.. screen.Split("\r\n").Select(line => line.Split("\r\u001b[K")[^1])];
+        }
+        OnTerminal($"export web -o {archive}").ShouldAllBe(line => !line.Contains("Exporting"));
+        OnTerminal($"import {archive} --name other").ShouldAllBe(line => !line.Contains("Importing"));
+        Result piped = _sandbox.Capsule("import", archive, "--name", "third").Ok();
+        (piped.Out + piped.Error).ShouldNotContain("\u001b[K");
+        piped.Error.ShouldNotContain("Importing");
+        _sandbox.Shell($"CAPSULE_NO_PROGRESS=1 TERM=xterm script -qec '{Sandbox.Programs}/capsule export web -o {archive}' /dev/null").Ok().Out.ShouldNotContain("\u001b[K");
+    }
+
+    [Fact]
     public void A_capsule_comes_back_from_its_archive_with_its_state_and_what_was_made_state()
     {
         BusyBox.MakeCapsule(_sandbox, "web", null, BusyBox.Script("while :; do sleep 0.1; done"));

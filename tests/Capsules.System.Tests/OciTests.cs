@@ -160,4 +160,38 @@ public sealed class OciTests : IDisposable
         (result.Out + result.Error).ShouldContain("fork");
         _sandbox.Traces().ShouldBeEmpty();
     }
+
+    [Fact]
+    public void Clocks_of_a_time_namespace_have_the_offsets_of_the_bundle()
+    {
+        BusyBox.MakeBundle(_sandbox, "clocks", ["cat", "/proc/self/timens_offsets"], config => config.Replace("\"namespaces\": [", "\"timeOffsets\": { \"monotonic\": { \"secs\": 5, \"nanosecs\": 7 }, \"boottime\": { \"secs\": 86400 } }, \"namespaces\": [ { \"type\": \"time\" },", StringComparison.Ordinal));
+        _sandbox.Capsule("oci", "run", "--bundle", _sandbox.State + "/clocks", "clocks").Ok().Out.Split(default(char[]), StringSplitOptions.RemoveEmptyEntries).ShouldBe(["monotonic", "5", "7", "boottime", "86400", "0"]);
+    }
+
+    [Fact]
+    public void Limits_hold_where_control_groups_are_of_version_1_alone()
+    {
+        _sandbox.Shell("! mountpoint -q /sys/fs/cgroup/unified || umount /sys/fs/cgroup/unified; ! grep -q ' cgroup2 ' /proc/self/mounts").Ok();
+        _sandbox.Capsule("doctor").Out.ShouldContain("control groups: version 1");
+        BusyBox.MakeCapsule(_sandbox, "web", null, BusyBox.Script("while :; do sleep 1; done"));
+        _sandbox.Capsule("run", "--cpus", "0.5", "--memory", "64M", "--pids-limit", "33", "web").Ok();
+        string Of(string controller, string file) => _sandbox.Shell($"cat /sys/fs/cgroup/{controller}/{_sandbox.Id}/web/{file}").Ok().Out.Trim();
+        Of("cpu", "cpu.cfs_quota_us").ShouldBe("50000");
+        Of("cpu", "cpu.cfs_period_us").ShouldBe("100000");
+        Of("memory", "memory.limit_in_bytes").ShouldBe("67108864");
+        Of("pids", "pids.max").ShouldBe("33");
+        // A busy program gets half a processor: cpuacct counts nanoseconds.
+        _sandbox.Capsule("exec", "-d", "web", "sh", "-c", "while :; do :; done").Ok();
+        long before = long.Parse(Of("cpuacct", "cpuacct.usage")), start = Environment.TickCount64;
+        Thread.Sleep(1500);
+        double share = (long.Parse(Of("cpuacct", "cpuacct.usage")) - before) / 1e6 / (Environment.TickCount64 - start);
+        share.ShouldBeLessThan(0.65);
+        _sandbox.Capsule("stop", "web").Ok();
+        _sandbox.Traces().ShouldBeEmpty();
+
+        BusyBox.MakeBundle(_sandbox, "io", ["true"], config => config.Replace("\"linux\": {", "\"linux\": { \"resources\": { \"blockIO\": { \"weight\": 200 } },", StringComparison.Ordinal));
+        Result io = _sandbox.Capsule("oci", "run", "--bundle", _sandbox.State + "/io", "io");
+        bool hasWeight = _sandbox.Shell("ls /sys/fs/cgroup/blkio/*weight*").Code == 0;
+        io.Code.ShouldBe(hasWeight ? 0 : io.Code, io.Error); // without a scheduler that weighs, the kernel has no such file
+    }
 }

@@ -1,5 +1,6 @@
 using System.Text;
 using Capsules.Core.Facts;
+using Capsules.Core.Json;
 using Capsules.Core.Model;
 
 namespace Capsules.Core.Capture;
@@ -30,6 +31,8 @@ public static class CapturePlanText
         if (manifest.Listeners.Length > 0) text.Append($"  {"listens",-9} {string.Join(' ', manifest.Listeners.Select(l => l.Protocol == "unix" ? l.Address : $"{l.Protocol} {l.Address}:{l.Port}"))}\n");
         Identity identity = manifest.Identity;
         text.Append($"  {"identity",-9} {string.Join(", ", identity.Interfaces.SelectMany(i => i.Addresses.Select(a => a.ToString())).Append(identity.HostName + (identity.Domain is null ? "" : "." + identity.Domain)))}{(identity.MachineId is null ? "" : ", machine-id kept")}\n");
+        if (manifest.HostKeys is { } keys)
+            text.Append($"  {"host keys",-9} {JsonReading.Dashed(keys)}   {(keys == HostKeys.Fresh ? "(made at the first start)" : $"({manifest.Secrets.Count(HostKeyFinder.IsPrivate)} files)")}\n");
         if (plan.Processes.Length > 0) text.Append($"  {"pauses",-9} {string.Join(' ', plan.Processes.Select(p => $"{p.Name}({p.Pid})"))}   while the last of its state is copied\n");
         if (plan.LeftOut.Length > 0) text.Append($"  {"left out",-9} {plan.LeftOut.Length,6} files   (capsule misses explains each)\n");
         if (plan.Notes.Length > 0) text.Append('\n');

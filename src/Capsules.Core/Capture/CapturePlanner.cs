@@ -25,12 +25,15 @@ public static class CapturePlanner
             throw new CapsuleException(Problems.Problems.CaptureBlocked(application.Name, ["its program is not in the tree of the source"]));
 
         ImmutableArray<StateDirectory> state = footprint.State;
-        var builder = new PlanBuilder(view, [.. state.Select(s => s.Path)], request.Leave);
+        ImmutableArray<GuestPath> hostKeys = HostKeyFinder.Find(view, application, footprint);
+        var builder = new PlanBuilder(view, [.. state.Select(s => s.Path)], request.Leave) { Replaced = request.HostKeys == HostKeys.Fresh ? hostKeys : [] };
+        (service, ImmutableArray<PlanNote> keyNotes) = HostKeyFinder.Decide(builder, view, service, hostKeys, request.HostKeys);
         AddBase(builder, view);
         AddPackages(builder, view, footprint);
         AddPam(builder, view, footprint);
         foreach (ConfigurationFile file in footprint.Configuration)
             builder.Add(file.Path, file.Path.IsWithin(Usr) ? PathKind.Code : PathKind.Config, file.Why);
+        foreach (string path in application.Known?.Configuration ?? []) builder.AddTree(GuestPath.Parse(path), PathKind.Config, footprint.Start.Then($"{application.Known!.Name} reads {path} by that name"));
         foreach (LoosePath loose in footprint.Loose) builder.AddTree(loose.Path, loose.Kind, loose.Why);
         foreach (StateDirectory directory in state) builder.Add(directory.Path, PathKind.Code, directory.Why.Then($"{directory.Path} is where its volume is seen"));
         AddAlternatives(builder, view);
@@ -53,6 +56,7 @@ public static class CapturePlanner
                 Volumes = [.. volumes.Select(v => new StateVolume { Name = v.Name, Path = v.Path, Reason = builder.Reasons[v.Reason].Text })],
                 Secrets = [.. paths.Where(p => p.Kind == PathKind.Secret).Select(p => p.Path)],
                 Identity = view.Facts.Identity,
+                HostKeys = hostKeys.IsEmpty ? null : request.HostKeys,
                 Environment = [ServicePlanner.DefaultPath],
                 Listeners = [.. application.Listeners.Where(l => l.Protocol != "unix" || l.Path is not null)
                     .Select(l => new Listener(l.Protocol, l.Address is { } end ? Any(end.Address) : l.Path!.Value.ToString(), l.Address?.Port ?? 0, service.Name)).Distinct()],
@@ -62,7 +66,7 @@ public static class CapturePlanner
             Volumes = volumes,
             Processes = [.. application.Processes.Select(p => new PausedProcess(p.Pid, p.StartTicks, p.Name))],
             LeftOut = builder.LeftOut,
-            Notes = [.. footprint.Notes, .. notes, .. Notes(view, footprint, all)],
+            Notes = [.. footprint.Notes, .. notes, .. keyNotes, .. Notes(view, footprint, all)],
         };
     }
 

@@ -16,4 +16,6 @@ public sealed record CaptureRequest
     public ImmutableArray<GuestPath> State { get; init; } = [];
     /// <summary>Paths to leave out.</summary>
     public ImmutableArray<GuestPath> Leave { get; init; } = [];
+    /// <summary>What becomes of SSH host keys.</summary>
+    public HostKeys HostKeys { get; init; }
 }

@@ -14,6 +14,9 @@ internal sealed class PlanBuilder(SourceView view, ImmutableArray<GuestPath> vol
     private readonly Dictionary<(string, int?), int> _texts = [];
     private readonly SortedDictionary<GuestPath, string> _leftOut = [];
 
+    /// <summary>Host keys that are made fresh instead.</summary>
+    public ImmutableArray<GuestPath> Replaced { get; init; } = [];
+
     public ImmutableArray<Reason> Reasons => [.. _reasons];
     public ImmutableArray<PlannedPath> Paths => [.. _paths.Values];
     public ImmutableArray<LeftOutPath> LeftOut => [.. _leftOut.Where(l => !_paths.ContainsKey(l.Key)).Select(l => new LeftOutPath(l.Key, l.Value))];
@@ -76,6 +79,7 @@ internal sealed class PlanBuilder(SourceView view, ImmutableArray<GuestPath> vol
             Leave(path, "asked for by --leave");
             return;
         }
+        if (Replaced.Contains(path)) return;
         if (volumes.Any(v => path.IsWithin(v) && path != v)) return; // the volume holds it
         if (entry.Kind == EntryKind.Socket)
         {

@@ -12,6 +12,9 @@ public sealed record ParsedCommand(Verb Verb, ImmutableArray<string> Arguments, 
     /// <summary>The last value given for an option.</summary>
     public string? Value(string option) => Options.LastOrDefault(o => o.Name == option).Value;
 
+    /// <summary>The fields chosen for --json; none for all.</summary>
+    public ImmutableArray<string> Fields => Value("--json") is { Length: > 0 } text ? [.. text.Split(',')] : [];
+
     /// <summary>Every value given for an option.</summary>
     public ImmutableArray<string> Values(string option)
     {
@@ -95,6 +98,15 @@ public static class CommandLineParser
         int equals = word.IndexOf('=', StringComparison.Ordinal);
         string name = equals < 0 ? word : word[..equals];
         Option option = Find(verb, o => o.Name == name) ?? throw UnknownOption(verb, name);
+        if (!option.Fields.IsEmpty)
+        {
+            bool follows = equals < 0 && verb.Most == 0 && next is { Length: > 0 } && next[0] != '-';
+            string chosen = equals >= 0 ? word[(equals + 1)..] : follows ? next! : "";
+            foreach (string field in equals >= 0 || follows ? chosen.Split(',') : [])
+                if (!option.Fields.Contains(field)) throw Wrong(verb, $"`{field}` is no field of `capsule {verb.Name} {name}`: {string.Join(", ", option.Fields)}");
+            options.Add((option.Name, chosen));
+            return follows ? 1 : 0;
+        }
         if (option.Value is null)
         {
             if (equals >= 0) throw Wrong(verb, $"{name} takes no value");

@@ -26,7 +26,7 @@ public static class ManPages
         }
         text.Append(".SH EXIT STATUS\n0 done, 1 failed, 2 wrong usage or not confirmed, 3 not found, 4 conflict, 5 verification failed, 6 not permitted, 7 identity held elsewhere.\n");
         text.Append("run and exec: the application's own, or 125 (capsule failed), 126 (the program cannot be executed), 127 (it is not there).\n");
-        text.Append(".SH ENVIRONMENT\n.TP\n.B CAPSULE_STATE\nwhere capsules and images are\n.TP\n.B CAPSULE_RUN\nwhere what runs is written down\n.TP\n.B CAPSULE_CGROUP\nthe control group of all capsules\n.TP\n.B NO_COLOR\nno colour unless \\-\\-color says otherwise\n");
+        text.Append(".SH ENVIRONMENT\n.TP\n.B CAPSULE_STATE\nwhere capsules and images are\n.TP\n.B CAPSULE_RUN\nwhere what runs is written down\n.TP\n.B CAPSULE_CGROUP\nthe control group of all capsules\n.TP\n.B CAPSULE_NO_PROGRESS\nno line of progress on a terminal\n.TP\n.B NO_COLOR\nno colour unless \\-\\-color says otherwise\n");
         return text.ToString();
     }
 
@@ -40,7 +40,7 @@ public static class ManPages
             text.Append(".TP\n");
             if (option.Short is char letter) text.Append("\\fB").Append(Plain("-" + letter)).Append("\\fR, ");
             text.Append("\\fB").Append(Plain(option.Name)).Append("\\fR");
-            if (option.Value is { } value) text.Append(" \\fI").Append(Plain(value)).Append("\\fR");
+            if (option.ValueText.Length > 0) text.Append("\\fI").Append(Plain(option.ValueText)).Append("\\fR");
             text.Append('\n').Append(Plain(option.Help)).Append(option.Repeats ? " (repeats)" : "").Append('\n');
         }
         text.Append(".SH WITHOUT ROOT\n").Append(RootlessMatrix.Of(verb) switch { Rootless.Full => "Works.", Rootless.Reduced => "Works, with less to see.", _ => "Refused." }).Append("\n.SH SEE ALSO\n.BR capsule (1)\n");

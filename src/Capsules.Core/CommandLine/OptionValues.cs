@@ -13,6 +13,7 @@ public static class OptionValues
     private const long LeastProcesses = 4; // PID 1, and the three that a service is for a moment while it starts
     private const long MostProcesses = 4_194_304; // PID_MAX_LIMIT
     private const double MostSeconds = 365 * 86_400.0;
+    private const long MostOffset = 4_611_686_018; // timens_offsets takes no more, either way (kernel/time/namespace.c)
     private const int MostDescriptors = 65_536;
 
     /// <summary>--cpus.</summary>
@@ -47,6 +48,13 @@ public static class OptionValues
         double number = Number(text) ?? throw None("number of seconds", text, "write a number such as 10");
         return number is >= 0 and <= MostSeconds ? TimeSpan.FromSeconds(number)
             : throw Outside(option, text, number < 0 ? "a time to wait is not negative" : "a time to wait is a year at most", "give a number of seconds, 0 for none, or leave the option out for what each service says");
+    }
+
+    /// <summary>--boot-offset, --monotonic-offset: whole seconds, of either sign.</summary>
+    public static long Offset(string option, string text)
+    {
+        if (Whole(text) is not { } number) throw None("number of seconds", text, "write a whole number such as 86400, or -60");
+        return number is >= -MostOffset and <= MostOffset ? number : throw Outside(option, text, "the kernel shifts a clock by 146 years at most (KTIME_SEC_MAX / 2)", "give a number of seconds, or 0 for the host's clock");
     }
 
     /// <summary>--tail: a number of lines; null for "all".</summary>

@@ -8,7 +8,17 @@ namespace Capsules.Core.CommandLine;
 /// <param name="Help">One line.</param>
 /// <param name="Short">The short form's letter.</param>
 /// <param name="Repeats">May be given several times.</param>
-public sealed record Option(string Name, string? Value, string Help, char? Short = null, bool Repeats = false);
+public sealed record Option(string Name, string? Value, string Help, char? Short = null, bool Repeats = false)
+{
+    /// <summary>
+    /// Fields that may be chosen with commas between: a flag that can have a value, attached by "=", or as the next word where the verb itself
+    /// takes no words.
+    /// </summary>
+    public ImmutableArray<string> Fields { get; init; } = [];
+
+    /// <summary>The value as help shows it behind the name.</summary>
+    public string ValueText => !Fields.IsEmpty ? "[=FIELD,...]" : Value is null ? "" : " " + Value;
+}
 
 /// <summary>Which program knows a verb.</summary>
 public enum Door

@@ -15,11 +15,15 @@ public static class VerbTable
     ];
 
     private static readonly Option Json = new("--json", null, "as JSON");
+    private static readonly ImmutableArray<string> Capsule = ["name", "state", "address", "addresses", "hostname", "since", "cpu", "memory", "processes", "image", "stack", "exitCode", "services"];
+    private static readonly ImmutableArray<string> IdentityMembers = ["hostName", "domain", "machineId", "hostId", "productUuid", "productSerial", "dmi", "nameServers", "searchDomains", "interfaces"];
     private static readonly Option Plan = new("--plan", null, "show what would be done, and stop");
     private static readonly Option Yes = new("--yes", null, "do not ask", 'y');
     private static readonly Option Quiet = new("--quiet", null, "names only", 'q');
     private static readonly Option All = new("--all", null, "those that do not run, too", 'a');
     private static readonly Option Time = new("--time", "SECONDS", "longest time to wait before it is killed", 't');
+
+    private static Option JsonWith(params ImmutableArray<string> fields) => Json with { Help = "as JSON, all of it or these fields: " + string.Join(", ", fields), Fields = fields };
 
     private static readonly ImmutableArray<Option> Launch =
     [
@@ -42,6 +46,8 @@ public static class VerbTable
         new("--cpus", "NUMBER", "limit of processors, such as 1.5"),
         new("--pids-limit", "NUMBER", "limit of processes"),
         new("--restart", "POLICY", "no, on-failure or always"),
+        new("--boot-offset", "SECONDS", "what the clock since boot (uptime) shows more than the host's"),
+        new("--monotonic-offset", "SECONDS", "what the monotonic clock shows more than the host's"),
         new("--rm", null, "remove the capsule when it stops"),
         new("--read-only", null, "nothing outside state may be written"),
     ];
@@ -69,15 +75,16 @@ public static class VerbTable
                 new("--name", "NAME", "name of the capsule"), new("--stack", "NAME", "adopt all as one stack with one identity"),
                 new("--why", "PATH", "explain why a path is in the plan"), new("--stop", null, "stop the processes for the copy of the state instead of freezing them"),
                 new("--state", "PATH", "treat a directory as state", Repeats: true), new("--leave", "PATH", "leave a path out", Repeats: true), new("--add", "PATH", "take a path in", Repeats: true),
+                new("--keep", "host-keys", "take the SSH host keys along, among the secrets (this is the default)", Repeats: true), new("--fresh", "host-keys", "leave the SSH host keys, and make others at the first start", Repeats: true),
                 Plan, Json, Yes,
             ],
         },
         new("apply", Make, "PLAN", "carry out a plan that was saved", Door.Tools, 1, 1) { Options = [Yes] },
 
-        new("ps", Look, "", "list capsules", Door.Runtime, 0, 0) { Options = [All, Quiet, Json] },
-        new("status", Look, "CAPSULE", "show services, processes and addresses; exit code as systemctl's", Door.Runtime, 1, 1) { Options = [Json] },
-        new("inspect", Look, "CAPSULE", "show everything that is known of a capsule, as JSON", Door.Runtime, 1, 1),
-        new("diff", Look, "CAPSULE", "list what was written outside the declared state", Door.Runtime, 1, 1) { Options = [Json] },
+        new("ps", Look, "", "list capsules", Door.Runtime, 0, 0) { Options = [All, Quiet, JsonWith(Capsule)] },
+        new("status", Look, "CAPSULE", "show services, processes and addresses; exit code as systemctl's", Door.Runtime, 1, 1) { Options = [JsonWith(Capsule)] },
+        new("inspect", Look, "CAPSULE", "show everything that is known of a capsule, as JSON", Door.Runtime, 1, 1) { Options = [JsonWith("state", "capsule", "stack", "run", "lastRun", "manifest")] },
+        new("diff", Look, "CAPSULE", "list what was written outside the declared state", Door.Runtime, 1, 1) { Options = [JsonWith("change", "path", "program", "service")] },
         new("logs", Look, "CAPSULE", "show what the services wrote", Door.Runtime, 1, 1)
         {
             Options =
@@ -110,8 +117,8 @@ public static class VerbTable
         },
         new("state add", RunGroup, "CAPSULE PATH", "make a directory persistent state", Door.Runtime, 2, 2),
 
-        new("identity show", IdentityGroup, "CAPSULE", "show the identity in force", Door.Runtime, 1, 1) { Options = [Json] },
-        new("identity list", IdentityGroup, "", "list identities and who holds them", Door.Runtime, 0, 0) { Options = [Json] },
+        new("identity show", IdentityGroup, "CAPSULE", "show the identity in force", Door.Runtime, 1, 1) { Options = [JsonWith(["stack", "inForce", .. IdentityMembers, "hostKeys"])] },
+        new("identity list", IdentityGroup, "", "list identities and who holds them", Door.Runtime, 0, 0) { Options = [JsonWith(["stack", "held", .. IdentityMembers])] },
         new("identity set", IdentityGroup, "CAPSULE", "change the identity of a stopped capsule", Door.Runtime, 1, 1)
         {
             Options =
@@ -122,7 +129,7 @@ public static class VerbTable
             ],
         },
         new("identity check", IdentityGroup, "CAPSULE", "tell whether the identity could be claimed now", Door.Runtime, 1, 1) { Options = [Json] },
-        new("stack list", IdentityGroup, "", "list stacks and their members", Door.Runtime, 0, 0) { Options = [Json] },
+        new("stack list", IdentityGroup, "", "list stacks and their members", Door.Runtime, 0, 0) { Options = [JsonWith("name", "up", "network", "capsules")] },
         new("stack start", IdentityGroup, "STACK", "start all capsules of a stack", Door.Runtime, 1, 1),
         new("stack stop", IdentityGroup, "STACK", "stop all capsules of a stack", Door.Runtime, 1, 1) { Options = [Time] },
         new("stack rm", IdentityGroup, "STACK", "remove a stack and its capsules", Door.Runtime, 1, 1)
@@ -130,7 +137,7 @@ public static class VerbTable
             Options = [new("--force", null, "stop them first", 'f'), new("--volumes", null, "their state too", 'v'), Yes],
         },
 
-        new("images", Travel, "", "list images", Door.Tools, 0, 0) { Options = [new("--quiet", null, "digests only", 'q'), Json] },
+        new("images", Travel, "", "list images", Door.Tools, 0, 0) { Options = [new("--quiet", null, "digests only", 'q'), JsonWith("name", "version", "image", "system", "layers", "capsules")] },
         new("export", Travel, "CAPSULE", "write a capsule as an image for other engines", Door.Tools, 1, 1)
         {
             Options =
@@ -143,7 +150,7 @@ public static class VerbTable
 
         new("doctor", Serve, "", "tell what this host lacks and what a crash left", Door.Runtime, 0, 0) { Options = [new("--fix", null, "clear what a crash left"), Json] },
         new("explain", Serve, "CODE", "print the page of an error code", Door.Tools, 1, 1),
-        new("completion", Serve, "SHELL", "print a completion script (bash)", Door.Tools, 1, 1),
+        new("completion", Serve, "SHELL", "print a completion script (bash, zsh or fish)", Door.Tools, 1, 1),
         new("version", Serve, "", "print versions", Door.Runtime, 0, 0) { Options = [Json] },
         new("help", Serve, "[VERB...]", "show help", Door.Runtime, 0, 2),
 

@@ -29,6 +29,8 @@ public sealed record CapsulePlaces
     public ResourceLimits Limits { get; init; } = new();
     /// <summary>Path of the control group.</summary>
     public required string Cgroup { get; init; }
+    /// <summary>What the clocks show more than the host's; null for the host's own.</summary>
+    public ClockOffsets? ClockOffsets { get; init; }
     /// <summary>Nothing but state may be written.</summary>
     public bool ReadOnlyRoot { get; init; }
     /// <summary>The filter of system calls.</summary>
@@ -81,7 +83,10 @@ public static class CapsuleSpecs
             RootPath = "/",
             RootReadOnly = places.ReadOnlyRoot,
             Mounts = mounts.ToImmutable(),
-            Namespaces = [.. places.StackNamespaces, new(NamespaceKind.Pid), new(NamespaceKind.Mount), new(NamespaceKind.Cgroup)],
+            Namespaces = places.ClockOffsets is null
+                ? [.. places.StackNamespaces, new(NamespaceKind.Pid), new(NamespaceKind.Mount), new(NamespaceKind.Cgroup)]
+                : [.. places.StackNamespaces, new(NamespaceKind.Pid), new(NamespaceKind.Mount), new(NamespaceKind.Cgroup), new(NamespaceKind.Time)],
+            ClockOffsets = places.ClockOffsets,
             UserMappings = places.Ids,
             GroupMappings = places.Ids,
             CgroupsPath = places.Cgroup,

@@ -56,6 +56,11 @@ public abstract record TailStep
 
     /// <summary>Moves itself into the capsule's control groups.</summary>
     public sealed record EnterCgroups : TailStep;
+    /// <summary>
+    /// Makes the time namespace of the processes to come and sets its clocks: that goes only while nobody is in it, and before the user
+    /// namespace is joined, whose root may not write the file.
+    /// </summary>
+    public sealed record ShiftClocks(ClockOffsets Offsets) : TailStep;
     /// <summary>Joins namespaces held by a file.</summary>
     public sealed record Join(NamespaceKind Kind, HostPath File) : TailStep;
     /// <summary>Joins all namespaces of a running process.</summary>

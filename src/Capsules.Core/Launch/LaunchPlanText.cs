@@ -40,6 +40,7 @@ public static class LaunchPlanText
     public static string Of(TailStep step) => step switch
     {
         TailStep.EnterCgroups => "enter the control groups",
+        TailStep.ShiftClocks clocks => $"clocks    monotonic {clocks.Offsets.Monotonic.Seconds:+0;-0;0} s, boot {clocks.Offsets.Boot.Seconds:+0;-0;0} s",
         TailStep.Join join => $"join      {JsonReading.Dashed(join.Kind)} {join.File}",
         TailStep.JoinProcess join => $"join      {Kinds(join.Kinds)} of PID 1",
         TailStep.BecomeRoot => "become root of the user namespace",

@@ -100,12 +100,19 @@ public static class LaunchPlanner
         RuntimeSpec spec = request.Spec;
         AdjustOomScore(tail, request.End == LaunchEnd.Supervise ? null : spec.Process, request);
         if (request.Cgroups) tail.Add(new TailStep.EnterCgroups());
+        bool shifted = false;
+        foreach (NamespaceSpec space in spec.Namespaces)
+            if (space is { Kind: NamespaceKind.Time, Path: null } && spec.ClockOffsets is { } offsets)
+            {
+                tail.Add(new TailStep.ShiftClocks(offsets));
+                shifted = true;
+            }
         NamespaceSpec? user = spec.Namespaces.FirstOrDefault(n => n.Kind == NamespaceKind.User);
         if (user?.Path is { } held) tail.Add(new TailStep.Join(NamespaceKind.User, held));
         foreach (NamespaceSpec joined in spec.Namespaces.Where(n => n.Path is not null && n.Kind != NamespaceKind.User))
             tail.Add(new TailStep.Join(joined.Kind, joined.Path!.Value));
         if (user?.Path is not null) tail.Add(new TailStep.BecomeRoot()); // before the clone: namespaces and their file systems belong to whoever makes them
-        tail.Add(new TailStep.NewProcess([.. spec.Namespaces.Where(n => n.Path is null).Select(n => n.Kind).Append(NamespaceKind.Mount).Distinct().Order()]));
+        tail.Add(new TailStep.NewProcess([.. spec.Namespaces.Where(n => n.Path is null && !(shifted && n.Kind == NamespaceKind.Time)).Select(n => n.Kind).Append(NamespaceKind.Mount).Distinct().Order()]));
         if (user is { Path: null })
         {
             tail.Add(new TailStep.WaitForMaps());

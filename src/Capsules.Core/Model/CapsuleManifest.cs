@@ -25,12 +25,23 @@ public sealed record CapsuleManifest
     public ImmutableArray<GuestPath> Secrets { get; init; } = [];
     /// <summary>What the source was for others, kept or made fresh when the capsule runs.</summary>
     public Identity Identity { get; init; } = new();
+    /// <summary>What became of the source's SSH host keys; null when the application has none.</summary>
+    public HostKeys? HostKeys { get; init; }
     /// <summary>Environment of every service and of exec, as NAME=value pictures.</summary>
     public ImmutableArray<string> Environment { get; init; } = [];
     /// <summary>Ports that the services listened on at the source.</summary>
     public ImmutableArray<Listener> Listeners { get; init; } = [];
     /// <summary>Limits for the whole capsule.</summary>
     public ResourceLimits Limits { get; init; } = new();
+}
+
+/// <summary>What becomes of the SSH host keys of a source.</summary>
+public enum HostKeys
+{
+    /// <summary>They are among the secrets: clients know the server again.</summary>
+    Kept,
+    /// <summary>They stay behind, and others are made at the first start.</summary>
+    Fresh,
 }
 
 /// <summary>Where a capsule was made from.</summary>

@@ -36,6 +36,7 @@ public static class ManifestJson
         w.WriteStartObject("identity");
         WriteIdentity(w, manifest.Identity);
         w.WriteEndObject();
+        if (manifest.HostKeys is { } keys) w.Text("hostKeys", JsonReading.Dashed(keys));
         w.Texts("environment", manifest.Environment);
         w.Objects("listeners", manifest.Listeners, l =>
         {
@@ -74,6 +75,7 @@ public static class ManifestJson
             })],
             Secrets = [.. root.Texts("secrets").Select(GuestPath.Parse)],
             Identity = root.Member("identity") is { } identity ? ReadIdentity(identity) : new(),
+            HostKeys = root.Choice<HostKeys>("hostKeys"),
             Environment = root.Texts("environment"),
             Listeners = [.. root.Items("listeners").Select(l => new Listener(l.RequiredText("protocol"), l.RequiredText("address"), l.SmallInteger("port") ?? 0, l.Text("service")))],
             Limits = root.Member("limits") is { } limits ? ReadLimits(limits) : new(),

@@ -18,6 +18,8 @@ public sealed record RuntimeSpec
     public string? HostName { get; init; }
     /// <summary>setdomainname(2).</summary>
     public string? DomainName { get; init; }
+    /// <summary>linux.timeOffsets: what the clocks of a fresh time namespace show more than the host's (time_namespaces(7)).</summary>
+    public ClockOffsets? ClockOffsets { get; init; }
     /// <summary>In the order in which they are mounted.</summary>
     public ImmutableArray<MountSpec> Mounts { get; init; } = [];
     /// <summary>New or joined namespaces.</summary>
@@ -114,6 +116,12 @@ public sealed record HooksSpec
     /// <summary>Whether the launch must stop before the process is executed, or do something behind it.</summary>
     public bool AroundStart => !(StartContainer.IsEmpty && Poststart.IsEmpty);
 }
+
+/// <summary>Offsets of CLOCK_MONOTONIC and CLOCK_BOOTTIME.</summary>
+public sealed record ClockOffsets(ClockOffset Monotonic, ClockOffset Boot);
+
+/// <summary>One offset; the nanoseconds are added, for a negative one too.</summary>
+public readonly record struct ClockOffset(long Seconds, uint Nanoseconds = 0);
 
 /// <summary>One hook; its texts are byte pictures. Timeout in seconds, null for none.</summary>
 public sealed record HookSpec(string Path, ImmutableArray<string> Arguments, ImmutableArray<string> Environment, int? Timeout);

@@ -33,6 +33,9 @@ public static class RuntimeSpecJson
         return linux is { } l ? WithLinux(spec, l) : spec;
     }
 
+    private static ClockOffset ReadOffset(JsonElement offsets, string clock) =>
+        offsets.Member(clock) is { } offset ? new(offset.Integer("secs") ?? 0, (uint)(offset.Integer("nanosecs") ?? 0)) : default;
+
     private static RuntimeSpec WithLinux(RuntimeSpec spec, JsonElement linux) => spec with
     {
         Namespaces = [.. linux.Items("namespaces").Select(n =>
@@ -41,6 +44,7 @@ public static class RuntimeSpecJson
         GroupMappings = [.. linux.Items("gidMappings").Select(ReadMapping)],
         Devices = [.. linux.Items("devices").Select(ReadDevice)],
         CgroupsPath = linux.Text("cgroupsPath"),
+        ClockOffsets = linux.Member("timeOffsets") is { } offsets ? new(ReadOffset(offsets, "monotonic"), ReadOffset(offsets, "boottime")) : null,
         Resources = linux.Member("resources") is { } resources ? ReadResources(resources) : new(),
         Seccomp = linux.Member("seccomp") is { } seccomp ? SeccompJson.Read(seccomp) : null,
         MaskedPaths = [.. linux.Texts("maskedPaths").Select(Inside)],

@@ -23,6 +23,8 @@ public sealed record CaptureOptions
     public required TimeProvider Clock { get; init; }
     /// <summary>Hears what is being done: a verb and its object.</summary>
     public Action<string, string> Progress { get; init; } = (_, _) => { };
+    /// <summary>Hears how many of how many paths are copied.</summary>
+    public Action<int, int> Advance { get; init; } = (_, _) => { };
 }
 
 /// <summary>What a capture made.</summary>
@@ -80,12 +82,12 @@ public static class CaptureRunner
         {
             string tree = $"{work}/{kind}";
             FileCalls.MakeDirectory(null, tree, 0x1ED);
-            CopyPaths(plan, source, kind, tree, skipped);
+            CopyPaths(plan, source, kind, tree, skipped, options.Advance);
             Digest digest = TreeArchive.DigestOf(tree);
             layers.Add(digest);
             finished.Add((tree, layout.Layer(digest)));
         }
-        CopyPaths(plan, source, PathKind.Secret, capsule + "/secrets", skipped);
+        CopyPaths(plan, source, PathKind.Secret, capsule + "/secrets", skipped, options.Advance);
         TimeSpan pause = CopyState(plan, source, capsule, options);
 
         manifest = manifest with { Layers = layers.ToImmutable() };
@@ -117,14 +119,16 @@ public static class CaptureRunner
         return new(manifest.Name, image, pause, skipped.ToImmutable());
     }
 
-    private static void CopyPaths(CapturePlan plan, RootTree source, PathKind kind, string target, ImmutableArray<GuestPath>.Builder skipped)
+    private static void CopyPaths(CapturePlan plan, RootTree source, PathKind kind, string target, ImmutableArray<GuestPath>.Builder skipped, Action<int, int> advance)
     {
         using var copier = new TreeCopier(source, GuestPath.Root, target);
         var made = new HashSet<GuestPath>();
         copier.Copy(GuestPath.Root);
         made.Add(GuestPath.Root);
+        int done = 0;
         foreach (PlannedPath planned in plan.Paths)
         {
+            advance(++done, plan.Paths.Length);
             if (planned.Kind != kind || planned.Path.IsRoot) continue;
             MakeParents(planned.Path.Parent);
             if (made.Add(planned.Path) && copier.Copy(planned.Path) is null) skipped.Add(planned.Path);

@@ -42,6 +42,7 @@ internal sealed record CapsuleLaunch(CapsuleRecord Capsule, CapsuleManifest Mani
             Limits = capsule.Limits,
             Cgroup = CgroupOf(layout, capsule.Name),
             ReadOnlyRoot = capsule.ReadOnly,
+            ClockOffsets = capsule.ClockOffsets,
             Seccomp = filter,
         };
         RuntimeSpec spec = CapsuleSpecs.Of(manifest, places);

@@ -225,6 +225,7 @@ public sealed class CapsuleRunner(CapsuleStore store)
                 {
                     if (run.SystemLog >= 0) systemLog = running.Copy(run.SystemLog);
                     foreach (RunService service in run.Services) pipes.Add((service.Name, running.Copy(service.LogRead)));
+                    if (run.Writes >= 0) NoteWriters(running, run.Writes);
                     running.Group.Thaw(); // a frozen process cannot die
                     ProcessCalls.Signal(running.Init, Signals.KILL);
                     FileCalls.WaitReadable(running.Init, 30_000);
@@ -240,6 +241,13 @@ public sealed class CapsuleRunner(CapsuleStore store)
         }
         Clear(run.Name);
         if (IsForOneRun(run.Name)) RemoveWhole(store.Find(run.Name)!);
+    }
+
+    /// <summary>What the keeper has not taken yet; its processes are still there to be named.</summary>
+    private void NoteWriters(RunningCapsule running, int writes)
+    {
+        using Descriptor queue = running.Copy(writes);
+        WhereThereIsRoom(() => new StrayWriters(_layout, running).Take(queue));
     }
 
     /// <summary>A capsule whose record is broken is stopped like any other, and kept.</summary>
@@ -319,16 +327,19 @@ public sealed class CapsuleRunner(CapsuleStore store)
         using Descriptor board = Board.Create(run + "/board", request.BoardEntries);
         using Descriptor nothing = FileCalls.Open("/dev/null", OpenFlags.ReadWrite);
         using Descriptor systemLog = UnixDatagram.Bind(run + "/log");
+        using Descriptor? writes = WriteWatch.TryCreate();
+        StrayWriters.Begin(_layout, name);
         Linux.Cgroups.Cgroup group = launch.Group;
         try
         {
             group.Create(ControlGroups.Limits(request.Spec.Resources, []));
             List<Descriptor> groups = group.OpenForEntering();
-            Descriptor[] kept = [.. pipes.SelectMany(p => new[] { p.Read, p.Write }), systemLog];
+            Descriptor[] kept = [.. pipes.SelectMany(p => new[] { p.Read, p.Write }), systemLog, .. writes is null ? [] : new[] { writes }];
             try
             {
                 Launched launched = Launcher.Launch(LaunchPlanner.Plan(request), request.Spec, new HostPath(run), new() { Board = board, Kept = kept, Cgroups = groups, Input = nothing, Output = nothing, Error = nothing });
                 rollback.Add(() => { if (ProcessCalls.Signal(launched.Pid, Signals.KILL)) ProcessCalls.TryWait(launched.Pid); });
+                bool watched = writes is not null && WriteWatch.TryMark(writes, run + "/peer"); // before any service runs
                 var record = new RunRecord
                 {
                     Name = name,
@@ -340,6 +351,7 @@ public sealed class CapsuleRunner(CapsuleStore store)
                     Services = [.. launch.Manifest.Services.Select((s, i) => new RunService(s.Name, pipes[i].Read.Number, pipes[i].Write.Number))],
                     CommandOnly = commandOnly,
                     SystemLog = systemLog.Number,
+                    Writes = watched ? writes!.Number : -1,
                     Entry = KeptEntry.Of(request, launch.Manifest.Environment, process: null),
                 };
                 SmallFiles.Write(RunRecord.FileOf(_layout, name), record.ToJson(), durable: false);

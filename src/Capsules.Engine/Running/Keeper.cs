@@ -210,7 +210,13 @@ public sealed class Keeper : IDisposable
         if (run.SystemLog >= 0)
         {
             kept.Logs.Add(kept.Running.Copy(run.SystemLog));
-            Watch(kept.Logs[^1], kept, run.Services.Length, isLog: true);
+            Watch(kept.Logs[^1], kept, kept.Logs.Count - 1, isLog: true);
+        }
+        if (run.Writes >= 0)
+        {
+            kept.Writers = new(_layout, kept.Running);
+            kept.Logs.Add(kept.Running.Copy(run.Writes));
+            Watch(kept.Logs[^1], kept, kept.Logs.Count - 1, isLog: true);
         }
         WatchServices(kept);
     }
@@ -382,10 +388,13 @@ public sealed class Keeper : IDisposable
         public Dictionary<int, Descriptor> Services { get; } = [];
         public HashSet<(int Service, int Generation)> Handled { get; } = [];
 
-        /// <summary>Of a service; behind them all, of /dev/log.</summary>
+        public StrayWriters? Writers { get; set; }
+
+        /// <summary>Of a service; behind them all, of /dev/log, and who wrote what.</summary>
         public void TakeLog(int index)
         {
             if (index < run.Services.Length) running.LogOf(run.Services[index].Name).Take(Logs[index]);
+            else if (Writers is not null && index == Logs.Count - 1) Writers.Take(Logs[index]);
             else running.LogOf(LogFile.SystemLog).TakeMessages(Logs[index]);
         }
 

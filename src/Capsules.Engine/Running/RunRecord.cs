@@ -29,6 +29,8 @@ public sealed record RunRecord
     public ImmutableArray<RunService> Services { get; init; } = [];
     /// <summary>The socket that is /dev/log inside, as a descriptor of PID 1; -1 when there is none.</summary>
     public int SystemLog { get; init; } = -1;
+    /// <summary>The queue of events about writes outside the declared state, as a descriptor of PID 1; -1 when there is none.</summary>
+    public int Writes { get; init; } = -1;
     /// <summary>Path of the control group.</summary>
     public required string Cgroup { get; init; }
     /// <summary>Controllers of that group.</summary>
@@ -73,6 +75,7 @@ public sealed record RunRecord
             w.WriteNumber("logWrite", s.LogWrite);
         });
         w.WriteNumber("systemLog", SystemLog);
+        w.WriteNumber("writes", Writes);
         w.Text("cgroup", Cgroup);
         w.Texts("controllers", Controllers);
         if (CommandOnly) w.WriteBoolean("commandOnly", true);
@@ -93,6 +96,7 @@ public sealed record RunRecord
             Started = e.RequiredTime("started"),
             Services = [.. e.Items("services").Select(s => new RunService(s.RequiredText("name"), s.SmallInteger("logRead") ?? -1, s.SmallInteger("logWrite") ?? -1))],
             SystemLog = e.SmallInteger("systemLog") ?? -1,
+            Writes = e.SmallInteger("writes") ?? -1,
             Cgroup = e.RequiredText("cgroup"),
             Controllers = e.Texts("controllers"),
             CommandOnly = e.Flag("commandOnly") ?? false,

@@ -18,7 +18,11 @@ public enum StrayKind
 }
 
 /// <summary>One path of the capsule's own writable layer.</summary>
-public sealed record StrayWrite(StrayKind Kind, GuestPath Path);
+public sealed record StrayWrite(StrayKind Kind, GuestPath Path)
+{
+    /// <summary>Who wrote it last, when that was seen.</summary>
+    public StrayWriter? Writer { get; init; }
+}
 
 /// <summary>Reads the writable layer of a capsule: writes outside declared state, kept over stop, crash and restart.</summary>
 public static class StrayWrites
@@ -33,7 +37,9 @@ public static class StrayWrites
         var found = new List<StrayWrite>();
         var (root, _) = FileCalls.TryOpenAt(null, upper, OpenFlags.ReadOnly | OpenFlags.Directory);
         if (root is null) return [];
-        using (root) Walk(root, GuestPath.Root, lower, places, found);
+        var (byPath, byInode) = StrayWriters.Read(store.Layout, capsule.Name);
+        StrayWriter? WriterOf(GuestPath path, ulong inode) => byPath.GetValueOrDefault(path.ToString()) ?? byInode.GetValueOrDefault(inode);
+        using (root) Walk(root, GuestPath.Root, lower, places, WriterOf, found);
         return found;
     }
 
@@ -43,7 +49,7 @@ public static class StrayWrites
         .. manifest.Volumes.Concat(capsule.FurtherVolumes).Select(v => v.Path), .. capsule.HostDirectories.Select(d => d.Target),
     ];
 
-    private static void Walk(Descriptor directory, GuestPath at, string[] lower, ImmutableHashSet<GuestPath> places, List<StrayWrite> found)
+    private static void Walk(Descriptor directory, GuestPath at, string[] lower, ImmutableHashSet<GuestPath> places, Func<GuestPath, ulong, StrayWriter?> writerOf, List<StrayWrite> found)
     {
         foreach (var (name, _) in FileCalls.List(directory))
         {
@@ -61,10 +67,10 @@ public static class StrayWrites
                 bool onlyForMounts = !before && places.Any(p => p != path && p.IsWithin(path));
                 if (!before && !onlyForMounts) found.Add(new(StrayKind.Added, path));
                 using Descriptor below = FileCalls.OpenAt(directory, name, OpenFlags.ReadOnly | OpenFlags.Directory | OpenFlags.NoFollow);
-                Walk(below, path, lower, places, found);
+                Walk(below, path, lower, places, writerOf, found);
                 continue;
             }
-            found.Add(new(before ? StrayKind.Changed : StrayKind.Added, path));
+            found.Add(new(before ? StrayKind.Changed : StrayKind.Added, path) { Writer = writerOf(path, status.Inode) });
         }
     }
 }

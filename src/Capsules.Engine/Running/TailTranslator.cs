@@ -30,6 +30,10 @@ internal sealed class TailTranslator(TailPlan tail, LaunchChannels channels, Wor
             case TailStep.EnterCgroups:
                 foreach (Descriptor processes in channels.Cgroups) tail.EnterCgroup("enter the control group", processes);
                 break;
+            case TailStep.ShiftClocks clocks:
+                tail.Call("new time namespace", SyscallNumber.Unshare, (nint)(uint)NamespaceKinds.Time);
+                tail.WriteFile(LaunchPlanText.Of(step), "/proc/self/timens_offsets", OffsetsText(clocks.Offsets));
+                break;
             case TailStep.Join join: tail.Join(LaunchPlanText.Of(join), openNamespace(join.File), Kind(join.Kind)); break;
             case TailStep.JoinProcess join: tail.Join("join the capsule", channels.Process!, Kinds(join.Kinds)); break;
             case TailStep.BecomeRoot: tail.BecomeRoot(); break;
@@ -76,6 +80,9 @@ internal sealed class TailTranslator(TailPlan tail, LaunchChannels channels, Wor
             default: throw new System.Diagnostics.UnreachableException();
         }
     }
+
+    private static byte[] OffsetsText(ClockOffsets offsets) =>
+        Encoding.UTF8.GetBytes($"monotonic {offsets.Monotonic.Seconds} {offsets.Monotonic.Nanoseconds}\nboottime {offsets.Boot.Seconds} {offsets.Boot.Nanoseconds}\n");
 
     private void TakeStreams(TailStep.TakeStreams streams)
     {

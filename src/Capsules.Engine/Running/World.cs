@@ -1,3 +1,4 @@
+using Capsules.Core.Facts;
 using Capsules.Core.Launch;
 using Capsules.Core.Model;
 using Capsules.Linux;
@@ -108,12 +109,22 @@ internal sealed class World(LaunchPlan plan, HostPath runDirectory, IReadOnlyLis
         // attached below a tmpfs, since an overlay takes paths; they go away with this thread, the overlay keeps its own hold on them.
         string places = runDirectory + "/root";
         using (Descriptor room = MountCalls.New("tmpfs", MountAttributes.None, ("mode", "755"))) MountCalls.Attach(room, null, places);
-        var lower = new List<string>();
-        for (int i = 0; i < root.Lower.Length; i++) lower.Add(Show(root.Lower[i], $"{places}/{i}", root.MapIds));
         string upper = Show(writable, places + "/w", root.MapIds);
-        (string, string?)[] options = [("lowerdir", string.Join(':', lower)), ("upperdir", upper + "/upper"), ("workdir", upper + "/work"), .. Host.IsInitial ? [] : UserAttributes];
-        Descriptor Overlay() => MountCalls.New("overlay", MountAttributes.None, options);
-        return RootUid == 0 ? Overlay() : Threads.WithFileSystemIds(RootUid, RootGid, Overlay);
+        bool oneByOne = Host.Kernel.Has(KernelFeature.OverlayLayerByLayer);
+        var options = new List<(string, string?)> { ("upperdir", upper + "/upper"), ("workdir", upper + "/work") };
+        var names = new List<string>();
+        for (int i = 0; i < root.Lower.Length; i++)
+        {
+            string at = Show(root.Lower[i], $"{places}/{i}", root.MapIds);
+            if (oneByOne) options.Add(("lowerdir+", at));
+            else names.Add(at[(places.Length + 1)..]);
+        }
+        if (!Host.IsInitial) options.AddRange(UserAttributes);
+        if (!oneByOne) options.Add(("lowerdir", string.Join(':', names)));
+        Descriptor Overlay() => MountCalls.New("overlay", MountAttributes.None, options.ToArray());
+        Descriptor Mount() => RootUid == 0 ? Overlay() : Threads.WithFileSystemIds(RootUid, RootGid, Overlay);
+        // fsconfig(2) takes 255 bytes for an option: all layers in one are named from where they are.
+        return oneByOne ? Mount() : Threads.InDirectory(places, Mount);
     }
 
     /// <summary>Without CAP_SYS_ADMIN on the host an overlay keeps its marks in attributes of users (overlayfs.rst, User xattr).</summary>

@@ -2,6 +2,7 @@ using System.Text.Json;
 using System.Collections.Immutable;
 using Capsules.Core.Json;
 using Capsules.Core.Model;
+using Capsules.Core.Oci;
 
 namespace Capsules.Engine.Store;
 
@@ -35,6 +36,8 @@ public sealed record CapsuleRecord
     public RestartPolicy? Restart { get; init; }
     /// <summary>Nothing but state may be written (--read-only).</summary>
     public bool ReadOnly { get; init; }
+    /// <summary>What its clocks show more than the host's (--monotonic-offset, --boot-offset).</summary>
+    public ClockOffsets? ClockOffsets { get; init; }
     /// <summary>Taken away when it stops (--rm).</summary>
     public bool RemoveWhenStopped { get; init; }
 
@@ -78,6 +81,11 @@ public sealed record CapsuleRecord
         }
         w.Text("restart", Restart is { } restart ? JsonReading.Dashed(restart) : null);
         if (ReadOnly) w.WriteBoolean("readOnly", true);
+        if (ClockOffsets is { } clocks)
+        {
+            w.WriteNumber("monotonicOffset", clocks.Monotonic.Seconds);
+            w.WriteNumber("bootOffset", clocks.Boot.Seconds);
+        }
         if (RemoveWhenStopped) w.WriteBoolean("removeWhenStopped", true);
     });
 
@@ -101,6 +109,7 @@ public sealed record CapsuleRecord
             Limits = e.Member("limits") is { } limits ? ManifestJson.ReadLimits(limits) : new(),
             Restart = e.Choice<RestartPolicy>("restart"),
             ReadOnly = e.Flag("readOnly") ?? false,
+            ClockOffsets = e.Integer("monotonicOffset") is { } monotonic && e.Integer("bootOffset") is { } boot ? new(new(monotonic), new(boot)) : null,
             RemoveWhenStopped = e.Flag("removeWhenStopped") ?? false,
         };
     }

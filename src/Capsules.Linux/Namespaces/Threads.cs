@@ -69,6 +69,19 @@ public static class Threads
         }
     }
 
+    /// <summary>chdir(2) for a while, and then to /. Only in the work of <see cref="InPrivateMountNamespace"/>, whose file-system context is its own.</summary>
+    public static T InDirectory<T>(NativePath directory, Func<T> work)
+    {
+        ChangeDirectory(directory);
+        try { return work(); }
+        finally { ChangeDirectory("/"); }
+    }
+
+    private static unsafe void ChangeDirectory(NativePath directory)
+    {
+        fixed (byte* path = directory.Terminated) Native.Check(Native.Call(SyscallNumber.Chdir, (nint)path), "chdir", directory);
+    }
+
     /// <summary>
     /// pthread_create(3) and pthread_join(3). A thread of the framework's would cost more: whoever starts one turns in a circle of
     /// sched_yield(2) until it runs, which on a busy machine is a tenth of a launch.

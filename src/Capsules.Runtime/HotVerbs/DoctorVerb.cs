@@ -12,7 +12,7 @@ internal static class DoctorVerb
         var doctor = new Doctor(home.Store);
         List<CheckResult> results = [.. Doctor.Host(), .. doctor.Leftovers(command.Has("--fix"))];
         if (command.Has("--json"))
-            Output.JsonArray(results, (w, r) =>
+            Output.JsonArray(command, results, (w, r) =>
             {
                 w.WriteString("level", JsonReading.Dashed(r.Level));
                 w.WriteString("what", r.What);

@@ -19,17 +19,19 @@ internal static class IdentityVerbs
         IdentityPlan plan = home.Stacks.Network.Plan(stack.ToRequest([]));
         bool up = home.Stacks.IsUp(stack.Name);
         Identity identity = up ? stack.Identity! : plan.Identity;
+        HostKeys? keys = home.Store.Manifest(capsule.Image).HostKeys;
         if (command.Has("--json"))
         {
-            Output.JsonObject(w =>
+            Output.JsonObject(command, w =>
             {
                 w.WriteString("stack", stack.Name.ToString());
                 w.WriteBoolean("inForce", up);
                 ManifestJson.WriteIdentity(w, identity);
+                if (keys is { } known) w.WriteString("hostKeys", JsonReading.Dashed(known));
             });
             return 0;
         }
-        Output.Table(["PART", "VALUE", "FROM"], [.. Rows(identity, stack.Source)]);
+        Output.Table(["PART", "VALUE", "FROM"], [.. Rows(identity, stack.Source), .. keys is { } decided ? [["host keys", "as chosen in the plan", JsonReading.Dashed(decided)]] : Array.Empty<string[]>()]);
         if (!up) Output.Say($"{capsule.Name} does not run: this is what it would have.");
         return 0;
     }
@@ -38,7 +40,7 @@ internal static class IdentityVerbs
     {
         var stacks = home.Stacks.List();
         if (command.Has("--json"))
-            Output.JsonArray(stacks, (w, s) =>
+            Output.JsonArray(command, stacks, (w, s) =>
             {
                 w.WriteString("stack", s.Name.ToString());
                 w.WriteBoolean("held", home.Stacks.IsUp(s.Name));
@@ -78,7 +80,7 @@ internal static class IdentityVerbs
     {
         IdentityPlan plan = home.Stacks.Network.Plan(StackOf(home, home.Capsule(command)).ToRequest([]));
         if (command.Has("--json"))
-            Output.JsonArray(plan.Problems, (w, p) =>
+            Output.JsonArray(command, plan.Problems, (w, p) =>
             {
                 w.WriteString("code", p.Code);
                 w.WriteString("what", p.What);
@@ -95,7 +97,7 @@ internal static class IdentityVerbs
     {
         var stacks = home.Stacks.List();
         if (command.Has("--json"))
-            Output.JsonArray(stacks, (w, s) =>
+            Output.JsonArray(command, stacks, (w, s) =>
             {
                 w.WriteString("name", s.Name.ToString());
                 w.WriteBoolean("up", home.Stacks.IsUp(s.Name));

@@ -22,7 +22,7 @@ internal static class LookVerbs
         }
         if (command.Has("--json"))
         {
-            Output.JsonArray(views, Write);
+            Output.JsonArray(command, views, Write);
             return 0;
         }
         Output.Table(["NAME", "STATE", "ADDRESS", "HOSTNAME", "SINCE", "CPU", "MEMORY", "IMAGE"], [.. views.Select(v => new[]
@@ -54,7 +54,7 @@ internal static class LookVerbs
             return 4;
         }
         CapsuleView view = CapsuleView.Of(home.Store, home.Runner, name);
-        if (command.Has("--json")) Output.JsonObject(w => Write(w, view));
+        if (command.Has("--json")) Output.JsonObject(command, w => Write(w, view));
         else
         {
             var text = new StringBuilder();
@@ -79,7 +79,7 @@ internal static class LookVerbs
             JsonElement document = JsonElement.Parse(json);
             document.WriteTo(w);
         }
-        Output.JsonObject(w =>
+        Output.JsonObject(command, w =>
         {
             w.WriteStartObject("state");
             Write(w, CapsuleView.Of(home.Store, home.Runner, capsule.Name));
@@ -98,15 +98,21 @@ internal static class LookVerbs
         CapsuleRecord capsule = home.Capsule(command);
         var changes = StrayWrites.Of(home.Store, capsule);
         if (command.Has("--json"))
-            Output.JsonArray(changes, (w, c) =>
+            Output.JsonArray(command, changes, (w, c) =>
             {
                 w.WriteString("change", JsonReading.Dashed(c.Kind));
                 w.WriteString("path", c.Path.ToString());
+                w.Text("program", c.Writer?.Program);
+                w.Text("service", c.Writer?.Service);
             });
         else
-            foreach (StrayWrite change in changes) Console.Out.WriteLine($"{change.Kind.ToString()[0]} {change.Path}");
+            foreach (StrayWrite change in changes) Console.Out.WriteLine($"{change.Kind.ToString()[0]} {change.Path}{(change.Writer is { } writer ? By(writer) : "")}");
         return 0;
     }
+
+    /// <summary>Words for people, further columns for programs.</summary>
+    private static string By(StrayWriter writer) =>
+        Output.IsTerminal ? $"   by {writer.Program}{(writer.Service is { } service ? $" of {service}" : "")}" : $"\t{writer.Program}\t{writer.Service ?? "-"}";
 
     private static void Write(Utf8JsonWriter w, CapsuleView view)
     {

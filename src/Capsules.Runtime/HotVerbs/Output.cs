@@ -17,8 +17,8 @@ internal static class Output
     public static void Table(string[] headings, IReadOnlyList<string[]> rows) =>
         Console.Out.Write(TextTable.Of(headings, rows, IsTerminal));
 
-    /// <summary>An array of objects.</summary>
-    public static void JsonArray<T>(IEnumerable<T> values, Action<Utf8JsonWriter, T> write)
+    /// <summary>An array of objects, with the fields that the command asks for.</summary>
+    public static void JsonArray<T>(ParsedCommand command, IEnumerable<T> values, Action<Utf8JsonWriter, T> write)
     {
         var buffer = new System.Buffers.ArrayBufferWriter<byte>();
         using (var writer = new Utf8JsonWriter(buffer, JsonWriting.Options))
@@ -32,11 +32,13 @@ internal static class Output
             }
             writer.WriteEndArray();
         }
-        Console.Out.Write(Encoding.UTF8.GetString(buffer.WrittenSpan) + "\n");
+        Write(command, [.. buffer.WrittenSpan, (byte)'\n']);
     }
 
-    /// <summary>One object.</summary>
-    public static void JsonObject(Action<Utf8JsonWriter> write) => Console.Out.Write(Encoding.UTF8.GetString(JsonWriting.Document(write)));
+    /// <summary>One object, with the fields that the command asks for.</summary>
+    public static void JsonObject(ParsedCommand command, Action<Utf8JsonWriter> write) => Write(command, JsonWriting.Document(write));
+
+    private static void Write(ParsedCommand command, byte[] json) => Console.Out.Write(Encoding.UTF8.GetString(JsonFields.Select(json, command.Fields)));
 
     /// <summary>A remark for people.</summary>
     public static void Say(string words) => Console.Error.WriteLine(words);

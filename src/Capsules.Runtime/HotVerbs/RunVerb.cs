@@ -4,6 +4,7 @@ using System.Text;
 using Capsules.Core.CommandLine;
 using Capsules.Core.Identities;
 using Capsules.Core.Model;
+using Capsules.Core.Oci;
 using Capsules.Core.Problems;
 using Capsules.Engine.Images;
 using Capsules.Engine.Running;
@@ -148,7 +149,16 @@ internal static class RunVerb
         },
         Restart = command.Value("--restart") is { } restart ? Home.Parse("restart policy", restart, ParseRestart) : capsule.Restart,
         ReadOnly = command.Has("--read-only") || capsule.ReadOnly,
+        ClockOffsets = Offsets(capsule.ClockOffsets, command),
     };
+
+    /// <summary>Both are 0: the host's clocks, and no namespace for them.</summary>
+    private static ClockOffsets? Offsets(ClockOffsets? kept, ParsedCommand command)
+    {
+        long Of(string option, long before) => command.Value(option) is { } text ? OptionValues.Offset(option, text) : before;
+        var offsets = new ClockOffsets(new(Of("--monotonic-offset", kept?.Monotonic.Seconds ?? 0)), new(Of("--boot-offset", kept?.Boot.Seconds ?? 0)));
+        return offsets == new ClockOffsets(default, default) ? null : offsets;
+    }
 
     private static StackRecord Changed(StackRecord stack, ParsedCommand command, bool further)
     {

@@ -59,7 +59,7 @@ internal static class Verbs
     private static int ShowVersion(ParsedCommand command)
     {
         string version = typeof(Verbs).Assembly.GetName().Version?.ToString(3) ?? "0";
-        if (command.Has("--json")) Output.JsonObject(w => w.WriteString("version", version));
+        if (command.Has("--json")) Output.JsonObject(command, w => w.WriteString("version", version));
         else Console.Out.WriteLine($"capsule {version}\nspec: 1.2.0");
         return 0;
     }

@@ -31,6 +31,8 @@ public sealed record AdoptOptions
     public bool Stop { get; init; }
     /// <summary>Do not ask.</summary>
     public bool Yes { get; init; }
+    /// <summary>--keep host-keys, --fresh host-keys.</summary>
+    public HostKeys HostKeys { get; init; }
     /// <summary>--state.</summary>
     public ImmutableArray<string> State { get; init; } = [];
     /// <summary>--leave.</summary>
@@ -58,6 +60,7 @@ public static class AdoptCommand
                 Add = Paths(options.Add),
                 State = Paths(options.State),
                 Leave = Paths(options.Leave),
+                HostKeys = options.HostKeys,
             }));
 
         ImmutableArray<CapturePlan> plans = SharedState.Apply(view, found.ToImmutable());
@@ -84,7 +87,19 @@ public static class AdoptCommand
     internal static void Apply(CapturePlan plan, ScannedSource source, StoreLayout layout, bool stop, CommandOutput output, TimeProvider clock)
     {
         foreach (PlanNote note in plan.Notes) output.Words.WriteLine($"note: {note.Text}{(note.Options.Length == 0 ? "" : $"   ({note.Options})")}");
-        CaptureResult result = CaptureRunner.Apply(plan, source.Tree, layout, new CaptureOptions { Stop = stop, Clock = clock, Progress = (verb, text) => output.Words.WriteLine($"{verb,10} {text}") });
+        CaptureResult result;
+        using (ProgressLine progress = output.Progress())
+            result = CaptureRunner.Apply(plan, source.Tree, layout, new CaptureOptions
+            {
+                Stop = stop,
+                Clock = clock,
+                Progress = (verb, text) =>
+                {
+                    if (progress.IsShown && verb != "Copied") progress.Show($"{verb,10} {text}");
+                    else progress.Say($"{verb,10} {text}"); // how long the application was paused is to be known afterwards
+                },
+                Advance = (done, all) => progress.Advance($"{100L * done / all} %"),
+            });
         string place = plan.Source.Kind switch { SourceKind.Root => plan.Source.Place, SourceKind.PidNamespace => "its source", _ => "this host" };
         output.Data.WriteLine(output.IsTerminal
             ? $"Adopted {result.Name}.{(plan.Processes.IsEmpty ? "" : $" It {(stop ? "is stopped" : "still runs")} on {place}.")}"

@@ -1,6 +1,7 @@
 using System.Globalization;
 using Capsules.Core.CommandLine;
 using Capsules.Core.Facts;
+using Capsules.Core.Model;
 using Capsules.Core.Problems;
 using Capsules.Engine.Store;
 
@@ -31,10 +32,22 @@ public static class CaptureVerbs
         Why = command.Value("--why"),
         Stop = command.Has("--stop"),
         Yes = command.Has("--yes"),
+        HostKeys = HostKeysOf(command),
         State = command.Values("--state"),
         Leave = command.Values("--leave"),
         Add = command.Values("--add"),
     };
+
+    /// <summary>The last word wins, as with other options.</summary>
+    private static HostKeys HostKeysOf(ParsedCommand command)
+    {
+        HostKeys decision = HostKeys.Kept;
+        foreach (var (name, value) in command.Options)
+            if (name is "--keep" or "--fresh")
+                decision = value != "host-keys" ? throw new CapsuleException(Problems.BadValue("part that is decided while adopting", value, "host-keys; the parts of an identity are decided by `capsule run` and `capsule identity set`"))
+                    : name == "--keep" ? HostKeys.Kept : HostKeys.Fresh;
+        return decision;
+    }
 
     private static SourceReference Source(ParsedCommand command)
     {

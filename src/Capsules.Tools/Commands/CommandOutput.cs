@@ -9,6 +9,14 @@ namespace Capsules.Tools.Commands;
 /// <param name="Ask">Asks a question and gives the answer; null when there is nobody to ask.</param>
 public sealed record CommandOutput(TextWriter Data, TextWriter Words, bool IsTerminal, Func<string, bool>? Ask = null)
 {
+    /// <summary>Words go to a person who sees progress.</summary>
+    public bool ShowsProgress { get; init; }
+    /// <summary>Columns of the terminal.</summary>
+    public int Width { get; init; } = 80;
+
+    /// <summary>The line of long work; dispose of it at the end.</summary>
+    public ProgressLine Progress() => new(Words, ShowsProgress, Width);
+
     /// <summary>A table: aligned for people, tab-separated without a heading for programs.</summary>
     public void WriteTable(string[] headings, IReadOnlyList<string[]> rows) => Data.Write(TextTable.Of(headings, rows, IsTerminal));
 

@@ -32,12 +32,17 @@ public static class ExportCommand
         var images = new CapsuleImages(store);
 
         Digest digest;
-        if (!toFile)
+        using (ProgressLine progress = output.Progress())
         {
-            using Stream stream = standardOutput();
-            digest = images.Export(capsule, options.Content, stream);
+            progress.Show($"{"Exporting",10} {capsule.Name}");
+            Digest Write(Stream stream) => images.Export(capsule, options.Content, progress.IsShown ? new CountedStream(stream, bytes => progress.Advance(output.Size(bytes))) : stream);
+            if (toFile) digest = ToFile(Path.GetFullPath(options.File!), Write);
+            else
+            {
+                using Stream stream = standardOutput();
+                digest = Write(stream);
+            }
         }
-        else digest = ToFile(Path.GetFullPath(options.File!), stream => images.Export(capsule, options.Content, stream));
 
         int stray = StrayWrites.Of(store, capsule).Count;
         if (stray > 0) output.Words.WriteLine($"note: {stray} paths that were written outside the state are not in it; `capsule diff {capsule.Name}` lists them, `capsule state add` makes them state");

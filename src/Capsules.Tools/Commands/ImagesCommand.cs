@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using System.Text;
 using Capsules.Core.Json;
 using Capsules.Core.Model;
@@ -7,7 +8,11 @@ using Capsules.Engine.Store;
 namespace Capsules.Tools.Commands;
 
 /// <summary>Options of `capsule images`.</summary>
-public sealed record ImagesOptions(bool Quiet, bool Json);
+public sealed record ImagesOptions(bool Quiet, bool Json)
+{
+    /// <summary>Fields of the JSON; none for all.</summary>
+    public ImmutableArray<string> Fields { get; init; } = [];
+}
 
 /// <summary>`capsule images`: what is in the store, and which capsules are made of it.</summary>
 public static class ImagesCommand
@@ -33,7 +38,7 @@ public static class ImagesCommand
         if (options.Quiet)
             foreach (Row row in rows) output.Data.WriteLine(row.Digest);
         else if (options.Json)
-            output.Data.Write(Encoding.UTF8.GetString(JsonWriting.Document(w => w.Objects("images", rows, row =>
+            output.Data.Write(Encoding.UTF8.GetString(JsonFields.Select(JsonWriting.Document(w => w.Objects("images", rows, row =>
             {
                 w.Text("name", row.Manifest.Name.ToString());
                 w.Text("version", row.Manifest.Version);
@@ -41,7 +46,7 @@ public static class ImagesCommand
                 w.Text("system", row.Manifest.Source?.System);
                 w.Texts("layers", [.. row.Manifest.Layers.Select(l => l.ToString())]);
                 w.Texts("capsules", [.. row.Capsules]);
-            }))));
+            })), options.Fields, inside: "images")));
         else
             output.WriteTable(["NAME", "VERSION", "IMAGE", "SYSTEM", "CAPSULES"], [.. rows.Select(r => (string[])
             [

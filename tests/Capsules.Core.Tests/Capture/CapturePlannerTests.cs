@@ -163,6 +163,38 @@ public sealed class CapturePlannerTests
     }
 
     [Fact]
+    public void Host_keys_of_an_SSH_server_are_a_decision_of_the_plan_kept_by_default()
+    {
+        MemoryTree tree = Tree.File("/usr/sbin/sshd", SmallElf.Make("/lib64/ld.so", ["libc.so.6"]), 0x1ED).File("/usr/bin/ssh-keygen", SmallElf.Make("/lib64/ld.so", ["libssl.so.3", "libc.so.6"]), 0x1ED)
+            .File("/etc/ssh/sshd_config", "").File("/etc/ssh/ssh_host_rsa_key", Key, 0x180).File("/etc/ssh/ssh_host_rsa_key.pub", "ssh-rsa x").File("/etc/ssh/ssh_host_ed25519_key", Key, 0x180);
+        HostFacts facts = Facts() with
+        {
+            Packages = [.. Facts().Packages, Package("openssh-server", ["libc6"], "/usr/sbin/sshd", "/lib/systemd/system/sshd9.service")],
+            Units = [Unit("sshd9.service", "/lib/systemd/system/sshd9.service", "[Service]\nExecStart=/usr/sbin/sshd -D\n")],
+        };
+        var view = new SourceView(facts, tree);
+        Application application = TargetWords.Resolve(view, "sshd9"); // the machine's own way in is no application of scan, and adopted when it is named
+
+        CapturePlan kept = CapturePlanner.Plan(view, application, new());
+        kept.Manifest.HostKeys.ShouldBe(HostKeys.Kept);
+        kept.Manifest.Secrets.ShouldContain(GuestPath.Parse("/etc/ssh/ssh_host_rsa_key"));
+        kept.Why(GuestPath.Parse("/etc/ssh/sshd_config"))!.Value[0].ShouldContain("reads /etc/ssh/sshd_config by that name");
+        kept.Paths.ShouldContain(p => p.Path == GuestPath.Parse("/etc/ssh/ssh_host_rsa_key.pub") && p.Kind == PathKind.Config);
+        kept.Notes.ShouldContain(n => n.Options == "--fresh host-keys");
+        CapturePlanText.Of(kept, s => $"{s}").ShouldContain("  host keys kept   (2 files)\n");
+        ManifestJson.Read(ManifestJson.Write(kept.Manifest)).HostKeys.ShouldBe(HostKeys.Kept);
+
+        CapturePlan fresh = CapturePlanner.Plan(view, application, new() { HostKeys = HostKeys.Fresh });
+        fresh.Paths.ShouldNotContain(p => p.Path.ToString().Contains("ssh_host_"));
+        fresh.LeftOut.ShouldContain(l => l.Path == GuestPath.Parse("/etc/ssh/ssh_host_ed25519_key") && l.Why.Contains("fresh"));
+        fresh.Manifest.Services[0].StartPre[0].ShouldBe(["/usr/bin/ssh-keygen", "-A"]);
+        fresh.Paths.ShouldContain(p => p.Path == GuestPath.Parse("/usr/lib/libssl.so.3"));
+        CapturePlanText.Of(fresh, s => $"{s}").ShouldContain("  host keys fresh   (made at the first start)\n");
+
+        Plan("httpd9").Manifest.HostKeys.ShouldBeNull();
+    }
+
+    [Fact]
     public void The_same_source_gives_the_same_plan() => CapturePlanJson.Write(Plan("httpd9")).ShouldBe(CapturePlanJson.Write(Plan("httpd9")));
 
     [Fact]

@@ -18,6 +18,13 @@ public sealed class SpecificationTests
     }
 
     [Fact]
+    public void Every_kernel_feature_is_asked_for_somewhere()
+    {
+        string sources = string.Concat(Repository.Sources("src/Capsules.Engine").Select(File.ReadAllText));
+        foreach (KernelFeatureRow row in KernelFacts.Table) sources.ShouldContain($"Has(KernelFeature.{row.Feature})");
+    }
+
+    [Fact]
     public void The_matrix_of_rootless_is_that_of_the_code() =>
         Section("## Without root").ShouldBe([.. RootlessMatrix.Table.Select(r => $"| {string.Join(", ", r.Verbs.Select(v => $"`{v}`"))} | {r.Level.ToString().ToLowerInvariant()}{(r.Level == Rootless.Refused ? " (CAP1006)" : "")} | {r.Note} |"),
             .. RootlessMatrix.Options.Select(o => $"| {o} | refused (CAP1010) | {o.Why} |")]);

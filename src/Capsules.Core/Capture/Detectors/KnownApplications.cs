@@ -20,6 +20,8 @@ public sealed record KnownApplication(string Name, ImmutableArray<string> Units,
     public bool RunsContent { get; init; }
     /// <summary>Says READY=1 on NOTIFY_SOCKET when it runs in front, whatever starts it: its port answers before it is up (a recovering database).</summary>
     public bool Notifies { get; init; }
+    /// <summary>Configuration that it reads by names of its own, where it is in nobody's package (Debian's ucf makes such files).</summary>
+    public ImmutableArray<string> Configuration { get; init; } = [];
     /// <summary>Words that make it stop orderly, when its unit does not say: a signal's number.</summary>
     public int? StopSignal { get; init; }
 }
@@ -55,6 +57,7 @@ public static class KnownApplications
         new("postgresql", ["postgresql"], ["postgres"]) { StopSignal = 2, Notifies = true },
         new("redis", ["redis-server", "redis"], ["redis-server"]),
         new("memcached", ["memcached"], ["memcached"]),
+        new("ssh", ["ssh", "sshd"], ["sshd"]) { Configuration = ["/etc/ssh/sshd_config", "/etc/ssh/sshd_config.d", "/etc/ssh/moduli"] },
         new("mariadb", ["mariadb", "mysql"], ["mariadbd", "mysqld"]),
     ];
 

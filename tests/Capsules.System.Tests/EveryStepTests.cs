@@ -1,0 +1,150 @@
+using System.Diagnostics;
+using System.Globalization;
+using Capsules.Core.Model;
+using Shouldly;
+using Xunit;
+
+namespace Capsules.System.Tests;
+
+/// <summary>
+/// kill -9 before each system call that has an effect, of whichever of our processes makes it: engine, world, tail, keeper. The calls of a life
+/// that is not disturbed are counted first; each step that a plan lists is one or several of them. A run takes a sample, with a seed that it
+/// prints (CAPSULE_STEP_SEED repeats it); CAPSULE_EVERY_STEP=1 takes all.
+/// </summary>
+public sealed class EveryStepTests(ITestOutputHelper output) : IDisposable
+{
+    private readonly Sandbox _sandbox = new();
+
+    public void Dispose() => _sandbox.Dispose();
+
+    private static readonly Lazy<string> s_killer = new(() =>
+    {
+        string program = AppContext.BaseDirectory + "/kill-at";
+        using Process compiler = Process.Start("gcc", ["-O1", "-o", program, AppContext.BaseDirectory + "/kill-at.c"]);
+        compiler.WaitForExit();
+        return compiler.ExitCode == 0 ? program : throw new InvalidOperationException("kill-at.c does not compile");
+    });
+
+    /// <summary>Runs a program that is killed at a call; 0 for at none. The calls that it met.</summary>
+    private (Result Result, string[] Calls) KilledAt(int number, params string[] words)
+    {
+        string log = _sandbox.State + "/calls";
+        Result result = _sandbox.Run([s_killer.Value, log, $"{number}", .. words], seconds: 120);
+        return (result, File.ReadAllLines(log));
+    }
+
+    /// <summary>Numbers of calls to kill at: all, or so many of them, one in each of as many equal parts.</summary>
+    private IEnumerable<int> Sample(int[] calls, int most)
+    {
+        if (Environment.GetEnvironmentVariable("CAPSULE_EVERY_STEP") == "1") return calls;
+        int seed = int.TryParse(Environment.GetEnvironmentVariable("CAPSULE_STEP_SEED"), CultureInfo.InvariantCulture, out int given) ? given : Environment.TickCount;
+        var random = new Random(seed);
+        output.WriteLine($"CAPSULE_STEP_SEED={seed}: {most} of {calls.Length} calls");
+        return Enumerable.Range(0, most).Select(part => calls[(int)((part + random.NextDouble()) * calls.Length / most)]).Distinct();
+    }
+
+    private static int[] All(string[] calls) => [.. Enumerable.Range(1, calls.Length)];
+
+    /// <summary>Of the thousands of calls that copy file after file every hundredth, and all others.</summary>
+    private static int[] Telling(string[] calls) =>
+        [.. All(calls).Where(number => number % 100 == 0 || !s_copying.Contains(calls[number - 1].Split(' ')[^1]))];
+
+    private static readonly string[] s_copying = ["utimensat", "fchownat", "fchmodat", "openat", "ftruncate", "copy_file_range", "symlinkat", "mkdirat"];
+
+    private void DoctorClears(string at)
+    {
+        Sandbox.Eventually(() => _sandbox.Capsule("doctor", "--fix").Code == 0 && !_sandbox.Capsule("doctor").Out.Contains("left ", StringComparison.Ordinal), $"{at}: doctor clears it", 20);
+    }
+
+    private string Running() => _sandbox.Capsule("ps", "-q").Out.Trim();
+
+    [Fact]
+    public void A_start_that_is_killed_before_any_call_leaves_nothing_that_doctor_cannot_clear()
+    {
+        BusyBox.MakeCapsule(_sandbox, "web", null, BusyBox.Script("echo up; while :; do sleep 1; done"));
+        _sandbox.Capsule("run", "-p", "8080:80", "web").Ok(); // with a published port, which its record keeps
+        _sandbox.Capsule("stop", "web").Ok();
+        string[] start = [Sandbox.Programs + "/capsule", "start", "web"];
+        (Result whole, string[] calls) = KilledAt(0, start);
+        whole.Ok();
+        _sandbox.Capsule("stop", "web").Ok();
+        foreach (string kind in (string[])["sendto", "fsmount", "move_mount", "mkdirat", "renameat", "clone3", "mount_setattr", "pivot_root", "seccomp", "sethostname", "setns", "flock", "execve"])
+            calls.ShouldContain(c => c.EndsWith(' ' + kind), $"a start has no {kind} any more: is it followed?");
+        var failures = new List<string>();
+        int died = 0;
+        foreach (int number in Sample(All(calls), 40))
+        {
+            var (killed, met) = KilledAt(number, start);
+            string at = $"killed at {(met.Length == 0 ? number : met[^1])}";
+            if (killed.Code != 0) died++;
+            try
+            {
+                DoctorClears(at);
+                if (Running().Length == 0) _sandbox.Traces().ShouldBeEmpty(at); // else all was done, or the keeper's part of it fell
+                else _sandbox.Capsule("stop", "web").Ok();
+                _sandbox.Capsule("start", "web").Ok();
+                _sandbox.Capsule("exec", "web", "true").Ok();
+                _sandbox.Capsule("stop", "web").Ok();
+                _sandbox.Traces().ShouldBeEmpty(at + ", a life after it");
+            }
+            catch (Exception e)
+            {
+                failures.Add($"{at} (exit {killed.Code}, {killed.Error.Trim()}): {e.Message}");
+                _sandbox.Capsule("stop", "web");
+                _sandbox.Capsule("doctor", "--fix");
+                if (failures.Count == 10) break;
+            }
+        }
+        output.WriteLine($"{calls.Length} calls, {died} starts ended by it");
+        failures.ShouldBeEmpty();
+    }
+
+    [Fact]
+    public void A_stop_that_is_killed_before_any_call_can_be_made_again()
+    {
+        BusyBox.MakeCapsule(_sandbox, "web", null, BusyBox.Script("echo up; while :; do sleep 1; done"));
+        string[] stop = [Sandbox.Programs + "/capsule", "stop", "web"];
+        _sandbox.Capsule("run", "-p", "8080:80", "web").Ok();
+        (Result whole, string[] calls) = KilledAt(0, stop);
+        whole.Ok();
+        foreach (int number in Sample(All(calls), 20))
+        {
+            _sandbox.Capsule("start", "web").Ok();
+            string at = $"killed at {KilledAt(number, stop).Calls[^1]}";
+            DoctorClears(at);
+            _sandbox.Capsule("stop", "web").Ok();
+            _sandbox.Traces().ShouldBeEmpty(at);
+        }
+        _sandbox.Capsule("start", "web").Ok();
+    }
+
+    [Fact]
+    public void An_adopt_that_is_killed_before_any_call_leaves_its_source_running_and_nothing_half_made()
+    {
+        string tree = _sandbox.State + "/source";
+        _sandbox.Shell($$"""
+            mkdir -p {{tree}}/opt/web {{tree}}/srv/www && cp /bin/busybox {{tree}}/opt/web/busybox && echo page > {{tree}}/srv/www/index.html
+            mount --bind {{tree}}/opt /opt && mount --bind {{tree}}/srv /srv && mkdir -p /srv/www
+            setsid sh -c 'exec /opt/web/busybox httpd -f -p 8090 -h /srv/www' >/dev/null 2>&1 & sleep 0.3; echo $! > {{tree}}/pid
+            """).Ok();
+        string[] adopt = [Sandbox.Programs + "/capsule-tools", "adopt", "port:8090", "--name", "web", "--yes", "--leave", "/usr/share", "--leave", "/usr/lib"];
+        (Result whole, string[] calls) = KilledAt(0, adopt);
+        output.WriteLine($"{calls.Length} calls");
+        whole.Ok();
+        whole.Error.ShouldContain("paused");
+        _sandbox.Capsule("rm", "--volumes", "--yes", "web").Ok();
+        foreach (int number in Sample(Telling(calls), 12))
+        {
+            var (killed, met) = KilledAt(number, adopt);
+            string at = $"killed at {(met.Length == 0 ? number : met[^1])}";
+            Sandbox.Eventually(() => _sandbox.Shell("for p in /proc/[0-9]*; do grep -q httpd $p/cmdline 2>/dev/null && grep State $p/status; done").Out is { Length: > 0 } states && !states.Contains('T'), at + ": the source goes on", 10);
+            _sandbox.Shell("curl -fsS --max-time 5 http://127.0.0.1:8090/").Out.ShouldBe("page\n", at);
+            DoctorClears(at);
+            _sandbox.Traces().ShouldBeEmpty(at);
+            if (_sandbox.Capsule("ps", "-a", "-q").Out.Length > 0) _sandbox.Capsule("rm", "--volumes", "--yes", "web").Ok(); // killed when all was done
+            _sandbox.Shell($"ls {_sandbox.Store}/capsules 2>/dev/null").Out.ShouldBeEmpty(at);
+        }
+        _sandbox.Run(adopt).Ok();
+        _sandbox.Capsule("run", "web", "--fresh", "all").Ok();
+    }
+}
