@@ -24,6 +24,8 @@ public static class ManPages
             text.Append(".SH ").Append(group.Key.ToUpperInvariant()).Append('\n');
             foreach (Verb verb in group) text.Append(".TP\n.BR ").Append(Plain(PageName(verb))).Append(" (1)\n").Append(Plain(verb.Summary)).Append('\n');
         }
+        text.Append(".SH FIELDS OF JSON\n\\-\\-json alone gives all of an output. Verbs whose page shows \\-\\-json[=FIELD,...] give only the fields that are named, in that order and null where there is nothing: ");
+        text.Append("\\-\\-json=name,state, or \\-\\-json name,state where the verb itself takes no words. A field that is not known is wrong usage.\n");
         text.Append(".SH EXIT STATUS\n0 done, 1 failed, 2 wrong usage or not confirmed, 3 not found, 4 conflict, 5 verification failed, 6 not permitted, 7 identity held elsewhere.\n");
         text.Append("run and exec: the application's own, or 125 (capsule failed), 126 (the program cannot be executed), 127 (it is not there).\n");
         text.Append(".SH ENVIRONMENT\n.TP\n.B CAPSULE_STATE\nwhere capsules and images are\n.TP\n.B CAPSULE_RUN\nwhere what runs is written down\n.TP\n.B CAPSULE_CGROUP\nthe control group of all capsules\n.TP\n.B CAPSULE_NO_PROGRESS\nno line of progress on a terminal\n.TP\n.B NO_COLOR\nno colour unless \\-\\-color says otherwise\n");
