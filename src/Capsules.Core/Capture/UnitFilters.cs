@@ -76,7 +76,9 @@ public static class UnitFilters
         // What systemd does not know at all fails as on an older kernel (since 247), so that programs fall back.
         return new(Fail, Enosys, [], [],
         [
-            new([.. named.Keys.Order(StringComparer.Ordinal)], Allow, null, []),
+            new([.. named.Where(n => n.Value is null).Select(n => n.Key).Order(StringComparer.Ordinal)], Allow, null, []),
+            // A name with an answer of its own is not allowed, it fails in that way.
+            .. named.Where(n => n.Value is not null).OrderBy(n => n.Key, StringComparer.Ordinal).Select(n => (n.Key, Answer: Answer(n.Value)!.Value)).Select(n => new SeccompCall([n.Key], n.Answer.Action, n.Answer.Errno, [])),
             new([.. SyscallSets.Find("known")!.Except(named.Keys).Order(StringComparer.Ordinal)], otherwise.Action, otherwise.Errno, []),
         ]);
 
@@ -117,10 +119,10 @@ public static class UnitFilters
         string[] lines = [.. file.All("Service", "RestrictAddressFamilies")];
         if (lines.Length == 0) return [];
         if (lines is ["none"]) return [new(["socket"], Fail, Eafnosupport, [])];
-        bool refuses = lines[0].StartsWith('~');
+        bool refuses = lines[0].StartsWith('~'); // the first line decides; one of the other kind takes away again
         var numbers = new HashSet<ulong>();
-        foreach (string word in lines.SelectMany(l => UnitText.Words(l.TrimStart('~'))))
-            if (Families.FirstOrDefault(f => f.Name == word) is { Name: not null } family) numbers.Add(family.Number);
+        foreach (var (word, adds) in lines.SelectMany(l => UnitText.Words(l.TrimStart('~')).Select(w => (w, l.StartsWith('~') == refuses))))
+            if (Families.FirstOrDefault(f => f.Name == word) is { Name: not null } family) _ = adds ? numbers.Add(family.Number) : numbers.Remove(family.Number);
             else note($"RestrictAddressFamilies= names {word}, a family that is not known here; it is passed over");
         return refuses
             ? numbers.Order().Select(n => new SeccompCall(["socket"], Fail, Eafnosupport, [new(0, n, 0, Equal)]))

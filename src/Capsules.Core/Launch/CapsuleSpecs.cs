@@ -19,6 +19,8 @@ public sealed record CapsulePlaces
     public ImmutableArray<(GuestPath Path, HostPath Image)> VolumeImages { get; init; } = [];
     /// <summary>Files of the stack's identity.</summary>
     public ImmutableArray<(GuestPath Path, HostPath File)> IdentityFiles { get; init; } = [];
+    /// <summary>The directory of the sockets on which services say that they are up.</summary>
+    public HostPath? Notify { get; init; }
     /// <summary>The socket that is /dev/log inside.</summary>
     public HostPath? SystemLog { get; init; }
     /// <summary>Directories of the host that the user shows inside (-v).</summary>
@@ -43,6 +45,9 @@ public static class CapsuleSpecs
     [
         "CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_FSETID", "CAP_KILL", "CAP_NET_BIND_SERVICE", "CAP_SETFCAP", "CAP_SETGID", "CAP_SETPCAP", "CAP_SETUID", "CAP_SYS_CHROOT",
     ];
+
+    /// <summary>Where services find the sockets of sd_notify(3).</summary>
+    public static GuestPath NotifyDirectory { get; } = GuestPath.Parse("/dev/notify");
 
     /// <summary>Hidden from every capsule: they tell of the host or its hardware.</summary>
     private static readonly string[] Masked =
@@ -69,6 +74,7 @@ public static class CapsuleSpecs
         foreach (MountSpec volume in places.Volumes.Select(v => new MountSpec(v.Path, "bind", v.Data.ToString(), ["bind", "nosuid", "nodev"]))
                      .Concat(places.VolumeImages.Select(v => new MountSpec(v.Path, "ext4", v.Image.ToString(), ["loop", "nosuid", "nodev"]))).OrderBy(m => m.Destination)) mounts.Add(volume);
         foreach (var (path, file) in places.IdentityFiles) mounts.Add(new(path, "bind", file.ToString(), ["bind", "ro", .. Locked]));
+        if (places.Notify is { } notify) mounts.Add(new(NotifyDirectory, "bind", notify.ToString(), ["bind", "ro", .. Locked]));
         if (places.SystemLog is { } log) mounts.Add(new(GuestPath.Parse("/dev/log"), "bind", log.ToString(), ["bind", .. Locked]));
         foreach (var (source, target, readOnly) in places.HostDirectories) mounts.Add(new(target, "bind", source.ToString(), ["rbind", "nosuid", "nodev", readOnly ? "ro" : "rw"]));
 

@@ -50,6 +50,7 @@ public static class LaunchPlanner
             if (spec.DomainName is { } domain) tail.Add(new TailStep.SetDomainName(domain));
         }
         if (IsNew(spec, NamespaceKind.Network)) tail.Add(new TailStep.LoopbackUp());
+        foreach (string name in spec.Sysctl.Keys) CheckSysctl(spec, name);
         foreach (var (name, value) in spec.Sysctl) tail.Add(new TailStep.Sysctl(GuestPath.Parse("/proc/sys/" + name.Replace('.', '/')), value));
         foreach (GuestPath path in spec.ReadOnlyPaths) tail.Add(new TailStep.MakeReadOnly(path));
         foreach (GuestPath path in spec.MaskedPaths) tail.Add(new TailStep.Hide(path));
@@ -76,6 +77,22 @@ public static class LaunchPlanner
         tail.Add(new TailStep.NewSession());
         tail.AddRange(ProcessSteps(process, request.Spec.Seccomp, request));
         return new([], tail.ToImmutable());
+    }
+
+    /// <summary>A parameter that belongs to no namespace of the container's own is the whole host's (sysctl(5); core_pattern would run programs as its root).</summary>
+    private static void CheckSysctl(RuntimeSpec spec, string name)
+    {
+        string path = name.Replace('/', '.');
+        NamespaceKind? kind = path switch
+        {
+            _ when path.StartsWith("net.", StringComparison.Ordinal) => NamespaceKind.Network,
+            _ when path.StartsWith("fs.mqueue.", StringComparison.Ordinal) || path.StartsWith("kernel.shm", StringComparison.Ordinal) => NamespaceKind.Ipc,
+            "kernel.msgmax" or "kernel.msgmnb" or "kernel.msgmni" or "kernel.sem" => NamespaceKind.Ipc,
+            "kernel.domainname" or "kernel.hostname" => NamespaceKind.Uts,
+            _ => null,
+        };
+        if (kind is null || path.Contains("..", StringComparison.Ordinal)) throw new FormatException($"sysctl {name} is not of a namespace: it would change the host");
+        if (!spec.Namespaces.Any(n => n.Kind == kind)) throw new FormatException($"sysctl {name} needs a namespace of its own: {kind}");
     }
 
     private static void Enter(ImmutableArray<TailStep>.Builder tail, LaunchRequest request)

@@ -158,7 +158,7 @@ public static class ManifestJson
     public static void CheckVersion(JsonElement root, int known)
     {
         int version = root.SmallInteger("schemaVersion") ?? throw new FormatException("`schemaVersion` is missing");
-        if (version < 1 || version > known) throw new FormatException($"schemaVersion {version} is not known to this program (it reads 1 to {known})");
+        if (version < 1 || version > known) throw new UnknownVersionException($"schemaVersion {version} is not known to this program (it reads 1 to {known})");
     }
 
     /// <summary>The members of limits.</summary>
@@ -293,3 +293,6 @@ public static class ManifestJson
 
     private static IPAddress Address(string text) => IPAddress.TryParse(text, out IPAddress? address) ? address : throw new FormatException($"'{text}' is not an address");
 }
+
+/// <summary>A file of a version that this program does not read.</summary>
+public sealed class UnknownVersionException(string message) : FormatException(message);

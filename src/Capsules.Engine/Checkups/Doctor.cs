@@ -88,8 +88,12 @@ public sealed class Doctor(CapsuleStore store)
 
         foreach (CapsuleName name in DirectoryNames.In(_layout.RunningCapsules))
         {
-            if (_runner.Running(name) is not null && store.Find(name) is not null) continue;
-            bool known = store.Find(name) is not null;
+            bool known = store.Has(name);
+            if (_runner.Running(name) is not null)
+            {
+                if (!known) found.Add(new(CheckLevel.Warn, $"`{name}` runs and is no capsule of {_layout.State}", "use the CAPSULE_STATE with which it was started"));
+                continue;
+            }
             using Descriptor? held = known ? store.Lock(name, wait: false) : null;
             if (known && held is null) continue;
             Left($"run directory, mounts and control group of `{name}`, which does not run");

@@ -132,6 +132,11 @@ public sealed partial class ContainerRuntime(string root)
             SmallFiles.RemoveTree(Directory(id)); // made half, by a create that was killed
             return;
         }
+        if (force && TryRead(id) is null) // broken: nobody can tell what runs of it
+        {
+            SmallFiles.RemoveTree(Directory(id));
+            return;
+        }
         ContainerRecord record = Load(id);
         string status = Status(record);
         if (status is "running" or "paused" && !force) throw new CapsuleException(Problems.WrongContainerState(id, status, "delete"));
@@ -187,7 +192,7 @@ public sealed partial class ContainerRuntime(string root)
         foreach (var (name, _) in FileCalls.List(directory))
         {
             string id = System.Text.Encoding.UTF8.GetString(name);
-            if (SmallFiles.TryRead(StateFile(id)) is { } bytes && ContainerRecord.FromJson(bytes) is var record) yield return (record, Status(record));
+            if (TryRead(id) is { } record) yield return (record, Status(record));
         }
     }
 
@@ -293,6 +298,13 @@ public sealed partial class ContainerRuntime(string root)
     {
         try { return RuntimeSpecJson.Read(SmallFiles.TryRead(bundle + "/config.json") ?? throw new FormatException("it has no config.json")); }
         catch (FormatException e) { throw new CapsuleException(Problems.BadBundle(bundle, FactText.Of(e)), e); }
+    }
+
+    /// <summary>The record; null when there is none that can be read.</summary>
+    private ContainerRecord? TryRead(string id)
+    {
+        try { return SmallFiles.TryRead(StateFile(id)) is { } bytes ? ContainerRecord.FromJson(bytes) : null; }
+        catch (FormatException) { return null; }
     }
 
     private ContainerRecord Load(string id)

@@ -107,8 +107,14 @@ public sealed class StackNetwork(StoreLayout layout, Func<CapsuleName, bool>? is
 
     internal void Undo(NetworkPlan plan, RouteSocket route, NftSocket nft)
     {
-        ImmutableHashSet<NetworkStep> shared = [.. _records.Others(plan.Stack).SelectMany(p => p.Steps).Where(s => s.IsShared)];
-        new NetworkUndo(plan.Stack, route, nft).Run(plan.Steps.Where(s => !shared.Contains(s)));
+        Func<NetworkStep, bool> stays;
+        try
+        {
+            ImmutableHashSet<NetworkStep> shared = [.. _records.Others(plan.Stack).SelectMany(p => p.Steps).Where(s => s.IsShared)];
+            stays = shared.Contains;
+        }
+        catch (CapsuleException) { stays = s => s.IsShared; } // a record that cannot be read may need all of it
+        new NetworkUndo(plan.Stack, route, nft).Run(plan.Steps.Where(s => !stays(s)));
         Leases().Release(plan.Stack);
         _records.Remove(plan.Stack);
         if (Realms.Realm.IsThis) Realms.PortDoor.Close(layout, plan);

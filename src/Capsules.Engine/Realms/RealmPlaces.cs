@@ -7,10 +7,11 @@ using Capsules.Linux.Processes;
 namespace Capsules.Engine.Realms;
 
 /// <summary>
-/// The directories of a user. What is in the store has owners and modes of capsules, set-id bits among them: nobody else may walk into it. What is in the
-/// run directory tells which processes are entered: nobody else may write it.
+/// The directories of a user, root among them. What is in the store has owners and modes of capsules, set-id bits among them: a program that a capsule's
+/// root makes set-uid 0 would be root's for whoever can reach it, so nobody else may walk into it. What is in the run directory tells which processes are
+/// entered, and holds the capsules' roots: nobody else may see it.
 /// </summary>
-internal static class RealmPlaces
+public static class RealmPlaces
 {
     private const int Private = 0x1C0, Others = 0x3F, OthersWrite = 2, GroupWrite = 0x10, Sticky = 0x200;
 
@@ -20,6 +21,13 @@ internal static class RealmPlaces
     {
         Own(layout.Run);
         Own(layout.State);
+    }
+
+    /// <summary>The layout, with its directories made or checked; those of a user whose realm cannot be entered are left alone.</summary>
+    public static StoreLayout Prepared(StoreLayout layout)
+    {
+        if (ProcessCalls.IsRoot) Prepare(layout);
+        return layout;
     }
 
     private static void Own(string path)

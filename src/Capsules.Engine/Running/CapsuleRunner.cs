@@ -251,11 +251,7 @@ public sealed class CapsuleRunner(CapsuleStore store)
     }
 
     /// <summary>A capsule whose record is broken is stopped like any other, and kept.</summary>
-    private bool IsForOneRun(CapsuleName name)
-    {
-        try { return store.Find(name) is { RemoveWhenStopped: true }; }
-        catch (CapsuleException) { return false; }
-    }
+    private bool IsForOneRun(CapsuleName name) => store.TryFind(name) is { RemoveWhenStopped: true };
 
     /// <summary>Removes a capsule that was made for one run (--rm), its data and its identity with it.</summary>
     public void RemoveWhole(CapsuleRecord capsule)
@@ -284,19 +280,19 @@ public sealed class CapsuleRunner(CapsuleStore store)
             if (!Host.IsInitial) RunningCapsule.KillOrphan(run + "/board"); // and without a group, by its board
             SmallFiles.RemoveTree(run);
         }
-        if (store.Find(name) is { } capsule) DownIfEmpty(capsule.Stack);
+        if (store.TryFind(name) is { } capsule) DownIfEmpty(capsule.Stack);
     }
 
     /// <summary>The capsules of a stack that run.</summary>
     public IEnumerable<CapsuleRecord> RunningMembers(CapsuleName stack) => Members(stack).Where(c => Running(c.Name) is not null);
 
     /// <summary>The capsules of a stack.</summary>
-    public IEnumerable<CapsuleRecord> Members(CapsuleName stack) => store.Names().Select(store.Find).OfType<CapsuleRecord>().Where(c => c.Stack == stack);
+    public IEnumerable<CapsuleRecord> Members(CapsuleName stack) => store.Names().Select(store.TryFind).OfType<CapsuleRecord>().Where(c => c.Stack == stack);
 
     private void DownIfEmpty(CapsuleName stack)
     {
         using Descriptor held = Stacks.Lock(stack);
-        if (!RunningMembers(stack).Any() && FileCalls.TryStat(null, _layout.RunOfStack(stack)) is not null) Stacks.Down(stack);
+        if (!RunningMembers(stack).Any() && !store.Names().Any(n => store.TryFind(n) is null && Running(n) is not null) && FileCalls.TryStat(null, _layout.RunOfStack(stack)) is not null) Stacks.Down(stack);
     }
 
     private (StackUp Up, ImmutableArray<Warning> Warnings) StackUp(CapsuleRecord capsule, CapsuleManifest manifest, Rollback rollback)
@@ -319,6 +315,7 @@ public sealed class CapsuleRunner(CapsuleStore store)
         rollback.Add(() => Clear(name));
         SmallFiles.MakeDirectories(run + "/root");
         SmallFiles.MakeDirectories(run + "/peer");
+        SmallFiles.MakeDirectories(run + "/notify");
 
         var accounts = AccountFiles.OfLayers(launch.Request);
         LaunchRequest request = launch.Request with
@@ -390,13 +387,10 @@ public sealed class CapsuleRunner(CapsuleStore store)
         CapsuleRecord capsule = store.Get(run.Name.ToString());
         CapsuleManifest manifest = store.Manifest(capsule.Image);
         StackRecord stack = Stacks.Find(capsule.Stack) ?? throw new CapsuleException(Problems.BadFile(_layout.Stack(capsule.Stack), "the stack's record is gone"));
-        string filter = RunRecord.FilterOf(_layout, run.Name);
-        try
-        {
-            SeccompSpec kept = run.Entry.ToRequest(filter, []).Spec.Seccomp ?? DefaultFilter.Compiled(_layout);
-            return (CapsuleLaunch.Of(store, capsule, run.CommandOnly ? manifest with { Services = [] } : manifest, Stacks.Describe(stack), kept), new RunningCapsule(_layout, run));
-        }
-        catch (FormatException e) { throw new CapsuleException(Problems.BadFile(filter, FactText.Of(e)), e); }
+        SeccompSpec filter;
+        try { filter = run.Entry.ToRequest(RunRecord.FilterOf(_layout, run.Name), []).Spec.Seccomp ?? DefaultFilter.Compiled(_layout); }
+        catch (FormatException) { filter = DefaultFilter.Compiled(_layout); } // broken: a stop must not fail for it, and the default is what it was
+        return (CapsuleLaunch.Of(store, capsule, run.CommandOnly ? manifest with { Services = [] } : manifest, Stacks.Describe(stack), filter), new RunningCapsule(_layout, run));
     }
 
     private static BoardState[] ReadBoard(RunningCapsule running)

@@ -29,7 +29,7 @@ internal static class DefaultFilter
         SeccompSpec profile = Profile();
         ulong[] filter = SeccompTranslator.Compile(profile);
         SmallFiles.MakeDirectories(layout.Run);
-        SmallFiles.Write(file, MemoryMarshal.AsBytes<ulong>(filter), 0x180, durable: false);
+        KeptEntry.WriteFilter(file, filter);
         return profile with { Compiled = ImmutableCollectionsMarshal.AsImmutableArray(filter) };
     }
 }

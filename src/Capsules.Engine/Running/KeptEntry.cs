@@ -42,7 +42,7 @@ public sealed record KeptEntry
     {
         if (spec.Seccomp is not { } seccomp) return spec;
         ulong[] filter = SeccompTranslator.Compile(seccomp);
-        SmallFiles.Write(filterFile, MemoryMarshal.AsBytes<ulong>(filter), 0x180, durable: false);
+        WriteFilter(filterFile, filter);
         return spec with { Seccomp = seccomp with { Compiled = ImmutableCollectionsMarshal.AsImmutableArray(filter) } };
     }
 
@@ -101,7 +101,19 @@ public sealed record KeptEntry
     internal static SeccompSpec? TryReadFilter(string file, ImmutableArray<string> flags)
     {
         if (SmallFiles.TryRead(file) is not { } bytes) return null;
-        if (bytes.Length == 0 || bytes.Length % 8 != 0) throw new FormatException($"{file} is no filter");
-        return new("SCMP_ACT_KILL_PROCESS", null, [], flags, []) { Compiled = [.. MemoryMarshal.Cast<byte, ulong>(bytes)] };
+        ReadOnlySpan<ulong> words = MemoryMarshal.Cast<byte, ulong>(bytes);
+        if (bytes.Length < 16 || bytes.Length % 8 != 0 || words[^1] != Sum(words[..^1])) throw new FormatException($"{file} is no filter");
+        return new("SCMP_ACT_KILL_PROCESS", null, [], flags, []) { Compiled = [.. words[..^1]] };
+    }
+
+    /// <summary>Writes a compiled filter, with a sum behind it: one that was cut off would let through what it was to stop.</summary>
+    internal static void WriteFilter(string file, ReadOnlySpan<ulong> filter) => SmallFiles.Write(file, MemoryMarshal.AsBytes<ulong>([.. filter, Sum(filter)]), 0x180, durable: false);
+
+    /// <summary>FNV-1a of 64 bits, a word at a time.</summary>
+    private static ulong Sum(ReadOnlySpan<ulong> words)
+    {
+        ulong sum = 0xcbf29ce484222325;
+        foreach (ulong word in words) sum = (sum ^ word) * 0x100000001b3;
+        return sum;
     }
 }

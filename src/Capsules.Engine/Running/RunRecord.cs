@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using System.Text.Json;
 using Capsules.Core.Json;
 using Capsules.Core.Model;
+using Capsules.Core.Problems;
 using Capsules.Engine.Store;
 using Capsules.Linux.Processes;
 
@@ -43,8 +44,15 @@ public sealed record RunRecord
     /// <summary>Whether PID 1 runs.</summary>
     public bool IsAlive => ProcessTable.IsAlive(Init, InitStart);
 
-    /// <summary>The record of a capsule; null when it does not run.</summary>
-    public static RunRecord? Find(StoreLayout layout, CapsuleName name) => SmallFiles.TryRead(FileOf(layout, name)) is { } bytes ? FromJson(bytes) : null;
+    /// <summary>The record of a capsule; null when it does not run, or nobody can tell any more: what is left then is cleared by its control group.</summary>
+    /// <exception cref="CapsuleException">A later program wrote it.</exception>
+    public static RunRecord? Find(StoreLayout layout, CapsuleName name)
+    {
+        if (SmallFiles.TryRead(FileOf(layout, name)) is not { } bytes) return null;
+        try { return FromJson(bytes); }
+        catch (UnknownVersionException e) { throw new CapsuleException(Problems.BadFile(FileOf(layout, name), e.Message), e); }
+        catch (FormatException) { return null; }
+    }
 
     /// <summary>Where the record of a capsule is.</summary>
     public static string FileOf(StoreLayout layout, CapsuleName name) => layout.RunOf(name) + "/run.json";

@@ -29,7 +29,16 @@ internal sealed class RunningCapsule(StoreLayout layout, RunRecord record) : IDi
     public string BoardFile => layout.RunOf(record.Name) + "/board";
 
     /// <summary>How the services are doing.</summary>
-    public BoardState[] Board() => Linux.Launching.Board.Read(BoardFile);
+    public BoardState[] Board()
+    {
+        try
+        {
+            BoardState[] board = Linux.Launching.Board.Read(BoardFile);
+            if (board.Length >= record.Services.Length) return board;
+        }
+        catch (FormatException) { } // overwritten: nothing is known of the services, and they can still be stopped
+        return [.. Enumerable.Repeat(new BoardState(0, false, null, 0, 0, null), Math.Max(1, record.Services.Length))];
+    }
 
     /// <summary>The host's number of a process that the capsule numbers <paramref name="inside"/>; null when it is gone.</summary>
     public int? HostPid(int inside)

@@ -46,7 +46,7 @@ internal sealed class ServiceStarter(CapsuleLaunch launch, RunningCapsule runnin
         ResolvedUser user = accounts.Resolve(service.User, service.Group, service.SupplementaryGroups);
         foreach (ImmutableArray<string> command in service.StartPre) RunHelper(service, index, command, user, "before the start");
 
-        using NotifySocket? notify = service.Kind == ServiceKind.Notify ? NotifySocket.Open(launch.Request.Spec.Mounts.First(m => m.Destination == GuestPath.Parse("/run")).Source!, service.Name) : null;
+        using NotifySocket? notify = service.Kind == ServiceKind.Notify ? NotifySocket.Open(launch.Request.Spec.Mounts.First(m => m.Destination == CapsuleSpecs.NotifyDirectory).Source!, CapsuleSpecs.NotifyDirectory.ToString(), service.Name) : null;
         int generation = running.Board()[index].Generation + 1;
         ProcessSpec process = CapsuleSpecs.ProcessOf(service, launch.Manifest, service.Command, user, notify is null ? [] : [notify.Variable]);
         LaunchPlan plan = LaunchPlanner.PlanEnter(process, launch.Request, (index, generation));

@@ -59,7 +59,17 @@ public sealed class StackRunner(StoreLayout layout)
     }
 
     /// <summary>All stacks.</summary>
-    public ImmutableArray<StackRecord> List() => [.. DirectoryNames.In(layout.Stacks).Select(Find).OfType<StackRecord>()];
+    public ImmutableArray<StackRecord> List()
+    {
+        var stacks = ImmutableArray.CreateBuilder<StackRecord>();
+        foreach (CapsuleName name in DirectoryNames.In(layout.Stacks))
+            try
+            {
+                if (Find(name) is { } stack) stacks.Add(stack);
+            }
+            catch (CapsuleException) { } // a broken one does not stop the others; who needs it is told
+        return stacks.ToImmutable();
+    }
 
     /// <summary>The stack, or what would be made of it: with a range of ids that no other has.</summary>
     public StackRecord FindOrDraft(CapsuleName name, Identity source)

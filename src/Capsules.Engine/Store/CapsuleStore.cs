@@ -26,6 +26,16 @@ public sealed class CapsuleStore(StoreLayout layout)
         catch (FormatException e) { throw new CapsuleException(Problems.BadFile(RecordFile(name), FactText.Of(e)), e); }
     }
 
+    /// <summary>Whether there is a capsule of this name, readable or not.</summary>
+    public bool Has(CapsuleName name) => FileCalls.TryStat(null, layout.Capsule(name)) is not null;
+
+    /// <summary>As <see cref="Find"/>; null also when the record is broken, so that one capsule never stops the others.</summary>
+    public CapsuleRecord? TryFind(CapsuleName name)
+    {
+        try { return Find(name); }
+        catch (CapsuleException) { return null; }
+    }
+
     /// <summary>A capsule that the user named.</summary>
     /// <exception cref="CapsuleException">There is none; a similar name is offered.</exception>
     public CapsuleRecord Get(string name) =>

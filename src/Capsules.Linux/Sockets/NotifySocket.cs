@@ -14,14 +14,11 @@ public sealed class NotifySocket : IDisposable
     /// <summary>NOTIFY_SOCKET=…, as the service sees it.</summary>
     public string Variable { get; }
 
-    /// <summary>Makes the socket below a capsule's /run.</summary>
-    /// <param name="run">The host's directory that is /run inside.</param>
+    /// <summary>Makes the socket in a directory that the capsule sees, read-only: in one that its root can write, a link in the socket's place would lead us astray.</summary>
+    /// <param name="directory">The directory on the host.</param>
+    /// <param name="inside">The same directory as the service sees it.</param>
     /// <param name="service">The service's name.</param>
-    public static NotifySocket Open(string run, string service)
-    {
-        string name = $"capsule-notify-{service}";
-        return new(UnixDatagram.Bind($"{run}/{name}"), $"{run}/{name}", $"NOTIFY_SOCKET=/run/{name}");
-    }
+    public static NotifySocket Open(string directory, string inside, string service) => new(UnixDatagram.Bind($"{directory}/{service}"), $"{directory}/{service}", $"NOTIFY_SOCKET={inside}/{service}");
 
     /// <summary>Whether READY=1 has come.</summary>
     public bool IsReady()

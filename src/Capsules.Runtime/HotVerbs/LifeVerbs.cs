@@ -63,7 +63,7 @@ internal static class LifeVerbs
         if (command.Has("--volumes") && !Confirmed(command, $"Remove {string.Join(", ", capsules.Select(c => c.Name))} with all data?"))
             throw new CapsuleException(Problems.NotConfirmed($"remove the state of {string.Join(", ", capsules.Select(c => c.Name))}"));
         foreach (CapsuleRecord capsule in capsules)
-            if (home.Store.Names().Except(capsules.Select(c => c.Name)).Where(n => TryFind(home, n)?.SharedVolumes.Any(s => s.Owner == capsule.Name) == true).Select(n => n.ToString()).ToArray() is { Length: > 0 } others)
+            if (home.Store.Names().Except(capsules.Select(c => c.Name)).Where(n => home.Store.TryFind(n)?.SharedVolumes.Any(s => s.Owner == capsule.Name) == true).Select(n => n.ToString()).ToArray() is { Length: > 0 } others)
                 throw new CapsuleException(Problems.VolumeIsShared(capsule.Name.ToString(), string.Join(", ", others)));
         foreach (CapsuleRecord capsule in capsules.OrderByDescending(c => c.SharedVolumes.Length)) // who only sees a volume goes before its owner
         {
@@ -87,13 +87,6 @@ internal static class LifeVerbs
             Console.Out.WriteLine(capsule.Name);
         }
         return 0;
-    }
-
-    /// <summary>A capsule whose file is broken sees nobody's volumes.</summary>
-    private static CapsuleRecord? TryFind(Home home, CapsuleName name)
-    {
-        try { return home.Store.Find(name); }
-        catch (CapsuleException) { return null; }
     }
 
     /// <summary>Asks once, on a terminal; --yes answers.</summary>
