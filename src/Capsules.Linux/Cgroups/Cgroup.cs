@@ -142,7 +142,8 @@ public sealed class Cgroup
         const int kill = 9;
         for (int attempt = 0; attempt < 100 && Processes() is { Count: > 0 } found; attempt++)
         {
-            Thaw(); // a frozen process cannot die
+            try { Thaw(); } // a frozen process cannot die
+            catch (SyscallException e) when (e.Errno == Errno.ENOENT) { return; } // another remover was faster
             var held = found.Select(pid => (Pid: pid, Process: Linux.Processes.ProcessCalls.TryOpenPidFd(pid))).ToList();
             var still = Processes().ToHashSet();
             foreach (var (pid, process) in held)
