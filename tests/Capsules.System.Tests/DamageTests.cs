@@ -86,6 +86,30 @@ public sealed class DamageTests : IDisposable
         _sandbox.Capsule("rm", "-f", "web").Ok();
     }
 
+    [Theory]
+    [InlineData("/etc:/")]
+    [InlineData("/etc:/etc/../..")]
+    [InlineData("/:/proc")]
+    [InlineData("/etc:/sys/kernel")]
+    public void A_directory_is_not_shown_over_what_is_the_kernels(string volume)
+    {
+        Make("web");
+        Result result = _sandbox.Capsule("run", "-v", volume, "web");
+        result.Code.ShouldBe(125);
+        result.Error.ShouldContain("directory to show");
+    }
+
+    [Fact]
+    public void A_bundles_unknown_words_are_an_error_of_the_bundle()
+    {
+        string bundle = BusyBox.MakeBundle(_sandbox, "b", ["true"], c => c.Replace("RLIMIT_NOFILE", "RLIMIT_BOGUS", StringComparison.Ordinal));
+        File.ReadAllText(bundle + "/config.json").ShouldContain("BOGUS");
+        Result result = _sandbox.Capsule("oci", "--root", _sandbox.RunDirectory + "/oci", "run", "--bundle", bundle, "a");
+        result.Error.ShouldContain("RLIMIT_BOGUS");
+        result.Error.ShouldNotContain("error of capsule itself");
+        _sandbox.Traces().ShouldBeEmpty();
+    }
+
     [Fact]
     public void A_filter_that_was_cut_off_is_made_anew()
     {

@@ -58,6 +58,7 @@ internal static class Launcher
                 return new(started.Pid, started.WaitsForStart, world.Terminal?.Master);
             }
             catch (SyscallException e) { throw new CapsuleException(Problems.LaunchFailed(world.Step, e.Message), e); }
+            catch (FormatException e) { throw new CapsuleException(Problems.LaunchFailed("translate the plan", FactText.Of(e)), e); } // words of a bundle that only the kernel's side can judge
             catch (TailException e) { throw new CapsuleException(TailFailed(e), e); }
         }
     }

@@ -14,10 +14,11 @@ public sealed record StoreLayout(string State, string Run)
     public static StoreLayout Default()
     {
         bool root = Linux.Processes.ProcessCalls.IsRoot;
-        string home = Environment.GetEnvironmentVariable("HOME") ?? "/";
-        string state = Environment.GetEnvironmentVariable("CAPSULE_STATE")
-            ?? (root ? "/var/lib/capsule" : (Environment.GetEnvironmentVariable("XDG_DATA_HOME") ?? home + "/.local/share") + "/capsule");
-        string run = Environment.GetEnvironmentVariable("CAPSULE_RUN")
+        string? Variable(string name) => Environment.GetEnvironmentVariable(name) is { Length: > 0 } value ? value : null; // empty is unset, as the basedir specification says
+        string home = Variable("HOME") ?? "/";
+        string state = Variable("CAPSULE_STATE")
+            ?? (root ? "/var/lib/capsule" : (Variable("XDG_DATA_HOME") ?? home + "/.local/share") + "/capsule");
+        string run = Variable("CAPSULE_RUN")
             ?? (root ? "/run/capsule" : RunOfUser(Linux.Processes.ProcessCalls.UserId));
         return new(state, run);
     }

@@ -183,7 +183,9 @@ internal static class RunVerb
     {
         string[] parts = text.Split(':');
         if (parts.Length is < 2 or > 3 || (parts.Length == 3 && parts[2] is not ("ro" or "rw"))) throw new FormatException("write DIR:PATH or DIR:PATH:ro");
-        return new(Path.GetFullPath(parts[0]), GuestPath.Normalize(Encoding.UTF8.GetBytes(parts[1])), parts is [_, _, "ro"]);
+        GuestPath target = GuestPath.Normalize(Encoding.UTF8.GetBytes(parts[1]));
+        if (target.IsRoot || target.IsWithin(GuestPath.Parse("/proc")) || target.IsWithin(GuestPath.Parse("/sys"))) throw new FormatException("a directory below /, and not in /proc or /sys, which are the kernel's");
+        return new(Path.GetFullPath(parts[0]), target, parts is [_, _, "ro"]);
     }
 
     private static RestartPolicy ParseRestart(string text) => text switch
