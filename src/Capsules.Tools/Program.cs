@@ -23,7 +23,7 @@ return Failures.Guard(args, () =>
     Colour.Choose(command);
     if (command.Has("--help")) return Print(HelpText.Of(command.Verb));
     Rights.Check(command);
-    StoreLayout layout = RealmPlaces.Prepared(StoreLayout.Default());
+    StoreLayout layout = StorePlaces.Prepared(StoreLayout.Default());
     return CaptureVerbs.Run(command, layout, output, TimeProvider.System) ?? command.Verb.Name switch
     {
         "images" => ImagesCommand.Run(new(command.Has("--quiet"), command.Has("--json")) { Fields = command.Fields }, new CapsuleStore(layout), output),

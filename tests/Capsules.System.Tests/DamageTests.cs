@@ -111,6 +111,20 @@ public sealed class DamageTests : IDisposable
     }
 
     [Fact]
+    public void Doctor_leaves_the_stack_of_a_capsule_whose_record_is_broken()
+    {
+        Make("web");
+        _sandbox.Capsule("run", "web").Ok();
+        string record = File.ReadAllText($"{_sandbox.Store}/capsules/web/capsule.json");
+        File.WriteAllText($"{_sandbox.Store}/capsules/web/capsule.json", "{");
+        _sandbox.Capsule("doctor", "--fix").Out.ShouldNotContain("stack `web`");
+        File.WriteAllText($"{_sandbox.Store}/capsules/web/capsule.json", record);
+        _sandbox.Capsule("exec", "web", "true").Ok();
+        _sandbox.Capsule("rm", "-f", "web").Ok();
+        _sandbox.Traces().ShouldBeEmpty();
+    }
+
+    [Fact]
     public void A_filter_that_was_cut_off_is_made_anew()
     {
         Make("web");

@@ -22,6 +22,14 @@ public static class ProcessJson
         throw new FormatException($"`{name}` is no kind of namespace; it can be {string.Join(", ", Namespaces.Select(n => n.Name))}");
     }
 
+    /// <summary>The specification's name of a kind of namespace.</summary>
+    public static string NameOf(NamespaceKind kind)
+    {
+        foreach (var (known, name) in Namespaces)
+            if (known == kind) return name;
+        throw new System.Diagnostics.UnreachableException();
+    }
+
     /// <summary>Reads a process.</summary>
     /// <param name="e">The object.</param>
     /// <param name="pictures">Whether its texts are byte pictures already, as we write them, or plain UTF-8, as the specification has them.</param>

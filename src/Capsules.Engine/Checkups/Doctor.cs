@@ -101,7 +101,7 @@ public sealed class Doctor(CapsuleStore store)
         }
         foreach (CapsuleName name in DirectoryNames.In(_layout.RunningStacks))
         {
-            if (_runner.RunningMembers(name).Any() || IsBusy(name)) continue;
+            if (_runner.IsInUse(name) || IsBusy(name)) continue;
             Left($"namespaces and network of stack `{name}`, in which nothing runs");
             if (!fix) continue;
             using Descriptor held = _runner.Stacks.Lock(name);
@@ -127,7 +127,7 @@ public sealed class Doctor(CapsuleStore store)
             if (fix) FileCalls.Remove(null, file);
         }
         if (!ProcessCalls.IsRoot) return found; // his realm could not be entered
-        var network = new NetworkDoctor(_layout, name => _runner.RunningMembers(name).Any() || IsBusy(name));
+        var network = new NetworkDoctor(_layout, name => _runner.IsInUse(name) || IsBusy(name));
         foreach (NetworkLeftover leftover in fix ? network.Fix() : network.Find()) Left(leftover.What);
         return found;
     }

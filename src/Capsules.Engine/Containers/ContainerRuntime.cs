@@ -26,13 +26,19 @@ public sealed record CreateOptions(string Bundle, string? PidFile = null, string
 public sealed partial class ContainerRuntime(string root)
 {
     /// <summary>Creates a container: everything is made, the program waits for <see cref="Start"/>.</summary>
-    public ContainerRecord Create(string id, CreateOptions options) => Make(id, options, LaunchEnd.WaitThenExecute).Record;
+    public ContainerRecord Create(string id, CreateOptions options)
+    {
+        CheckId(id);
+        return Make(id, options, ReadBundle(options.Bundle), LaunchEnd.WaitThenExecute).Record;
+    }
 
     /// <summary>Creates a container and lets it go at once. The process is our child.</summary>
     public (ContainerRecord Record, Descriptor? Terminal) Run(string id, CreateOptions options)
     {
-        if (!ReadBundle(options.Bundle).Hooks.AroundStart) return Make(id, options, LaunchEnd.Execute);
-        var made = Make(id, options, LaunchEnd.WaitThenExecute);
+        CheckId(id);
+        RuntimeSpec spec = ReadBundle(options.Bundle);
+        if (!spec.Hooks.AroundStart) return Make(id, options, spec, LaunchEnd.Execute);
+        var made = Make(id, options, spec, LaunchEnd.WaitThenExecute);
         try { Start(id); }
         catch
         {
@@ -122,22 +128,12 @@ public sealed partial class ContainerRuntime(string root)
     public void Delete(string id, bool force)
     {
         CheckId(id);
-        if (SmallFiles.TryRead(StateFile(id)) is null)
-        {
-            if (FileCalls.TryStat(null, Directory(id)) is null)
-            {
-                if (force) return;
-                throw new CapsuleException(Problems.NoSuchContainer(id));
-            }
-            SmallFiles.RemoveTree(Directory(id)); // made half, by a create that was killed
-            return;
-        }
-        if (force && TryRead(id) is null) // broken: nobody can tell what runs of it
+        bool halfMade = FileCalls.TryStat(null, StateFile(id)) is null && FileCalls.TryStat(null, Directory(id)) is not null; // by a create that was killed
+        if ((force || halfMade ? TryRead(id) : Load(id)) is not { } record) // with force a broken one goes too: nobody can tell what runs of it
         {
             SmallFiles.RemoveTree(Directory(id));
             return;
         }
-        ContainerRecord record = Load(id);
         string status = Status(record);
         if (status is "running" or "paused" && !force) throw new CapsuleException(Problems.WrongContainerState(id, status, "delete"));
         if (status != "stopped") KillAndWait(record);
@@ -203,10 +199,8 @@ public sealed partial class ContainerRuntime(string root)
         return PseudoTerminal.Open(inside);
     }
 
-    private (ContainerRecord Record, Descriptor? Terminal) Make(string id, CreateOptions options, LaunchEnd end)
+    private (ContainerRecord Record, Descriptor? Terminal) Make(string id, CreateOptions options, RuntimeSpec spec, LaunchEnd end)
     {
-        CheckId(id);
-        RuntimeSpec spec = ReadBundle(options.Bundle);
         using var rollback = new Rollback();
         SmallFiles.MakeDirectories(root);
         try { FileCalls.MakeDirectory(null, Directory(id), 0x1C0); }

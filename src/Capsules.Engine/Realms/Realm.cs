@@ -43,7 +43,7 @@ public sealed class Realm
         if (ProcessCalls.IsRoot || attempt > 3) throw new CapsuleException(Problems.RealmNotMade($"enter {(ProcessCalls.IsRoot ? $"the directory {directory}" : "its namespaces")}", "the kernel refused it"));
         var realm = new Realm(layout, ProcessCalls.UserId);
         if (realm.Read() is null && realm._user.Lacks is { } lacks) throw new CapsuleException(Problems.NoSubordinateIds(realm._user.Name, lacks)); // before anything is made
-        RealmPlaces.Prepare(layout);
+        StorePlaces.Prepare(layout);
         using Descriptor process = realm.FindProcess() ?? realm.Make();
         if (reconnect) realm.Reconnect();
         using Descriptor program = FileCalls.Open("/proc/self/exe", OpenFlags.PathOnly);

@@ -216,6 +216,7 @@ public sealed class CapsuleRunner(CapsuleStore store)
     /// <summary>Ends what still runs of a capsule and takes away what was made for it; the caller holds the lock.</summary>
     internal void Finish(RunRecord run, string reason)
     {
+        CapsuleRecord? oneRun = store.TryFind(run.Name) is { RemoveWhenStopped: true } capsule ? capsule : null; // one whose record is broken is stopped like any other, and kept
         using (var running = new RunningCapsule(_layout, run))
         {
             var pipes = new List<(string Service, Descriptor Pipe)>();
@@ -232,15 +233,17 @@ public sealed class CapsuleRunner(CapsuleStore store)
                     ProcessCalls.TryWait(run.Init); // ours, when we launched it ourselves
                 }
                 catch (SyscallException e) when (e.Errno is Errno.ESRCH or Errno.EBADF) { } // it ended meanwhile
-            BoardState[] board = ReadBoard(running);
+            BoardState[] board;
+            try { board = running.Board(); }
+            catch (SyscallException) { board = []; } // lost with /run: nothing is known of the services' ends
             foreach (var (service, pipe) in pipes)
                 using (pipe) WhereThereIsRoom(() => running.LogOf(service).Take(pipe));
             using (systemLog)
                 if (systemLog is not null) WhereThereIsRoom(() => running.LogOf(LogFile.SystemLog).TakeMessages(systemLog));
-            if (FileCalls.TryStat(null, _layout.Capsule(run.Name)) is not null && !IsForOneRun(run.Name)) WhereThereIsRoom(() => SmallFiles.Write(LastRun.FileOf(_layout, run.Name), LastRun.Of(run, board, reason).ToJson()));
+            if (oneRun is null && store.Has(run.Name)) WhereThereIsRoom(() => SmallFiles.Write(LastRun.FileOf(_layout, run.Name), LastRun.Of(run, board, reason).ToJson()));
         }
         Clear(run.Name);
-        if (IsForOneRun(run.Name)) RemoveWhole(store.Find(run.Name)!);
+        if (oneRun is not null) RemoveWhole(oneRun);
     }
 
     /// <summary>What the keeper has not taken yet; its processes are still there to be named.</summary>
@@ -249,9 +252,6 @@ public sealed class CapsuleRunner(CapsuleStore store)
         using Descriptor queue = running.Copy(writes);
         WhereThereIsRoom(() => new StrayWriters(_layout, running).Take(queue));
     }
-
-    /// <summary>A capsule whose record is broken is stopped like any other, and kept.</summary>
-    private bool IsForOneRun(CapsuleName name) => store.TryFind(name) is { RemoveWhenStopped: true };
 
     /// <summary>Removes a capsule that was made for one run (--rm), its data and its identity with it.</summary>
     public void RemoveWhole(CapsuleRecord capsule)
@@ -289,10 +289,13 @@ public sealed class CapsuleRunner(CapsuleStore store)
     /// <summary>The capsules of a stack.</summary>
     public IEnumerable<CapsuleRecord> Members(CapsuleName stack) => store.Names().Select(store.TryFind).OfType<CapsuleRecord>().Where(c => c.Stack == stack);
 
+    /// <summary>Whether a capsule of a stack runs; one that runs and whose record cannot be read may be of any.</summary>
+    public bool IsInUse(CapsuleName stack) => store.Names().Any(n => (store.TryFind(n) is not { } capsule || capsule.Stack == stack) && Running(n) is not null);
+
     private void DownIfEmpty(CapsuleName stack)
     {
         using Descriptor held = Stacks.Lock(stack);
-        if (!RunningMembers(stack).Any() && !store.Names().Any(n => store.TryFind(n) is null && Running(n) is not null) && FileCalls.TryStat(null, _layout.RunOfStack(stack)) is not null) Stacks.Down(stack);
+        if (!IsInUse(stack) && FileCalls.TryStat(null, _layout.RunOfStack(stack)) is not null) Stacks.Down(stack);
     }
 
     private (StackUp Up, ImmutableArray<Warning> Warnings) StackUp(CapsuleRecord capsule, CapsuleManifest manifest, Rollback rollback)
@@ -391,12 +394,6 @@ public sealed class CapsuleRunner(CapsuleStore store)
         try { filter = run.Entry.ToRequest(RunRecord.FilterOf(_layout, run.Name), []).Spec.Seccomp ?? DefaultFilter.Compiled(_layout); }
         catch (FormatException) { filter = DefaultFilter.Compiled(_layout); } // broken: a stop must not fail for it, and the default is what it was
         return (CapsuleLaunch.Of(store, capsule, run.CommandOnly ? manifest with { Services = [] } : manifest, Stacks.Describe(stack), filter), new RunningCapsule(_layout, run));
-    }
-
-    private static BoardState[] ReadBoard(RunningCapsule running)
-    {
-        try { return running.Board(); }
-        catch (Exception e) when (e is SyscallException or FormatException) { return []; } // lost with /run: nothing is known of the services' ends
     }
 
     /// <summary>Written before a stop takes the lock.</summary>

@@ -61,7 +61,7 @@ public sealed record KeptEntry
     internal void Write(Utf8JsonWriter w)
     {
         w.WriteStartObject("entry");
-        w.Texts("namespaces", [.. Namespaces.Select(JsonReading.Dashed)]);
+        w.Texts("namespaces", [.. Namespaces.Select(ProcessJson.NameOf)]);
         if (Cgroups) w.WriteBoolean("cgroups", true);
         if (FilterFlags is { } flags)
         {

@@ -94,7 +94,7 @@ internal sealed class StrayWriters(StoreLayout layout, RunningCapsule running)
     {
         BoardState[] board;
         try { board = running.Board(); }
-        catch (Exception e) when (e is SyscallException or FormatException) { return null; }
+        catch (SyscallException) { return null; }
         for (int at = pid, steps = 0; at > 1 && at != running.Record.Init && steps < MostAncestors; steps++)
         {
             int? inside = ProcessTable.PidInside(at);

@@ -34,9 +34,9 @@ public static class Threads
         /// <summary>Does a part of the work in the mount namespace from which the thread came. Root and working directory are that namespace's root.</summary>
         public T Outside<T>(Func<T> part)
         {
-            Enter(outside, NamespaceKinds.Mount);
+            Enter(outside, NamespaceKinds.Mount, "mount namespace");
             try { return part(); }
-            finally { Enter(inside, NamespaceKinds.Mount); }
+            finally { Enter(inside, NamespaceKinds.Mount, "mount namespace"); }
         }
     }
 
@@ -44,11 +44,12 @@ public static class Threads
     public static T InNamespace<T>(Descriptor space, NamespaceKinds kind, Func<T> work) => Run(() =>
     {
         if (kind.HasFlag(NamespaceKinds.Mount)) Native.Check(Native.Call(SyscallNumber.Unshare, (nint)(uint)CloneFlags.FileSystem), "unshare", "file-system context");
-        Enter(space, kind);
+        Enter(space, kind, kind.ToString());
         return work();
     });
 
-    private static void Enter(Descriptor space, NamespaceKinds kind) => Native.Check(Native.Call(SyscallNumber.Setns, space.Number, (nint)(uint)kind), "setns", kind.ToString());
+    /// <summary>setns(2) of the calling thread.</summary>
+    internal static void Enter(Descriptor space, NamespaceKinds kind, string subject) => Native.Check(Native.Call(SyscallNumber.Setns, space.Number, (nint)(uint)kind), "setns", subject);
 
     /// <summary>
     /// setfsuid(2) and setfsgid(2) for a while, capabilities kept; all three are per thread. Needed to mount an overlay whose upper layer

@@ -1,4 +1,5 @@
 using Capsules.Linux.Files;
+using Capsules.Linux.Namespaces;
 
 namespace Capsules.Linux.Netlink;
 
@@ -8,15 +9,13 @@ namespace Capsules.Linux.Netlink;
 /// </summary>
 public static class NetworkNamespace
 {
-    private const nint CloneNewNet = 0x40000000;
-
     /// <summary>The network namespace of the calling thread.</summary>
     public static Descriptor Current() => FileCalls.Open("/proc/thread-self/ns/net", OpenFlags.ReadOnly);
 
     /// <summary>unshare(2): a new network namespace that lives as long as the descriptor (or a mount of it). Only a loopback link that is down is in it.</summary>
     public static Descriptor Create() => AndBack(() =>
     {
-        Native.Check(Native.Call(SyscallNumber.Unshare, CloneNewNet), "unshare", "network namespace");
+        Native.Check(Native.Call(SyscallNumber.Unshare, (nint)(uint)NamespaceKinds.Network), "unshare", "network namespace");
         return Current();
     });
 
@@ -38,5 +37,5 @@ public static class NetworkNamespace
         }
     }
 
-    private static void Enter(Descriptor space) => Native.Check(Native.Call(SyscallNumber.Setns, space.Number, CloneNewNet), "setns", "network namespace");
+    private static void Enter(Descriptor space) => Threads.Enter(space, NamespaceKinds.Network, "network namespace");
 }

@@ -23,7 +23,7 @@ internal sealed class Home
     public StackRunner Stacks => Runner.Stacks;
 
     /// <summary>The home that the environment names.</summary>
-    public static Home Open() => new(Engine.Realms.RealmPlaces.Prepared(StoreLayout.Default()));
+    public static Home Open() => new(StorePlaces.Prepared(StoreLayout.Default()));
 
     /// <summary>The capsule that the first word names.</summary>
     public CapsuleRecord Capsule(ParsedCommand command) => Store.Get(command.Arguments[0]);

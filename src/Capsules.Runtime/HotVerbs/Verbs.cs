@@ -16,7 +16,7 @@ internal static class Verbs
             case "help": return ShowHelp(command);
             case "version": return ShowVersion(command);
             case "keeper":
-                Keeper.Run(Engine.Realms.RealmPlaces.Prepared(StoreLayout.Default()));
+                Keeper.Run(StorePlaces.Prepared(StoreLayout.Default()));
                 return 0;
         }
         Home home = Home.Open();

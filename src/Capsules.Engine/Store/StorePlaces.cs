@@ -1,17 +1,16 @@
 using Capsules.Core.Problems;
-using Capsules.Engine.Store;
 using Capsules.Linux;
 using Capsules.Linux.Files;
 using Capsules.Linux.Processes;
 
-namespace Capsules.Engine.Realms;
+namespace Capsules.Engine.Store;
 
 /// <summary>
 /// The directories of a user, root among them. What is in the store has owners and modes of capsules, set-id bits among them: a program that a capsule's
 /// root makes set-uid 0 would be root's for whoever can reach it, so nobody else may walk into it. What is in the run directory tells which processes are
 /// entered, and holds the capsules' roots: nobody else may see it.
 /// </summary>
-public static class RealmPlaces
+public static class StorePlaces
 {
     private const int Private = 0x1C0, Others = 0x3F, OthersWrite = 2, GroupWrite = 0x10, Sticky = 0x200;
 
