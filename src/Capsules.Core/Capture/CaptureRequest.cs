@@ -12,6 +12,8 @@ public sealed record CaptureRequest
     public CapsuleName? Stack { get; init; }
     /// <summary>Paths to take though no rule does.</summary>
     public ImmutableArray<GuestPath> Add { get; init; } = [];
+    /// <summary>Paths that another way of capture met; rules widen them to packages and directories.</summary>
+    public ImmutableArray<FoundPath> Found { get; init; } = [];
     /// <summary>Directories that are state though no rule says so.</summary>
     public ImmutableArray<GuestPath> State { get; init; } = [];
     /// <summary>Paths to leave out.</summary>
@@ -19,3 +21,9 @@ public sealed record CaptureRequest
     /// <summary>What becomes of SSH host keys.</summary>
     public HostKeys HostKeys { get; init; }
 }
+
+/// <summary>A path that was seen in use, or that an installation made.</summary>
+/// <param name="Path">The path, as the source sees it.</param>
+/// <param name="Why">Who met it, and how.</param>
+/// <param name="IsWritten">Whether it was written, so that its directory is state.</param>
+public sealed record FoundPath(GuestPath Path, Because Why, bool IsWritten = false);

@@ -42,6 +42,7 @@ public sealed partial class FootprintFinder
         finder.FindPrograms();
         finder.FindUsers();
         finder.FindConfiguration();
+        foreach (FoundPath found in request?.Found ?? []) finder.Widen(found);
         finder.FindState(request ?? new());
         finder.FindLibraries();
         finder.FindBase();
@@ -138,6 +139,19 @@ public sealed partial class FootprintFinder
             if (!_closure.Has(owner.Name)) _closure.Add(owner, $"{owner.Name} owns {found.Path} ← {why.Text}");
         }
         else if (!IsStateLike(found.Path)) Take(path, PathKind.Code, why);
+    }
+
+    /// <summary>A path that was met becomes its package, the whole directory of its data, or itself.</summary>
+    private void Widen(FoundPath met)
+    {
+        if (IsVolatile(met.Path) || _view.Resolver.Resolve(met.Path) is not { Entry: { } entry } found || IsVolatile(found.Path)) return;
+        if (_view.Packages.OwnerOf(found.Path) is { } owner && !(entry.IsDirectory && _view.Packages.OwnersOf(found.Path).Count > 1))
+        {
+            if (!_closure.Has(owner.Name)) _closure.Add(owner, $"{owner.Name} owns {found.Path} ← {met.Why.Text}");
+            if (!met.IsWritten) return;
+        }
+        if (IsStateLike(found.Path) || met.IsWritten && !found.Path.IsWithin(Usr) && !found.Path.IsWithin(Etc)) AddState(WholeOf(entry.IsDirectory ? found.Path : found.Path.Parent), met.Why);
+        else if (!entry.IsDirectory || !_view.Packages.OwnersOf(found.Path).Any()) Take(met.Path, found.Path.IsWithin(Etc) ? PathKind.Config : PathKind.Code, met.Why);
     }
 
     private void Take(GuestPath path, PathKind kind, Because why)

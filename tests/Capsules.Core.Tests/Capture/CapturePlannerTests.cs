@@ -198,6 +198,17 @@ public sealed class CapturePlannerTests
     public void The_same_source_gives_the_same_plan() => CapturePlanJson.Write(Plan("httpd9")).ShouldBe(CapturePlanJson.Write(Plan("httpd9")));
 
     [Fact]
+    public void What_another_way_met_is_widened_to_its_package_its_data_or_itself()
+    {
+        FoundPath Met(string path, bool written = false) => new(GuestPath.Parse(path), new($"seen: {path}"), written);
+        CapturePlan plan = CapturePlanner.Plan(View(), TargetWords.Resolve(View(), "acme-bill"), new() { Found = [Met("/usr/sbin/httpd9"), Met("/var/lib/other", written: true), Met("/etc/elsewhere/more.conf"), Met("/tmp/x"), Met("/nowhere")] });
+        plan.Why(GuestPath.Parse("/etc/httpd9/httpd9.conf"))!.Value.ShouldContain(r => r.Contains("seen: /usr/sbin/httpd9"));
+        plan.Volumes.ShouldContain(v => v.Path == GuestPath.Parse("/var/lib/other"));
+        plan.Paths.Single(p => p.Path == GuestPath.Parse("/etc/elsewhere/more.conf")).Kind.ShouldBe(PathKind.Config);
+        plan.Paths.ShouldNotContain(p => p.Path.ToString().StartsWith("/tmp/", StringComparison.Ordinal));
+    }
+
+    [Fact]
     public void A_plan_that_was_written_is_read_back() => CapturePlanJson.Write(CapturePlanJson.Read(CapturePlanJson.Write(Plan("acme-bill", true)))).ShouldBe(CapturePlanJson.Write(Plan("acme-bill", true)));
 
     [Theory]
