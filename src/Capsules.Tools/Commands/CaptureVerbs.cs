@@ -16,6 +16,7 @@ public static class CaptureVerbs
         "scan" => ScanCommand.Run(new(Source(command), command.Has("--json")), output),
         "adopt" => AdoptCommand.Run(Adopt(command), layout, output, clock),
         "apply" => ApplyCommand.Run(command.Arguments[0], layout, output, clock),
+        "capture export" => CaptureExportCommand.Run(command.Arguments[0], command.Arguments[1], new CapsuleStore(layout), output),
         "misses" => MissesCommand.Run(command.Arguments[0], command.Arguments[1], command.Has("--json"), layout, output),
         _ => null,
     };
