@@ -79,7 +79,8 @@ public sealed class PackageClosure(PackageIndex index)
     private bool PlugsIn(PackageFact candidate, string host, HashSet<GuestPath> moduleDirectories)
     {
         bool isInterface = host.Contains("api", StringComparison.Ordinal) || host.Contains("abi", StringComparison.Ordinal);
-        bool hasModule = _sources.Contains(candidate.Package.Source); // a part that its distribution packs apart (dovecot-imapd)
+        // A part that its distribution packs apart (dovecot-imapd), and not one for another server (libapache2-mod-php8.2 beside php8.2-fpm).
+        bool hasModule = _sources.Contains(candidate.Package.Source) && !candidate.Package.Depends.SelectMany(g => g).SelectMany(index.Satisfying).Any(d => !_chosen.ContainsKey(d.Name) && !CaptureTables.InstallationOnly.Contains(d.Name) && HasProgram(d));
         foreach (GuestPath file in index.FilesOf(candidate))
         {
             GuestPath parent = file.Parent;
@@ -90,6 +91,8 @@ public sealed class PackageClosure(PackageIndex index)
         }
         return hasModule;
     }
+
+    private bool HasProgram(PackageFact package) => index.FilesOf(package).Any(f => f.Parent == Binaries || f.Parent == SystemBinaries);
 
     private static readonly GuestPath Binaries = GuestPath.Parse("/usr/bin"), SystemBinaries = GuestPath.Parse("/usr/sbin");
 
