@@ -129,6 +129,12 @@ public sealed class LearnLog : ICallObserver, IDisposable
             ref Uses met = ref CollectionsMarshal.GetValueRefOrAddDefault(_lookup, path, out _);
             if ((met & (use | seen.Use)) == (use | seen.Use)) return; // another thread was faster
             met |= use | seen.Use;
+            if (!path.SequenceEqual(seen.Path.Bytes)) // another way to write the same path may have been met
+            {
+                ref Uses same = ref CollectionsMarshal.GetValueRefOrAddDefault(_lookup, seen.Path.Bytes, out _);
+                if ((same & seen.Use) != 0) return;
+                same |= use | seen.Use;
+            }
             Write(ObservationLog.Line(seen));
         }
     }
@@ -157,9 +163,10 @@ public sealed class LearnLog : ICallObserver, IDisposable
     /// <summary>Whether a text alone does not say where it leads: ".." climbs from where a link has led.</summary>
     private static bool HasParent(ReadOnlySpan<byte> path) => path.IndexOf("/../"u8) >= 0 || path.EndsWith("/.."u8);
 
+    /// <summary>Null when it has ended, or has no file: before its first execution it is our tail.</summary>
     private static string? ProgramOf(int pid)
     {
-        try { return BytePicture.Of(FileCalls.ReadLink(null, $"/proc/{pid}/exe")); }
+        try { return FileCalls.ReadLink(null, $"/proc/{pid}/exe") is var path && path.AsSpan().StartsWith("/memfd:"u8) ? null : BytePicture.Of(path); }
         catch (SyscallException) { return null; }
     }
 

@@ -37,9 +37,12 @@ public sealed class LearnedRuns(StoreLayout layout, CapsuleName name)
     /// <exception cref="CapsuleException">There is none, or one is none of ours.</exception>
     public ImmutableArray<ObservedRun> Read()
     {
-        ImmutableArray<ObservedRun> runs = [.. Files().Select(file => Parse(file, ObservationLog.Parse))];
+        ImmutableArray<ObservedRun> runs = [.. Files().Where(HasBegun).Select(file => Parse(file, ObservationLog.Parse))];
         return runs.IsEmpty ? throw new CapsuleException(Problems.NothingLearned(name.ToString())) : runs;
     }
+
+    /// <summary>A run that was killed before its first line was written met nothing.</summary>
+    private static bool HasBegun(string file) => SmallFiles.TryRead(file) is { } bytes && bytes.Contains((byte)'\n');
 
     /// <summary>Removes logs of earlier runs.</summary>
     public static void Forget(ImmutableArray<string> files)

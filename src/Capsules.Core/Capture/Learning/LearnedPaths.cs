@@ -51,7 +51,7 @@ public sealed record LearnedPaths
         };
 
         Because Reason(Observation seen) => reasons.TryGetValue((seen.Use, seen.By), out Because? known) ? known
-            : reasons[(seen.Use, seen.By)] = new($"{seen.By ?? "a program that had ended"} {Words(seen.Use)} while it was learned");
+            : reasons[(seen.Use, seen.By)] = new($"{seen.By ?? "a program without a file"} {Words(seen.Use)} while it was learned");
     }
 
     /// <summary>What a capture is asked to widen: everything that was there.</summary>

@@ -39,7 +39,7 @@ public enum Uses
 /// <summary>One path and one use, the first time that a run met them.</summary>
 /// <param name="Path">The path as the program named it, made absolute; where it held "..", as the kernel resolved it.</param>
 /// <param name="Use">What was done: one flag.</param>
-/// <param name="By">The program that did it; null when it had ended.</param>
+/// <param name="By">The program that did it; null when it had ended, or was none yet.</param>
 /// <param name="IsMissing">There was nothing of that name.</param>
 /// <param name="LeadsTo">Where symbolic links led, when that is another path.</param>
 public sealed record Observation(GuestPath Path, Uses Use, string? By, bool IsMissing = false, GuestPath? LeadsTo = null);
