@@ -1,8 +1,8 @@
 using System.Buffers.Binary;
-using System.Collections.Immutable;
 using System.Diagnostics.CodeAnalysis;
 using System.Net;
 using System.Runtime.InteropServices;
+using Capsules.Core.Capture;
 using Capsules.Core.Capture.Learning;
 using Capsules.Core.Model;
 using Capsules.Engine.Store;
@@ -29,7 +29,7 @@ public sealed class LearnLog : ICallObserver, IDisposable
     private Descriptor? _root;
 
     /// <summary>Begins a log at a path that nothing has.</summary>
-    public LearnLog(string path, DateTimeOffset started, string way, ImmutableArray<string> command)
+    public LearnLog(string path, DateTimeOffset started, string way, LearnedCommand? command)
     {
         _lookup = _met.GetAlternateLookup<ReadOnlySpan<byte>>();
         _file = FileCalls.Open(path, OpenFlags.WriteOnly | OpenFlags.Create | OpenFlags.Exclusive | OpenFlags.Append, 0x180);
@@ -80,9 +80,20 @@ public sealed class LearnLog : ICallObserver, IDisposable
             CallKind.Change => Uses.Write,
             _ => Uses.Look,
         };
-        if (!IsNew(call.Path, use)) return;
-        Observation seen = Describe(call.Path, use, call.Thread);
-        if (call.IsStillThere) Add(call.Path, use, seen); // else what was read may be another's
+        Note(in call, call.Path, use);
+    }
+
+    private void Note(in SeenCall call, ReadOnlySpan<byte> path, Uses use)
+    {
+        if (!IsNew(path, use)) return;
+        Observation seen;
+        try { seen = Describe(path, use, call.Thread); }
+        catch (SyscallException e)
+        {
+            NotSeen($"paths that could not be looked at: {e.Message}");
+            return;
+        }
+        if (call.IsStillThere) Add(path, use, seen); // else what was read may be another's
     }
 
     /// <summary>A path that was found otherwise: opened by the kernel, or held by a process that ran already.</summary>
@@ -183,10 +194,7 @@ public sealed class LearnLog : ICallObserver, IDisposable
                 if (path[0] != '/')
                     try { path = (byte[])[.. FileCalls.ReadLink(null, $"/proc/{call.Thread}/cwd"), (byte)'/', .. path]; }
                     catch (SyscallException) { return; }
-                Uses use = call.Kind == CallKind.Bind ? Uses.Bind : Uses.Connect;
-                if (!IsNew(path, use)) return;
-                Observation seen = Describe(path, use, call.Thread);
-                if (call.IsStillThere) Add(path, use, seen);
+                Note(in call, path, call.Kind == CallKind.Bind ? Uses.Bind : Uses.Connect);
                 break;
             case internet when call.Kind == CallKind.Bind && address.Length >= 8:
                 Bound(in call, new(new IPAddress(address[4..8]), BinaryPrimitives.ReadUInt16BigEndian(address[2..])));

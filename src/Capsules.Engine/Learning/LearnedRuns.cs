@@ -26,7 +26,7 @@ public sealed class LearnedRuns(StoreLayout layout, CapsuleName name)
     }
 
     /// <summary>Begins the log of a further run.</summary>
-    public LearnLog Begin(TimeProvider clock, string way, ImmutableArray<string> command)
+    public LearnLog Begin(TimeProvider clock, string way, LearnedCommand? command)
     {
         SmallFiles.MakeDirectories(_directory, 0x1C0);
         DateTimeOffset now = clock.GetUtcNow();

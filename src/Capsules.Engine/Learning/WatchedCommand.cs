@@ -71,9 +71,9 @@ public static class WatchedCommand
         plan.CloneForEngine(NamespaceKinds.None);
         plan.EnterCgroup("enter the group", entering);
         if (request.WorkingDirectory is { } directory) plan.Call($"chdir {directory}", SyscallNumber.Chdir, directory);
-        if (request.User is { } user) plan.BecomeUser(user.Uid, user.Gid, [.. user.Groups]);
         plan.PrepareForExec(3);
-        plan.ListenedSeccomp(WatchedCalls.Filter(), place);
+        plan.ListenedSeccomp(WatchedCalls.Filter(), place); // while it is root: a user would need no_new_privs
+        if (request.User is { } user) plan.BecomeUser(user.Uid, user.Gid, [.. user.Groups]);
         plan.TellCreated();
         plan.WaitForByte("wait until somebody listens", go);
         plan.Execute([request.Program], [.. request.Command.Select(c => new NativePath(c))], [.. request.Environment.Select(e => new NativePath(e))]);

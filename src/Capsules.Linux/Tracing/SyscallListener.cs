@@ -45,7 +45,6 @@ public sealed unsafe class SyscallListener : IDisposable
 
     private readonly Descriptor _listener;
     private volatile bool _rootsDiffer;
-    private long _count;
 
     /// <summary>Takes the descriptor that seccomp(2) gave.</summary>
     public SyscallListener(Descriptor listener)
@@ -54,9 +53,6 @@ public sealed unsafe class SyscallListener : IDisposable
         const nint wakeHere = 1; // SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP, since 6.6: who calls and who answers take turns on one processor; older kernels refuse it
         Native.Call(SyscallNumber.Ioctl, listener.Number, unchecked((nint)SetFlags), wakeHere);
     }
-
-    /// <summary>How many calls were told.</summary>
-    public long Count => Interlocked.Read(ref _count);
 
     /// <summary>Waits for the end of everything that is watched, as long as said (milliseconds; -1 for ever); whether it has come.</summary>
     public bool WaitForEnd(int milliseconds) => FileCalls.WaitClosed(_listener, milliseconds);
@@ -74,7 +70,6 @@ public sealed unsafe class SyscallListener : IDisposable
                 if (Marshal.GetLastPInvokeError() is not (Errno.EINTR or Errno.ENOENT) || WaitForEnd(0)) return;
                 continue;
             }
-            Interlocked.Increment(ref _count);
             try { Tell(in call, observer, memory, name); }
             finally
             {

@@ -108,7 +108,7 @@ public static class LearnCommand
     {
         using RootTree tree = new(options.Root ?? "/");
         string program = FindProgram(options, tree);
-        using LearnLog writer = logs.Begin(clock, "seccomp notification and fanotify", options.Command);
+        using LearnLog writer = logs.Begin(clock, "seccomp notification and fanotify", Learned(options));
         int exit = WatchedCommand.Run(new()
         {
             Command = options.Command,
@@ -126,7 +126,7 @@ public static class LearnCommand
 
     private static void Attach(LearnedSource attached, LearnedRuns logs, TimeProvider clock, CommandOutput output)
     {
-        using LearnLog writer = logs.Begin(clock, "fanotify and /proc", []);
+        using LearnLog writer = logs.Begin(clock, "fanotify and /proc", null);
         output.Words.WriteLine($"watching process {attached.Pid}; use the application now, then interrupt (Ctrl-C)");
         AttachedWatch.Run(attached.Pid, writer);
         writer.End(0);
@@ -135,11 +135,14 @@ public static class LearnCommand
     /// <summary>The application of a command: this run's, or that of the last of earlier runs.</summary>
     private static Application Command(LearnOptions options, ImmutableArray<ObservedRun> seen, SourceView view, LearnedPaths learned)
     {
-        ImmutableArray<string> words = !options.Command.IsEmpty ? options.Command : seen.LastOrDefault(r => !r.Command.IsEmpty)?.Command ?? throw new CapsuleException(Problems.WrongUsage("the earlier runs were attached to something that ran: name it again with --attach", Usage));
-        string program = FindProgram(options with { Command = words }, view.Resolver.Tree);
-        GuestPath directory = options.Root is null && GuestPath.TryParse(Encoding.UTF8.GetBytes(Environment.CurrentDirectory), out GuestPath here) ? here : GuestPath.Root;
-        return LearnedApplication.Of(view, GuestPath.Normalize(BytePicture.FromPicture(program)), new(words, directory, options.Environment, options.User), learned);
+        LearnedCommand command = !options.Command.IsEmpty ? Learned(options)
+            : seen.LastOrDefault(r => r.Command is not null)?.Command ?? throw new CapsuleException(Problems.WrongUsage("the earlier runs were attached to something that ran: name it again with --attach", Usage));
+        string program = FindProgram(options with { Command = command.Command }, view.Resolver.Tree);
+        return LearnedApplication.Of(view, GuestPath.Normalize(BytePicture.FromPicture(program)), command, learned);
     }
+
+    private static LearnedCommand Learned(LearnOptions options) => new(options.Command,
+        options.Root is null && GuestPath.TryParse(Encoding.UTF8.GetBytes(Environment.CurrentDirectory), out GuestPath here) ? here : GuestPath.Root, options.Environment, options.User);
 
     /// <summary>As a shell would find it: by its path, or in the directories of PATH.</summary>
     private static string FindProgram(LearnOptions options, ISourceTree tree)

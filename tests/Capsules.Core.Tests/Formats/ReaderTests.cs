@@ -204,7 +204,7 @@ public sealed class ReaderTests
         "mountinfo" => Bytes("25 1 8:1 / /mnt\\040x rw - ext4 /dev/sda1 rw\n"),
         "unit" => Bytes("[Service]\nExecStart=@-/bin/x \"a\\x41\" %i ${A} \\\n  b\nTimeoutStopSec=5min\n"),
         "capture plan" => Bytes("""{"schemaVersion":1,"source":"live","application":"x","stack":"x","manifest":{"schemaVersion":1,"name":"x"},"reasons":[{"text":"a"}],"paths":[{"path":"/a","kind":"code","entry":"regular","reason":0}]}"""),
-        "observation log" => Bytes("{\"schemaVersion\":1,\"started\":\"2026-01-31T12:00:00.000Z\",\"command\":[\"x\"]}\n{\"path\":\"/a\\\\xff\",\"use\":\"read-link\",\"by\":\"/b\",\"leadsTo\":\"/c\"}\n{\"socket\":\"tcp\",\"address\":\"[::]:80\"}\n{\"unseen\":\"x\"}\n{\"exit\":0}\n"),
+        "observation log" => Bytes("{\"schemaVersion\":1,\"started\":\"2026-01-31T12:00:00.000Z\",\"command\":[\"x\"],\"directory\":\"/\"}\n{\"path\":\"/a\\\\xff\",\"use\":\"read-link\",\"by\":\"/b\",\"leadsTo\":\"/c\"}\n{\"socket\":\"tcp\",\"address\":\"[::]:80\"}\n{\"unseen\":\"x\"}\n{\"exit\":0}\n"),
         "widening rules" => Bytes(Core.Capture.Learning.WideningRules.DefaultText),
         _ => Bytes(Status),
     };

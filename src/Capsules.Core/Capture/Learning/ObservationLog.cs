@@ -56,8 +56,8 @@ public sealed record ObservedRun
     public required DateTimeOffset Started { get; init; }
     /// <summary>How it was watched.</summary>
     public string Way { get; init; } = "";
-    /// <summary>The command; empty for what was attached to.</summary>
-    public ImmutableArray<string> Command { get; init; } = [];
+    /// <summary>The command; null for what was attached to.</summary>
+    public LearnedCommand? Command { get; init; }
     /// <summary>What was met, in that order.</summary>
     public ImmutableArray<Observation> Paths { get; init; } = [];
     /// <summary>What it bound.</summary>
@@ -78,12 +78,16 @@ public static class ObservationLog
     public const int CurrentSchemaVersion = 1;
 
     /// <summary>The first line.</summary>
-    public static byte[] Head(DateTimeOffset started, string way, ImmutableArray<string> command) => JsonWriting.Document(w =>
+    public static byte[] Head(DateTimeOffset started, string way, LearnedCommand? command) => JsonWriting.Document(w =>
     {
         w.WriteNumber("schemaVersion", CurrentSchemaVersion);
         w.WriteString("started", started.ToUniversalTime().ToString("yyyy-MM-dd'T'HH:mm:ss.fff'Z'", System.Globalization.CultureInfo.InvariantCulture));
         w.Text("way", way);
-        w.Texts("command", command);
+        if (command is null) return;
+        w.Texts("command", command.Command);
+        w.Text("directory", command.WorkingDirectory.ToString());
+        w.Texts("environment", command.Environment);
+        w.Text("user", command.User);
     }, indented: false);
 
     /// <summary>A line about a path.</summary>
@@ -125,7 +129,7 @@ public static class ObservationLog
             if (run is null)
             {
                 ManifestJson.CheckVersion(entry, CurrentSchemaVersion);
-                run = new() { Started = entry.RequiredTime("started"), Way = entry.Text("way") ?? "", Command = entry.Texts("command") };
+                run = new() { Started = entry.RequiredTime("started"), Way = entry.Text("way") ?? "", Command = CommandOf(entry) };
             }
             else if (entry.Text("path") is { } path)
                 paths.Add(new(GuestPath.Parse(path), One(entry), entry.Text("by"), entry.Flag("missing") ?? false, entry.Text("leadsTo") is { } target ? GuestPath.Parse(target) : null));
@@ -135,6 +139,9 @@ public static class ObservationLog
             else if (entry.SmallInteger("exit") is int status) exit = status;
         }
         return (run ?? throw new FormatException("it has no first line")) with { Paths = paths.ToImmutable(), Sockets = sockets.ToImmutable(), Unseen = unseen.ToImmutable(), Exit = exit };
+
+        static LearnedCommand? CommandOf(JsonElement entry) => entry.Texts("command") is { IsEmpty: false } words
+            ? new(words, GuestPath.Parse(entry.RequiredText("directory")), entry.Texts("environment"), entry.Text("user")) : null;
 
         static Uses One(JsonElement entry) => entry.Choice<Uses>("use") is { } use and not Uses.None ? use : throw new FormatException("`use` is missing");
     }

@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using System.Net;
 using System.Text;
+using Capsules.Core.Capture;
 using Capsules.Core.Capture.Learning;
 using Capsules.Core.Model;
 using Shouldly;
@@ -18,14 +19,18 @@ public sealed class ObservationLogTests
         new(GuestPath.Parse("/srv/\\xff name"), Uses.ReadLink, "/usr/bin/dash"),
     ];
 
+    private static readonly LearnedCommand Command = new(["sh", "-c", "x"], GuestPath.Parse("/srv"), ["A=b"], "web");
+
     private static byte[] Log(params IEnumerable<Observation> seen) =>
-        [.. ObservationLog.Head(Noon, "test", ["sh", "-c", "x"]), .. seen.SelectMany(ObservationLog.Line)];
+        [.. ObservationLog.Head(Noon, "test", Command), .. seen.SelectMany(ObservationLog.Line)];
 
     [Fact]
     public void What_was_written_is_read_again()
     {
         ObservedRun run = ObservationLog.Parse((byte[])[.. Log(Seen), .. ObservationLog.Line(new ObservedSocket("tcp", new(IPAddress.IPv6Any, 80))), .. ObservationLog.Unseen("x"), .. ObservationLog.End(3)]);
-        (run.Started, run.Way, string.Join(' ', run.Command), run.Exit).ShouldBe((Noon, "test", "sh -c x", 3));
+        (run.Started, run.Way, run.Exit).ShouldBe((Noon, "test", 3));
+        run.Command.ShouldNotBeNull().Command.ShouldBe(Command.Command);
+        (run.Command.WorkingDirectory, run.Command.Environment.Single(), run.Command.User).ShouldBe((Command.WorkingDirectory, "A=b", "web"));
         run.Paths.ShouldBe(Seen);
         run.Sockets.ShouldBe([new("tcp", new(IPAddress.IPv6Any, 80))]);
         run.Unseen.ShouldBe(["x"]);
@@ -35,7 +40,7 @@ public sealed class ObservationLogTests
     public void A_log_that_ends_anywhere_has_every_line_that_is_whole()
     {
         byte[] log = Log(Seen);
-        int head = ObservationLog.Head(Noon, "test", ["sh", "-c", "x"]).Length;
+        int head = ObservationLog.Head(Noon, "test", Command).Length;
         for (int length = head; length <= log.Length; length++)
         {
             ObservedRun run = ObservationLog.Parse(log.AsMemory(0, length));
@@ -54,7 +59,7 @@ public sealed class ObservationLogTests
     [InlineData("HEAD{\"socket\":\"tcp\",\"address\":\"nowhere\"}\n")]
     [InlineData("{\"schemaVersion\":99,\"started\":\"2026-01-31T12:00:00Z\"}\n")]
     public void A_line_that_is_broken_and_not_torn_is_refused(string text) =>
-        Should.Throw<FormatException>(() => ObservationLog.Parse(Encoding.UTF8.GetBytes(text.Replace("HEAD", Encoding.UTF8.GetString(ObservationLog.Head(Noon, "test", []))))));
+        Should.Throw<FormatException>(() => ObservationLog.Parse(Encoding.UTF8.GetBytes(text.Replace("HEAD", Encoding.UTF8.GetString(ObservationLog.Head(Noon, "test", null))))));
 
     [Fact]
     public void Runs_add_up_and_what_one_of_them_met_alone_is_uncertain()
