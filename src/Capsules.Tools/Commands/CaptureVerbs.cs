@@ -18,6 +18,7 @@ public static class CaptureVerbs
         "learn" => LearnCommand.Run(Learn(command), layout, output, clock),
         "diff" => UncertainCommand.Run(command, layout, output),
         "apply" => ApplyCommand.Run(command.Arguments[0], layout, output, clock),
+        "capture export" => CaptureExportCommand.Run(command.Arguments[0], command.Arguments[1], new CapsuleStore(layout), output),
         "misses" => MissesCommand.Run(command.Arguments[0], command.Arguments[1], command.Has("--json"), layout, output),
         _ => null,
     };
