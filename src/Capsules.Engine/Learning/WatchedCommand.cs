@@ -40,7 +40,7 @@ public sealed record WatchRequest
 /// </summary>
 public static class WatchedCommand
 {
-    private const int Listeners = 2, PatienceForRest = 10_000, GraceForRest = 300; // threads; milliseconds
+    private const int PatienceForRest = 10_000, GraceForRest = 300; // milliseconds
 
     /// <summary>Runs it to the end of all that it started; its exit status, 128 + signal if one ended it.</summary>
     /// <exception cref="CapsuleException">This host does not let it be watched.</exception>
@@ -86,7 +86,8 @@ public static class WatchedCommand
         if (hasTerminal) JobControl.GiveTerminal(pid);
         using var kernelOpens = KernelOpens.Start(log, group, viewOf);
         log.OnRing = kernelOpens.WatchEverything;
-        for (int i = 0; i < Listeners; i++) new Thread(() => listener.Run(log)) { IsBackground = true, Name = "listener" }.Start();
+        // One thread: every call wakes all that wait for it (kernel/seccomp.c, recv_wait_event), and all but one in vain.
+        new Thread(() => listener.Run(log)) { IsBackground = true, Name = "listener" }.Start();
 
         int signals = 0;
         bool hasEnded = false;
