@@ -9,7 +9,7 @@ return Failures.Guard(words, () =>
 {
     if (words.Length == 0 || words[0] is "-h" or "--help") return Help.Overview();
     if (words[0] == "--version") words = ["version"];
-    if (CommandLineParser.FindVerb(words) is { Verb.Door: Door.Tools }) return Tools.Become(words);
+    if (CommandLineParser.FindVerb(words) is { Verb: var verb } && (verb.Door == Door.Tools || verb.Name == "diff" && words.Contains("--uncertain"))) return Tools.Become(words);
     ParsedCommand command = CommandLineParser.Parse(words);
     Colour.Choose(command);
     if (command.Has("--help")) return Help.Of(command.Verb);

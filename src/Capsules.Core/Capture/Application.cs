@@ -45,12 +45,21 @@ public sealed record Application
     public GuestPath? Executable { get; init; }
     /// <summary>What it listens on.</summary>
     public ImmutableArray<ListenerFact> Listeners { get; init; } = [];
+    /// <summary>The command that it was learned from, when it was.</summary>
+    public LearnedCommand? Learned { get; init; }
     /// <summary>What is known of it by name.</summary>
     public KnownApplication? Known { get; init; }
 
     /// <summary>Commands of its unit.</summary>
     public ImmutableArray<UnitCommand> Commands(string key) => Unit is null ? [] : [.. Unit.File.All("Service", key).SelectMany(value => UnitText.Commands(value))];
 }
+
+/// <summary>A command that was watched.</summary>
+/// <param name="Command">argv.</param>
+/// <param name="WorkingDirectory">Where it was started.</param>
+/// <param name="Environment">Variables that it was given for its own sake.</param>
+/// <param name="User">The user it ran as; null for root.</param>
+public sealed record LearnedCommand(ImmutableArray<string> Command, GuestPath WorkingDirectory, ImmutableArray<string> Environment, string? User);
 
 /// <summary>A reason that grows: a sentence, and what led to it.</summary>
 public sealed record Because(string Text, Because? Parent = null)

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using Capsules.Core.Capture.Learning;
 using Capsules.Core.Facts;
 using Capsules.Core.Model;
 
@@ -80,6 +81,8 @@ public sealed record CapturePlan
     public ImmutableArray<PausedProcess> Processes { get; init; } = [];
     /// <summary>What was met and not taken.</summary>
     public ImmutableArray<LeftOutPath> LeftOut { get; init; } = [];
+    /// <summary>What is taken, or in a volume, though little speaks for it.</summary>
+    public ImmutableArray<UncertainPath> Uncertain { get; init; } = [];
     /// <summary>Questions and warnings.</summary>
     public ImmutableArray<PlanNote> Notes { get; init; } = [];
 

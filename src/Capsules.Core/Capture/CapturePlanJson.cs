@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using System.Text.Json;
+using Capsules.Core.Capture.Learning;
 using Capsules.Core.Facts;
 using Capsules.Core.Json;
 using Capsules.Core.Model;
@@ -62,6 +63,11 @@ public static class CapturePlanJson
             w.Text("path", l.Path.ToString());
             w.Text("why", l.Why);
         });
+        w.Objects("uncertain", plan.Uncertain, u =>
+        {
+            w.Text("path", u.Path.ToString());
+            w.Text("why", u.Why);
+        });
     });
 
     /// <summary>Several plans as one document: a list. One plan alone stands for itself.</summary>
@@ -115,6 +121,7 @@ public static class CapturePlanJson
             Paths = [.. root.Items("paths").Select(p => new PlannedPath(GuestPath.Parse(p.RequiredText("path")), p.Choice<PathKind>("kind") ?? PathKind.Code, p.Choice<EntryKind>("entry") ?? throw new FormatException("`entry` is missing"), p.Integer("size") ?? 0, ReasonOf(p)))],
             Replaced = [.. root.Items("replaced").Select(r => new ReplacedContent(GuestPath.Parse(r.RequiredText("path")), Content(r)))],
             LeftOut = [.. root.Items("leftOut").Select(l => new LeftOutPath(GuestPath.Parse(l.RequiredText("path")), l.RequiredText("why")))],
+            Uncertain = [.. root.Items("uncertain").Select(u => new UncertainPath(GuestPath.Parse(u.RequiredText("path")), u.RequiredText("why")))],
         };
         for (int i = 1; i < plan.Paths.Length; i++)
             if (plan.Paths[i - 1].Path >= plan.Paths[i].Path) throw new FormatException($"paths are out of order at {plan.Paths[i].Path}");

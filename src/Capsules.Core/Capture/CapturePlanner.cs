@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using System.Text;
+using Capsules.Core.Capture.Learning;
 using Capsules.Core.Facts;
 using Capsules.Core.Formats.Dpkg;
 using Capsules.Core.Model;
@@ -34,7 +35,9 @@ public static class CapturePlanner
         foreach (ConfigurationFile file in footprint.Configuration)
             builder.Add(file.Path, file.Path.IsWithin(Usr) ? PathKind.Code : PathKind.Config, file.Why);
         foreach (string path in application.Known?.Configuration ?? []) builder.AddTree(GuestPath.Parse(path), PathKind.Config, footprint.Start.Then($"{application.Known!.Name} reads {path} by that name"));
-        foreach (LoosePath loose in footprint.Loose) builder.AddTree(loose.Path, loose.Kind, loose.Why);
+        foreach (LoosePath loose in footprint.Loose)
+            if (loose.IsAlone) builder.Add(loose.Path, loose.Kind, loose.Why);
+            else builder.AddTree(loose.Path, loose.Kind, loose.Why);
         foreach (StateDirectory directory in state) builder.Add(directory.Path, PathKind.Code, directory.Why.Then($"{directory.Path} is where its volume is seen"));
         AddAlternatives(builder, view);
         ImmutableArray<ReplacedContent> replaced = PackageRecords.Add(builder, view);
@@ -68,8 +71,16 @@ public static class CapturePlanner
             Replaced = replaced,
             Processes = [.. application.Processes.Select(p => new PausedProcess(p.Pid, p.StartTicks, p.Name))],
             LeftOut = builder.LeftOut,
+            Uncertain = Taken(request.Uncertain, view, paths, volumes),
             Notes = [.. footprint.Notes, .. notes, .. keyNotes, .. Notes(view, footprint, all)],
         };
+    }
+
+    /// <summary>Those that the plan takes at all.</summary>
+    private static ImmutableArray<UncertainPath> Taken(ImmutableArray<UncertainPath> uncertain, SourceView view, ImmutableArray<PlannedPath> paths, ImmutableArray<PlannedVolume> volumes)
+    {
+        HashSet<GuestPath> taken = [.. paths.Select(p => p.Path)];
+        return [.. uncertain.Where(u => view.Resolver.ResolveParent(u.Path) is { } place && (taken.Contains(place.Path) || volumes.Any(v => place.Path.IsWithin(v.Path))))];
     }
 
     /// <summary>The version for people: without epoch and Debian's revision.</summary>

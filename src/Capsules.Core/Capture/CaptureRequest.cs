@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using Capsules.Core.Capture.Learning;
 using Capsules.Core.Model;
 
 namespace Capsules.Core.Capture;
@@ -14,6 +15,10 @@ public sealed record CaptureRequest
     public ImmutableArray<GuestPath> Add { get; init; } = [];
     /// <summary>Paths that another way of capture met; rules widen them to packages and directories.</summary>
     public ImmutableArray<FoundPath> Found { get; init; } = [];
+    /// <summary>What becomes of <see cref="Found"/>.</summary>
+    public WideningRules Rules { get; init; } = WideningRules.Default;
+    /// <summary>Of <see cref="Found"/>, those whose need is not proved; the plan keeps them.</summary>
+    public ImmutableArray<UncertainPath> Uncertain { get; init; } = [];
     /// <summary>Directories that are state though no rule says so.</summary>
     public ImmutableArray<GuestPath> State { get; init; } = [];
     /// <summary>Paths to leave out.</summary>
@@ -26,4 +31,8 @@ public sealed record CaptureRequest
 /// <param name="Path">The path, as the source sees it.</param>
 /// <param name="Why">Who met it, and how.</param>
 /// <param name="IsWritten">Whether it was written, so that its directory is state.</param>
-public sealed record FoundPath(GuestPath Path, Because Why, bool IsWritten = false);
+public sealed record FoundPath(GuestPath Path, Because Why, bool IsWritten = false)
+{
+    /// <summary>What was done with it; none when it was not watched.</summary>
+    public Uses Uses { get; init; }
+}

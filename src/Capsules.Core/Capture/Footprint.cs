@@ -25,7 +25,11 @@ public sealed record StateDirectory(GuestPath Path, Because Why);
 /// <param name="Path">The place; a directory is taken with everything below it.</param>
 /// <param name="Kind">What becomes of it.</param>
 /// <param name="Why">Why.</param>
-public sealed record LoosePath(GuestPath Path, PathKind Kind, Because Why);
+public sealed record LoosePath(GuestPath Path, PathKind Kind, Because Why)
+{
+    /// <summary>A directory without what is in it.</summary>
+    public bool IsAlone { get; init; }
+}
 
 /// <summary>A directory that must exist at each start.</summary>
 public sealed record VolatileDirectory(GuestPath Path, Because Why);

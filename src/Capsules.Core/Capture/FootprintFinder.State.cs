@@ -172,14 +172,16 @@ public sealed partial class FootprintFinder
         }
     }
 
-    private void AddState(GuestPath path, Because why, bool asked = false)
+    /// <summary>False when it cannot be state, or is no directory.</summary>
+    private bool AddState(GuestPath path, Because why, bool asked = false)
     {
         if (_view.Resolver.Resolve(path) is not { Entry.IsDirectory: true } found)
         {
             if (asked) _notes.Add(new($"{path} is not a directory at the source, so it cannot be state"));
-            return;
+            return false;
         }
-        if (IsVolatile(found.Path) || CaptureTables.TooWide.Contains(found.Path) || found.Path.IsWithin(Etc) && !asked || found.Path.IsWithin(Usr) && !asked) return;
+        if (IsVolatile(found.Path) || CaptureTables.TooWide.Contains(found.Path) || found.Path.IsWithin(Etc) && !asked || found.Path.IsWithin(Usr) && !asked) return false;
         _state.TryAdd(found.Path, new(found.Path, why));
+        return true;
     }
 }

@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using System.Text;
+using Capsules.Core.Capture.Learning;
 using Capsules.Core.Facts;
 using Capsules.Core.Formats.Elf;
 using Capsules.Core.Formats.Systemd;
@@ -10,6 +11,8 @@ namespace Capsules.Core.Capture;
 /// <summary>Closes over an application: programs → packages and libraries → configuration → what that names → state. The same answer for scan and for adopt.</summary>
 public sealed partial class FootprintFinder
 {
+    private static readonly GuestPath RunDirectory = GuestPath.Parse("/run");
+
     private readonly SourceView _view;
     private readonly Application _application;
     private readonly ImmutableArray<Application> _others;
@@ -30,7 +33,8 @@ public sealed partial class FootprintFinder
         (_view, _application) = (view, application);
         _others = [.. all.Where(a => a != application)];
         _closure = new(view.Packages);
-        _start = application.Unit is { } unit ? new($"ExecStart of {unit.Name}")
+        _start = application.Learned is { } learned ? new($"learned from `{string.Join(' ', learned.Command)}`")
+            : application.Unit is { } unit ? new($"ExecStart of {unit.Name}")
             : application.Main is { } main ? new($"process {main.Pid} ({main.Name})")
             : application.InitScript is { } script ? new($"init script {script.Path}") : new($"asked for as {application.Name}");
     }
@@ -42,7 +46,7 @@ public sealed partial class FootprintFinder
         finder.FindPrograms();
         finder.FindUsers();
         finder.FindConfiguration();
-        foreach (FoundPath found in request?.Found ?? []) finder.Widen(found);
+        foreach (FoundPath found in request?.Found ?? []) finder.Widen(found, request!.Rules);
         finder.FindState(request ?? new());
         finder.FindGenerated();
         finder.FindLibraries();
@@ -142,22 +146,49 @@ public sealed partial class FootprintFinder
         else if (!IsStateLike(found.Path)) Take(path, PathKind.Code, why);
     }
 
-    /// <summary>A path that was met becomes its package, the whole directory of its data, or itself.</summary>
-    private void Widen(FoundPath met)
+    /// <summary>A path that was met becomes what the rules say: its package, the whole directory of its data, or itself.</summary>
+    private void Widen(FoundPath met, WideningRules rules)
     {
-        if (IsVolatile(met.Path) || _view.Resolver.Resolve(met.Path) is not { Entry: { } entry } found || IsVolatile(found.Path)) return;
-        if (_view.Packages.OwnerOf(found.Path) is { } owner && !(entry.IsDirectory && _view.Packages.OwnersOf(found.Path).Count > 1))
+        if (met.IsWritten && met.Path.IsWithin(RunDirectory) && met.Path != RunDirectory && met.Path.Parent != RunDirectory) _volatile.TryAdd(met.Path.Parent, new(met.Path.Parent, met.Why));
+        if (_view.Resolver.Resolve(met.Path) is not { Entry: { } entry } found) return;
+        IReadOnlyList<PackageFact> owners = _view.Packages.OwnersOf(found.Path);
+        bool isOwned = owners.Count > 0 && !(entry.IsDirectory && owners.Count > 1); // a directory that several share is nobody's
+        foreach (WideningRule rule in rules.Rules)
         {
-            if (!_closure.Has(owner.Name)) _closure.Add(owner, $"{owner.Name} owns {found.Path} ← {met.Why.Text}");
-            if (!met.IsWritten) return;
+            if (!rule.Holds(found.Path, met.Uses, isOwned, entry.IsDirectory, met.IsWritten)) continue;
+            foreach (Widening step in rule.Steps) Apply(step, rule, met, found.Path, entry, isOwned ? owners[0] : null);
+            if (!rule.GoesOn) return;
         }
-        if (IsStateLike(found.Path) || met.IsWritten && !found.Path.IsWithin(Usr) && !found.Path.IsWithin(Etc)) AddState(WholeOf(entry.IsDirectory ? found.Path : found.Path.Parent), met.Why);
-        else if (!entry.IsDirectory || !_view.Packages.OwnersOf(found.Path).Any()) Take(met.Path, found.Path.IsWithin(Etc) ? PathKind.Config : PathKind.Code, met.Why);
+    }
+
+    private void Apply(Widening step, WideningRule rule, FoundPath met, GuestPath place, FileFact entry, PackageFact? owner)
+    {
+        Because why = met.Why.Then($"rule {rule.Name}: {place}");
+        PathKind kind = place.IsWithin(Etc) ? PathKind.Config : PathKind.Code;
+        switch (step)
+        {
+            case Widening.Package when owner is not null:
+                if (!_closure.Has(owner.Name)) _closure.Add(owner, $"{owner.Name} owns {place} (rule {rule.Name}) ← {met.Why.Text}");
+                break;
+            case Widening.State when AddState(WholeOf(entry.IsDirectory ? place : place.Parent), why): break;
+            case Widening.Tree when !CaptureTables.TooWide.Contains(place): Take(met.Path, kind, why); break;
+            case Widening.Directory when !CaptureTables.TooWide.Contains(place.Parent): Take(place.Parent, kind, why); break;
+            case Widening.Child when rule.Holder(place) is { } holder && holder != place: Take(ChildOf(holder, place), kind, why); break;
+            case Widening.Leave: break;
+            // A package that nobody has, a directory that is everybody's: then it alone.
+            default: _loose.TryAdd(met.Path, new(met.Path, kind, why) { IsAlone = true }); break;
+        }
+
+        static GuestPath ChildOf(GuestPath directory, GuestPath path)
+        {
+            while (path.Parent != directory) path = path.Parent;
+            return path;
+        }
     }
 
     private void Take(GuestPath path, PathKind kind, Because why)
     {
-        if (!CaptureTables.TooWide.Contains(path)) _loose.TryAdd(path, new(path, kind, why));
+        if (!CaptureTables.TooWide.Contains(path) && (!_loose.TryGetValue(path, out LoosePath? known) || known.IsAlone)) _loose[path] = new(path, kind, why);
     }
 
     /// <summary>The directory that a program outside of packages is installed in: /opt/acme for /opt/acme/bin/billd; null when it stands among others.</summary>

@@ -37,7 +37,7 @@ internal sealed class ServicePlanner(SourceView view, Footprint footprint)
             Command = start.Command,
             Program = start.Program,
             Environment = environment,
-            WorkingDirectory = Directory(Setting("WorkingDirectory")) ?? (start.IsProcess && _application.Main is { } main ? main.WorkingDirectory : GuestPath.Root),
+            WorkingDirectory = Directory(Setting("WorkingDirectory")) ?? (start.IsProcess && _application.Main is { } main ? main.WorkingDirectory : start.IsProcess ? _application.Learned?.WorkingDirectory : null) ?? GuestPath.Root,
             User = start.User ?? Setting("User"),
             Group = start.User is null ? Setting("Group") : null,
             SupplementaryGroups = file.Words("Service", "SupplementaryGroups"),
@@ -103,6 +103,7 @@ internal sealed class ServicePlanner(SourceView view, Footprint footprint)
             }
             return new(words, exec.Program is { } program ? GuestPath.Normalize(BytePicture.FromPicture(program)) : null, false, false, null);
         }
+        if (_application.Learned is { } learned) return new(InFront(learned.Command), learned.Command[0].StartsWith('/') ? null : _application.Executable, true, false, learned.User);
         if (main is null && _application.InitScript is { } script) return new([script.Path.ToString(), "start"], null, false, false, null);
         if (main is null && _application.Executable is { } executable) return new([executable.ToString()], null, true, false, null);
         return null;
@@ -142,6 +143,7 @@ internal sealed class ServicePlanner(SourceView view, Footprint footprint)
                 if (value.TrimStart('-') is ['/', ..] path && view.Resolver.Tree.Read(GuestPath.Normalize(Encoding.UTF8.GetBytes(path)), 1 << 20) is { } text)
                     foreach (var (name, content) in UnitText.EnvironmentFile(text)) declared[name] = content;
         }
+        foreach (string word in _application.Learned?.Environment ?? []) Set(word);
         variables = declared.ToImmutable().SetItem("MAINPID", "$MAINPID");
         if (_application.Main is { } main && main.Environment.Any(e => e.StartsWith("PATH=", StringComparison.Ordinal)))
         {

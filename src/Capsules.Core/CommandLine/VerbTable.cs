@@ -79,13 +79,25 @@ public static class VerbTable
                 Plan, Json, Yes,
             ],
         },
+        new("learn", Make, "NAME -- COMMAND [ARG...]", "make a capsule of an application by watching it while it is used", Door.Tools, 0, 1)
+        {
+            Options =
+            [
+                new("--root", "DIR", "run the command inside this tree, the disk of another machine"), new("--attach", "PID|UNIT|CAPSULE", "watch what runs already, until interrupted"),
+                new("--merge", null, "add this run to the earlier ones of that name; without a command, plan from those"), new("--rules", "FILE", "the rules from files to directories and packages"),
+                new("--show-rules", null, "print the rules that hold by default, and stop"), new("--env", "NAME=VALUE", "set a variable for the command and the capsule", 'e', Repeats: true),
+                new("--user", "USER[:GROUP]", "run the command as this user", 'u'), new("--stack", "NAME", "the stack that the capsule joins"), new("--why", "PATH", "explain why a path is in the plan"),
+                new("--state", "PATH", "treat a directory as state", Repeats: true), new("--leave", "PATH", "leave a path out", Repeats: true), new("--add", "PATH", "take a path in", Repeats: true), Plan, Json,
+            ],
+            CommandAfter = 1,
+        },
         new("apply", Make, "PLAN", "carry out a plan that was saved, or a directory of `capture export`", Door.Tools, 1, 1) { Options = [Yes] },
         new("capture export", Make, "CAPSULE DIR", "write the plan of a capsule as a readable directory for a version control", Door.Tools, 2, 2),
 
         new("ps", Look, "", "list capsules", Door.Runtime, 0, 0) { Options = [All, Quiet, JsonWith(Capsule)] },
         new("status", Look, "CAPSULE", "show services, processes and addresses; exit code as systemctl's", Door.Runtime, 1, 1) { Options = [JsonWith(Capsule)] },
         new("inspect", Look, "CAPSULE", "show everything that is known of a capsule, as JSON", Door.Runtime, 1, 1) { Options = [JsonWith("state", "capsule", "stack", "run", "lastRun", "manifest")] },
-        new("diff", Look, "CAPSULE", "list what was written outside the declared state", Door.Runtime, 1, 1) { Options = [JsonWith("change", "path", "program", "service")] },
+        new("diff", Look, "CAPSULE", "list what was written outside the declared state", Door.Runtime, 1, 1) { Options = [new("--uncertain", null, "list what was taken though watching proved no need for it"), JsonWith("change", "path", "program", "service", "why")] },
         new("logs", Look, "CAPSULE", "show what the services wrote", Door.Runtime, 1, 1)
         {
             Options =

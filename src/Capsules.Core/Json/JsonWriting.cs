@@ -22,6 +22,25 @@ public static class JsonWriting
         return buffer.WrittenSpan.ToArray();
     }
 
+    /// <summary>A list of objects, with a newline at the end.</summary>
+    public static byte[] List<T>(IEnumerable<T> values, Action<Utf8JsonWriter, T> write)
+    {
+        var buffer = new System.Buffers.ArrayBufferWriter<byte>();
+        using (var writer = new Utf8JsonWriter(buffer, Options))
+        {
+            writer.WriteStartArray();
+            foreach (T value in values)
+            {
+                writer.WriteStartObject();
+                write(writer, value);
+                writer.WriteEndObject();
+            }
+            writer.WriteEndArray();
+        }
+        buffer.Write("\n"u8);
+        return buffer.WrittenSpan.ToArray();
+    }
+
     private static void Write(this System.Buffers.ArrayBufferWriter<byte> buffer, ReadOnlySpan<byte> bytes) => System.Buffers.BuffersExtensions.Write(buffer, bytes);
 
     /// <summary>A text member, unless it is null.</summary>

@@ -54,4 +54,20 @@ public static partial class Problems
     /// <summary>A source for another machine.</summary>
     public static Problem ForeignArchitecture(string source, string host) =>
         new("CAP2012", ExitCode.Failed, $"the source's programs are made for {source}, and this host is {host}", "its programs say so in their ELF headers", "adopt it on a host of that architecture");
+
+    /// <summary>A command that is to be learned and is not there.</summary>
+    public static Problem NoSuchCommand(string command, string tree) =>
+        new("CAP2021", ExitCode.NotFound, $"there is no program `{command}`", $"neither as a path nor in the directories of PATH of {tree}", "give its whole path, or install it first");
+
+    /// <summary>Calls cannot be watched here.</summary>
+    public static Problem CannotWatch(string fact, string fix) =>
+        new("CAP2022", ExitCode.Failed, "the command cannot be watched on this host", fact, fix);
+
+    /// <summary>Nothing was watched under this name.</summary>
+    public static Problem NothingLearned(string name) =>
+        new("CAP2023", ExitCode.NotFound, $"nothing was learned as {name} so far", "its store holds no observation log", $"watch it first: capsule learn {name} -- COMMAND");
+
+    /// <summary>A file of rules or an observation log that cannot be read.</summary>
+    public static Problem BadLearningFile(string file, string fact) =>
+        new("CAP2024", ExitCode.Failed, $"{file} cannot be read", fact, "correct the file; `capsule learn --show-rules` prints a table of rules that holds");
 }

@@ -99,6 +99,7 @@ public static class CaptureRunner
         SmallFiles.Write(imagePlace + "/manifest.json", manifestBytes, durable: false);
         SmallFiles.Write(imagePlace + "/plan.json", CapturePlanJson.Write(plan with { Manifest = manifest }), durable: false);
         SmallFiles.Write(imagePlace + "/left-out.jsonl", LeftOutFile.Write(plan.LeftOut.AddRange(skipped.Select(p => new LeftOutPath(p, "it vanished while the source was read")))), durable: false);
+        if (!plan.Uncertain.IsEmpty) SmallFiles.Write(capsule + "/uncertain.jsonl", LeftOutFile.Write(plan.Uncertain.Select(u => new LeftOutPath(u.Path, u.Why))), durable: false);
         SmallFiles.Write(capsule + "/capsule.json", new CapsuleRecord
         {
             Name = manifest.Name,
@@ -229,9 +230,14 @@ public static class CaptureRunner
     }
 }
 
-/// <summary>left-out.jsonl of an image: what was met and not taken, one JSON object a line.</summary>
+/// <summary>Paths with a sentence, one JSON object a line: left-out.jsonl of an image (what was met and not taken), uncertain.jsonl of a capsule.</summary>
 public static class LeftOutFile
 {
+    /// <summary>All of a file.</summary>
+    /// <exception cref="FormatException">A line is none of ours.</exception>
+    public static IEnumerable<LeftOutPath> Read(ReadOnlyMemory<byte> file) =>
+        Core.Formats.ByteLines.Of(file).Select(ManifestJson.Parse).Select(e => new LeftOutPath(GuestPath.Parse(e.RequiredText("path")), e.RequiredText("why")));
+
     /// <summary>The file's bytes.</summary>
     public static byte[] Write(IEnumerable<LeftOutPath> paths)
     {

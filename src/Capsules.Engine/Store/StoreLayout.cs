@@ -58,6 +58,10 @@ public sealed record StoreLayout(string State, string Run)
     public string Secrets(CapsuleName capsule) => Capsule(capsule) + "/secrets";
     /// <summary>The capsule's own changes over its layers, with "upper" and "work".</summary>
     public string Writable(CapsuleName capsule) => Capsule(capsule) + "/writable";
+    /// <summary>Observation logs of what is learned under a name, one file a run.</summary>
+    public string Learned(CapsuleName name) => $"{State}/learned/{name}";
+    /// <summary>What a capsule holds though little speaks for it.</summary>
+    public string Uncertain(CapsuleName capsule) => Capsule(capsule) + "/uncertain.jsonl";
     /// <summary>Logs of the services.</summary>
     public string Logs(CapsuleName capsule) => Capsule(capsule) + "/logs";
     /// <summary>A stack: stack.json.</summary>

@@ -268,12 +268,26 @@ public static class TailCalls
     }
 
     /// <summary>seccomp(2) SECCOMP_SET_MODE_FILTER.</summary>
-    public static void Seccomp(this TailPlan plan, ReadOnlySpan<ulong> filter, uint flags)
+    public static TailPlan.StepBuilder Seccomp(this TailPlan plan, ReadOnlySpan<ulong> filter, uint flags)
     {
         const int filterMode = 1;
         Block description = plan.Values<ulong>([(ulong)filter.Length, 0]); // struct sock_fprog: length, padding, address
         plan.PointAt(description, 8, plan.Values(filter));
-        plan.Call("seccomp", SyscallNumber.Seccomp, filterMode, flags, description);
+        return plan.Call("seccomp", SyscallNumber.Seccomp, filterMode, flags, description);
+    }
+
+    /// <summary>
+    /// seccomp(2) with SECCOMP_FILTER_FLAG_NEW_LISTENER: what the filter tells is read from a descriptor, which takes the number of <paramref name="place"/>, so that
+    /// the engine can fetch it (pidfd_getfd(2)). Once a call has been read, only a deadly signal interrupts it (WAIT_KILLABLE_RECV): a program does not see EINTR where
+    /// it saw none before. Needs CAP_SYS_ADMIN, and so leaves set-uid programs what they are.
+    /// </summary>
+    public static void ListenedSeccomp(this TailPlan plan, ReadOnlySpan<ulong> filter, Descriptor place)
+    {
+        const int newListener = 8, waitKillable = 32;
+        Slot listener = plan.NewSlot();
+        plan.Seccomp(filter, newListener | waitKillable).SaveIn(listener);
+        plan.Call("keep the listener where the engine finds it", SyscallNumber.Dup3, listener, plan.Pass(place), CloseOnExec);
+        plan.Call("close the other listener", SyscallNumber.Close, listener);
     }
 
     /// <summary>close_range(2) from <paramref name="first"/> on, at exec; unblocks signals.</summary>

@@ -18,22 +18,7 @@ internal static class Output
         Console.Out.Write(TextTable.Of(headings, rows, IsTerminal));
 
     /// <summary>An array of objects, with the fields that the command asks for.</summary>
-    public static void JsonArray<T>(ParsedCommand command, IEnumerable<T> values, Action<Utf8JsonWriter, T> write)
-    {
-        var buffer = new System.Buffers.ArrayBufferWriter<byte>();
-        using (var writer = new Utf8JsonWriter(buffer, JsonWriting.Options))
-        {
-            writer.WriteStartArray();
-            foreach (T value in values)
-            {
-                writer.WriteStartObject();
-                write(writer, value);
-                writer.WriteEndObject();
-            }
-            writer.WriteEndArray();
-        }
-        Write(command, [.. buffer.WrittenSpan, (byte)'\n']);
-    }
+    public static void JsonArray<T>(ParsedCommand command, IEnumerable<T> values, Action<Utf8JsonWriter, T> write) => Write(command, JsonWriting.List(values, write));
 
     /// <summary>One object, with the fields that the command asks for.</summary>
     public static void JsonObject(ParsedCommand command, Action<Utf8JsonWriter> write) => Write(command, JsonWriting.Document(write));

@@ -107,7 +107,7 @@ public static class AdoptCommand
         output.Words.WriteLine($"next: capsule run {result.Name} -d");
     }
 
-    private static int Explain(ImmutableArray<CapturePlan> plans, GuestPath path, RootTree tree, CommandOutput output)
+    internal static int Explain(ImmutableArray<CapturePlan> plans, GuestPath path, RootTree tree, CommandOutput output)
     {
         foreach (CapturePlan plan in plans)
         {
@@ -123,10 +123,10 @@ public static class AdoptCommand
         throw new CapsuleException(Problems.NotInPlan(path.ToString(), tree.Look(path) is null ? "the source does not have it" : "nothing that was found needs it"));
     }
 
-    private static CapsuleName ParseName(string text) => CapsuleName.TryParse(text, out CapsuleName name)
+    internal static CapsuleName ParseName(string text) => CapsuleName.TryParse(text, out CapsuleName name)
         ? name : throw new CapsuleException(Problems.WrongUsage($"`{text}` is not a name: 1 to 63 of a-z 0-9 - . _, first a letter or digit", "capsule adopt APPLICATION --name NAME"));
 
-    private static ImmutableArray<GuestPath> Paths(ImmutableArray<string> texts)
+    internal static ImmutableArray<GuestPath> Paths(ImmutableArray<string> texts)
     {
         try { return [.. texts.Select(t => GuestPath.Normalize(BytePicture.FromPicture(t)))]; }
         catch (FormatException e) { throw new CapsuleException(Problems.WrongUsage(FactText.Of(e), "paths are absolute, as the source sees them"), e); }

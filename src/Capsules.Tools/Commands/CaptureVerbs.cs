@@ -15,6 +15,8 @@ public static class CaptureVerbs
     {
         "scan" => ScanCommand.Run(new(Source(command), command.Has("--json")), output),
         "adopt" => AdoptCommand.Run(Adopt(command), layout, output, clock),
+        "learn" => LearnCommand.Run(Learn(command), layout, output, clock),
+        "diff" => UncertainCommand.Run(command, layout, output),
         "apply" => ApplyCommand.Run(command.Arguments[0], layout, output, clock),
         "capture export" => CaptureExportCommand.Run(command.Arguments[0], command.Arguments[1], new CapsuleStore(layout), output),
         "misses" => MissesCommand.Run(command.Arguments[0], command.Arguments[1], command.Has("--json"), layout, output),
@@ -37,6 +39,21 @@ public static class CaptureVerbs
         State = command.Values("--state"),
         Leave = command.Values("--leave"),
         Add = command.Values("--add"),
+    };
+
+    /// <summary>The options of learn.</summary>
+    public static LearnOptions Learn(ParsedCommand command) => new()
+    {
+        Name = command.Arguments.IsEmpty ? null : command.Arguments[0],
+        Command = command.Command,
+        Root = command.Value("--root") is { } root ? Path.GetFullPath(root) : null,
+        Attach = command.Value("--attach"),
+        Merge = command.Has("--merge"),
+        Rules = command.Value("--rules"),
+        ShowRules = command.Has("--show-rules"),
+        Environment = command.Values("--env"),
+        User = command.Value("--user"),
+        Capture = Adopt(command),
     };
 
     /// <summary>The last word wins, as with other options.</summary>

@@ -165,6 +165,8 @@ public sealed class ReaderTests
         ["strings"] = b => ProcFiles.Strings(b),
         ["mentions"] = b => { Core.Capture.PathMentions.In(b); Core.Capture.PathMentions.LoopbackPorts(b); },
         ["capture plan"] = b => Core.Capture.CapturePlanJson.Read(b),
+        ["observation log"] = b => Core.Capture.Learning.LearnedPaths.Merge([Core.Capture.Learning.ObservationLog.Parse(b)]),
+        ["widening rules"] = b => Core.Capture.Learning.WideningRules.Parse(b),
     };
 
     [Theory]
@@ -204,6 +206,8 @@ public sealed class ReaderTests
         "mountinfo" => Bytes("25 1 8:1 / /mnt\\040x rw - ext4 /dev/sda1 rw\n"),
         "unit" => Bytes("[Service]\nExecStart=@-/bin/x \"a\\x41\" %i ${A} \\\n  b\nTimeoutStopSec=5min\n"),
         "capture plan" => Bytes("""{"schemaVersion":1,"source":"live","application":"x","stack":"x","manifest":{"schemaVersion":1,"name":"x"},"reasons":[{"text":"a"}],"paths":[{"path":"/a","kind":"code","entry":"regular","reason":0}]}"""),
+        "observation log" => Bytes("{\"schemaVersion\":1,\"started\":\"2026-01-31T12:00:00.000Z\",\"command\":[\"x\"],\"directory\":\"/\"}\n{\"path\":\"/a\\\\xff\",\"use\":\"read-link\",\"by\":\"/b\",\"leadsTo\":\"/c\"}\n{\"socket\":\"tcp\",\"address\":\"[::]:80\"}\n{\"unseen\":\"x\"}\n{\"exit\":0}\n"),
+        "widening rules" => Bytes(Core.Capture.Learning.WideningRules.DefaultText),
         _ => Bytes(Status),
     };
 

@@ -1,0 +1,30 @@
+using System.Collections.Immutable;
+using System.Text;
+using Capsules.Core.Facts;
+using Capsules.Core.Model;
+
+namespace Capsules.Core.Capture.Learning;
+
+/// <summary>Which application a command that was watched is.</summary>
+public static class LearnedApplication
+{
+    /// <summary>The service whose unit starts this program; without a unit the command itself is the service.</summary>
+    /// <param name="view">The source, after the run.</param>
+    /// <param name="program">The program, as the command names it.</param>
+    /// <param name="command">The command.</param>
+    /// <param name="learned">What was seen.</param>
+    public static Application Of(SourceView view, GuestPath program, LearnedCommand command, LearnedPaths learned)
+    {
+        GuestPath real = view.Resolver.Resolve(program) is { Entry: not null } found ? found.Path : program;
+        Application application = ApplicationFinder.Find(view).FirstOrDefault(a => a.Unit is not null && a.Executable == real)
+            ?? (view.Facts.Units.FirstOrDefault(u => ApplicationFinder.ProgramOf(u, view) == real) is { } unit ? ApplicationFinder.OfUnit(view, unit) : null)
+            ?? new() { Name = CapsuleName.From(Encoding.UTF8.GetString(program.Name)).ToString(), Executable = real, Learned = command };
+        return application.Listeners.IsEmpty ? application with { Listeners = Listeners(learned) } : application;
+    }
+
+    private static ImmutableArray<ListenerFact> Listeners(LearnedPaths learned) =>
+    [
+        .. learned.Sockets.Select(s => new ListenerFact(s.Protocol, s.Address, null, 0, [])),
+        .. learned.Paths.Where(p => (p.Uses & Uses.Bind) != 0).Select(p => new ListenerFact("unix", null, p.Path, 0, [])),
+    ];
+}
