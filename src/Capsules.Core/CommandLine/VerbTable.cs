@@ -79,6 +79,15 @@ public static class VerbTable
                 Plan, Json, Yes,
             ],
         },
+        new("install", Make, "NAME [COMMAND [ARG...]]", "make a capsule by running an installer in a throw-away one", Door.Tools, 1, 1)
+        {
+            Options =
+            [
+                new("--base", "BASE", "what it is installed on: debian:SUITE, a capsule, an OCI archive, a directory, or scratch"), new("--recipe", "FILE", "do what this file says, and lock what it brings"),
+                new("--from", "DIR", "a directory that the installer finds as its working directory, as a copy"), new("--env", "NAME=VALUE", "set a variable for the installer", 'e', Repeats: true),
+            ],
+            CommandAfter = 1,
+        },
         new("apply", Make, "PLAN", "carry out a plan that was saved", Door.Tools, 1, 1) { Options = [Yes] },
 
         new("ps", Look, "", "list capsules", Door.Runtime, 0, 0) { Options = [All, Quiet, JsonWith(Capsule)] },

@@ -194,7 +194,7 @@ public sealed class CapsuleRunner(CapsuleStore store)
             (Descriptor Master, Descriptor Slave)? terminal = request.Terminal ? Containers.ContainerRuntime.OpenTerminal(run.Init) : null;
             using Descriptor? nothing = request.Terminal || request.Interactive ? null : FileCalls.Open("/dev/null", OpenFlags.ReadOnly);
             using Descriptor? silent = request.Detach ? FileCalls.Open("/dev/null", OpenFlags.WriteOnly) : null;
-            try { return (running.Enter(plan, new() { Terminal = terminal?.Slave, Input = nothing, Output = silent, Error = silent }), terminal?.Master); }
+            try { return (running.Enter(plan, new() { Terminal = terminal?.Slave, Input = nothing, Output = request.Output ?? silent, Error = request.Output ?? silent }), terminal?.Master); }
             finally { terminal?.Slave.Dispose(); }
         }
     }
@@ -415,4 +415,6 @@ public sealed record ExecRequest(ImmutableArray<string> Command)
     public bool Interactive { get; init; }
     /// <summary>Left alone.</summary>
     public bool Detach { get; init; }
+    /// <summary>Where it writes, errors too; our own when null.</summary>
+    public Linux.Descriptor? Output { get; init; }
 }
