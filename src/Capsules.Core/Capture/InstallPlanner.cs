@@ -1,5 +1,4 @@
 using System.Collections.Immutable;
-using System.Text;
 using Capsules.Core.Facts;
 using Capsules.Core.Model;
 
@@ -26,7 +25,7 @@ public static class InstallPlanner
     {
         HashSet<GuestPath> changed = [.. changes.Where(c => c.Kind != ChangeKind.Deleted).Select(c => c.Path)];
         var notes = new List<PlanNote>();
-        ImmutableArray<Application> applications = NewServices(view, changed, notes);
+        ImmutableArray<Application> applications = NewApplications.Find(view, changed, notes);
         ImmutableArray<Application> all = ApplicationFinder.Find(view);
         var services = ImmutableArray.CreateBuilder<ServiceManifest>();
         var state = new SortedDictionary<GuestPath, StateDirectory>();
@@ -94,23 +93,6 @@ public static class InstallPlanner
     }
 
     private static readonly GuestPath Etc = GuestPath.Parse("/etc"), PackageDatabase = GuestPath.Parse("/var/lib/dpkg");
-
-    /// <summary>The services that came: those that start at boot; when none does, those that wait to be enabled.</summary>
-    private static ImmutableArray<Application> NewServices(SourceView view, HashSet<GuestPath> changed, List<PlanNote> notes)
-    {
-        bool IsNew(GuestPath path) => changed.Contains(view.Resolver.ResolveParent(path)?.Path ?? path);
-        HashSet<string> switchedOn = [.. changed.Where(p => p.Parent.Name.EndsWith(".wants"u8) || p.Parent.Name.EndsWith(".requires"u8)).Select(p => Encoding.UTF8.GetString(p.Name))];
-        bool IsUnitNew(UnitFact unit) => IsNew(unit.Path) || unit.DropIns.Any(IsNew) || switchedOn.Contains(unit.Name.ToString());
-        ImmutableArray<Application> enabled = [.. ApplicationFinder.Find(view).Where(a => a.Unit is { } unit ? IsUnitNew(unit) : a.InitScript is { } script && IsNew(script.Path))];
-        ImmutableArray<UnitFact> waiting = [.. view.Facts.Units.Where(u => !u.IsEnabled && IsNew(u.Path) && u.File.Settings.Any(s => s is { Section: "Install", Key: "WantedBy" or "RequiredBy" }) && ApplicationFinder.IsServer(u, view))];
-        if (enabled.IsEmpty && !waiting.IsEmpty)
-        {
-            notes.Add(new($"the installer enabled no service; it brought {string.Join(", ", waiting.Select(u => u.Name))}, which will run"));
-            return [.. waiting.Select(u => ApplicationFinder.OfUnit(view, u))];
-        }
-        foreach (UnitFact unit in waiting) notes.Add(new($"{unit.Name} came and is not enabled; it will not run"));
-        return enabled;
-    }
 
     /// <summary>As the units order themselves among each other (systemd.unit(5), After=).</summary>
     private static ImmutableArray<ServiceManifest> InOrder(ImmutableArray<Application> applications, ImmutableArray<ServiceManifest> services)

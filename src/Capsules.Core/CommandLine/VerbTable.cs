@@ -88,6 +88,9 @@ public static class VerbTable
             ],
             CommandAfter = 1,
         },
+        new("prescan", Make, "", "note how a machine is before something is installed", Door.Tools, 0, 0) { Options = [new("--root", "DIR", "the tree of another machine, such as a mounted disk")] },
+        new("postscan", Make, "ID NAME", "make a capsule of the application that came since", Door.Tools, 2, 2) { Options = [new("--root", "DIR", "the tree of another machine, such as a mounted disk"), Plan, Json] },
+        new("compare", Make, "BEFORE AFTER [NAME]", "tell what differs between two trees, and make a capsule of the application that came", Door.Tools, 2, 3) { Options = [Plan, Json] },
         new("apply", Make, "PLAN", "carry out a plan that was saved", Door.Tools, 1, 1) { Options = [Yes] },
 
         new("ps", Look, "", "list capsules", Door.Runtime, 0, 0) { Options = [All, Quiet, JsonWith(Capsule)] },

@@ -19,6 +19,16 @@ public static partial class Problems
     public static Problem NoSuchBase(string wanted) =>
         new("CAP2104", ExitCode.NotFound, $"there is no base `{wanted}`", "it is no suite of Debian, no capsule, no file and no directory", "give debian:bookworm, debian:trixie, the name of a capsule, an OCI archive, a directory, or scratch");
 
+    /// <summary>A snapshot that is not there.</summary>
+    public static Problem NoSuchSnapshot(string id) => new("CAP2106", ExitCode.NotFound, $"there is no snapshot `{id}`", "a snapshot is known on the host where it was taken, by the id that `capsule prescan` printed", "take one before the installation: capsule prescan");
+
+    /// <summary>Nothing new that could be a capsule.</summary>
+    public static Problem NoNewApplication(string report) =>
+        new("CAP2107", ExitCode.NotFound, "no application came: no new service, and nothing that runs a new program", $"what changed, by rule:\n{report.TrimEnd()}", "see each change with --json; adopt what was there before with `capsule adopt`");
+
+    /// <summary>A tree that is none.</summary>
+    public static Problem NoSuchTree(string place) => new("CAP2108", ExitCode.NotFound, $"there is no tree `{place}`", "it is no directory, no tar or OCI archive, and no capsule", "give one of these");
+
     /// <summary>A run that did not bring what its lock says.</summary>
     public static Problem LockBroken(string file, IEnumerable<string> differences) =>
         new("CAP2105", ExitCode.VerificationFailed, $"the installation is not what {file} says", string.Join("; ", differences), "nothing was made; remove the file to accept what there is now, and it is written anew");

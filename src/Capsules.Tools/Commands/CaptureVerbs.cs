@@ -21,6 +21,9 @@ public static class CaptureVerbs
         "adopt" => AdoptCommand.Run(Adopt(command), layout, output, clock),
         "apply" => ApplyCommand.Run(command.Arguments[0], layout, output, clock),
         "install" => InstallCommand.Run(Install(command, clock), layout, output),
+        "prescan" => CompareCommands.Prescan(Source(command), layout, output),
+        "postscan" => CompareCommands.Postscan(command.Arguments[0], Name(command.Arguments[1]), Source(command), command.Has("--plan"), command.Has("--json"), layout, output, clock),
+        "compare" => CompareCommands.Compare(command.Arguments[0], command.Arguments[1], command.Arguments.Length > 2 ? Name(command.Arguments[2]) : null, command.Has("--plan"), command.Has("--json"), layout, output, clock),
         "misses" => MissesCommand.Run(command.Arguments[0], command.Arguments[1], command.Has("--json"), layout, output),
         _ => null,
     };
@@ -46,8 +49,7 @@ public static class CaptureVerbs
     /// <summary>The options of install: of the command line, or of a recipe.</summary>
     public static InstallOptions Install(ParsedCommand command, TimeProvider clock)
     {
-        CapsuleName name = CapsuleName.TryParse(command.Arguments[0], out CapsuleName parsed) ? parsed
-            : throw new CapsuleException(Problems.BadValue("name of a capsule", command.Arguments[0], "1 to 63 of a-z 0-9 - . _, first a letter or digit"));
+        CapsuleName name = Name(command.Arguments[0]);
         ImmutableArray<string> environment = command.Values("--env");
         if (environment.FirstOrDefault(e => e.IndexOf('=', StringComparison.Ordinal) <= 0) is { } bad) throw new CapsuleException(Problems.BadValue("variable", bad, "write NAME=VALUE"));
         if (command.Value("--recipe") is not { } file)
@@ -72,6 +74,9 @@ public static class CaptureVerbs
         }
         catch (Exception e) when (e is FormatException or IOException or UnauthorizedAccessException) { throw new CapsuleException(Problems.BadFile(place, FactText.Of(e)), e); }
     }
+
+    private static CapsuleName Name(string text) => CapsuleName.TryParse(text, out CapsuleName parsed) ? parsed
+        : throw new CapsuleException(Problems.BadValue("name of a capsule", text, "1 to 63 of a-z 0-9 - . _, first a letter or digit"));
 
     /// <summary>The last word wins, as with other options.</summary>
     private static HostKeys HostKeysOf(ParsedCommand command)
