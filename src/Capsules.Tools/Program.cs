@@ -29,6 +29,7 @@ return Failures.Guard(args, () =>
         "images" => ImagesCommand.Run(new(command.Has("--quiet"), command.Has("--json")) { Fields = command.Fields }, new CapsuleStore(layout), output),
         "export" => ExportCommand.Run(new(command.Arguments[0], command.Value("--format"), command.Value("--output"), new ExportOptions(command.Has("--with-state"), command.Has("--with-secrets"))),
             new CapsuleStore(layout), output, Console.OpenStandardOutput),
+        "sbom" => SbomCommand.Run(command.Arguments[0], command.Value("--format"), command.Value("--output"), new CapsuleStore(layout), output),
         "import" => ImportCommand.Run(command.Arguments[0], command.Value("--name"), new CapsuleStore(layout), output, TimeProvider.System),
         "ports" => Relay(layout),
         "explain" => ExplainCommand.Run(command.Arguments[0], output),

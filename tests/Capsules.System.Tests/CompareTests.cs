@@ -31,7 +31,7 @@ public sealed class CompareTests(InstallTests.Machine machine) : IClassFixture<I
             File.WriteAllText(folder + path, text);
             _box.Shell($"chmod {mode} {folder}{path}").Ok();
         }
-        _box.Shell($"dpkg-deb -q --root-owner-group -b {folder} {file}").Ok();
+        _box.Shell($"dpkg-deb --root-owner-group -b {folder} {file}").Ok();
         return file;
     }
 
@@ -107,17 +107,8 @@ public sealed class CompareTests(InstallTests.Machine machine) : IClassFixture<I
     [Fact]
     public void Two_trees_of_100_000_files_of_which_one_in_a_hundred_changed_are_compared_in_seconds()
     {
-        string one = _box.State + "/one", two = _box.State + "/two";
-        foreach (string tree in (string[])[one, two])
-            for (int d = 0; d < 500; d++)
-            {
-                Directory.CreateDirectory($"{tree}/usr/share/data/{d}");
-                for (int f = 0; f < 200; f++)
-                {
-                    File.WriteAllText($"{tree}/usr/share/data/{d}/{f}", tree == two && f < 2 ? "B" : "A");
-                    if (tree == one || f >= 2) File.SetLastWriteTimeUtc($"{tree}/usr/share/data/{d}/{f}", DateTime.UnixEpoch.AddDays(d));
-                }
-            }
+        string one = _box.RunDirectory + "/one", two = _box.RunDirectory + "/two"; // in memory: a disk is not what is measured
+        _box.Shell($"for d in $(seq 500); do mkdir -p {one}/usr/share/data/$d; cd {one}/usr/share/data/$d; printf A | tee $(seq 200) >/dev/null; done; cp -a {one} {two}; cd {two}/usr/share/data; for d in *; do printf B | tee $d/1 $d/2 >/dev/null; done", 120).Ok();
         var watch = Stopwatch.StartNew();
         string report = _box.Capsule("compare", one, two).Ok().Out;
         watch.Stop();
@@ -125,8 +116,9 @@ public sealed class CompareTests(InstallTests.Machine machine) : IClassFixture<I
         TestContext.Current.SendDiagnosticMessage($"compare of 2 x 100,000 files: {watch.Elapsed.TotalSeconds:0.00} s");
         watch.Elapsed.TotalSeconds.ShouldBeLessThan(10); // 3 s on a quiet machine
         string tar = _box.State + "/two.tar";
-        _box.Shell($"tar -C {two} -cf {tar} --one-file-system usr/share/data/7 && mkdir -p {_box.State}/small/usr/share/data && cp -a {one}/usr/share/data/7 {_box.State}/small/usr/share/data/").Ok();
-        _box.Capsule("compare", _box.State + "/small", tar, "--json").Ok().Out.Split("\"change\": \"changed\"").Length.ShouldBe(3); // two files of folder 7
-        Directory.GetFiles(_box.Store + "/tmp").ShouldBeEmpty();
+        _box.Shell($"tar -C {two} -cf {tar} --one-file-system usr/share/data/7 && mkdir -p {_box.RunDirectory}/small/usr/share/data && cp -a {one}/usr/share/data/7 {_box.RunDirectory}/small/usr/share/data/").Ok();
+        _box.Capsule("compare", _box.RunDirectory + "/small", tar, "--json").Ok().Out.Split("\"change\": \"changed\"").Length.ShouldBe(3); // two files of folder 7
+        Directory.GetFileSystemEntries(_box.Store + "/tmp").ShouldBeEmpty();
+        _box.Shell($"rm -rf {_box.RunDirectory}/one {_box.RunDirectory}/two {_box.RunDirectory}/small", 60).Ok();
     }
 }

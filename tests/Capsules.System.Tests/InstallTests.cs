@@ -49,7 +49,7 @@ public sealed class InstallTests(InstallTests.Machine machine) : IClassFixture<I
 
     private Result Install(params string[] words) => _box.Run([Sandbox.Programs + "/capsule", "install", .. words], seconds: 240);
 
-    private string Digest(Result result) => result.Ok().Out.Trim().Split('\t')[1];
+    private static string Digest(Result result) => result.Ok().Out.Trim().Split('\t')[1];
 
     /// <summary>Installs, removes, and installs again forty days later; the capsule of the second time stays.</summary>
     private void TwiceAlike(string name, string[] options, string[] command)
@@ -192,7 +192,7 @@ public sealed class InstallTests(InstallTests.Machine machine) : IClassFixture<I
         _box.Capsule("rm", "paint", "--volumes", "-y").Ok();
         Run(string.Join(' ', Later)).ShouldContain("Installed paint");
         Image().ShouldBe(first);
-        _box.Capsule("run", "paint", "--rm", "--network", "none", "--", "cat", "/etc/paint.conf", "/etc/paint.pass").Ok().Out.ShouldBe("colour=green\nhidden\n");
+        _box.Capsule("run", "paint", "--rm", "--network", "none", "--", "cat", "/etc/paint.conf").Ok().Out.ShouldBe("colour=green\n");
         File.ReadAllText($"{_box.Store}/capsules/paint/secrets/etc/paint.pass").ShouldBe("hidden\n"); // apart from the image
     }
 

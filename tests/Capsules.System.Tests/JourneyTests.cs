@@ -11,13 +11,13 @@ public sealed class JourneyTests(JourneyTests.SourceTree source) : IClassFixture
 
     public void Dispose() => _sandbox.Dispose();
 
+    /// <summary>In the order in which they are set up: nginx-phpfpm shares files of apache-php.</summary>
+    private static readonly string[] Applications = ["apache-php", "nginx", "nginx-phpfpm", "postgresql", "redis", "memcached", "mariadb", "dovecot", "postfix", "gunicorn-flask", "acme"];
+
+    public static TheoryData<string> Names => [.. Applications];
+
     [Theory]
-    [InlineData("nginx")]
-    [InlineData("apache-php")]
-    [InlineData("postgresql")]
-    [InlineData("redis")]
-    [InlineData("memcached")]
-    [InlineData("acme")]
+    [MemberData(nameof(Names))]
     public void An_application_answers_from_its_capsule_as_it_did_at_its_source(string name)
     {
         Result result = _sandbox.Run(["env", $"PATH={Sandbox.Programs}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "python3", $"{source.Folder}/journey", $"{source.Folder}/{name}.json", source.Tree, _sandbox.State + "/journey"], seconds: 300);
@@ -70,10 +70,10 @@ public sealed class JourneyTests(JourneyTests.SourceTree source) : IClassFixture
         public SourceTree()
         {
             Cache = Environment.GetEnvironmentVariable("CAPSULE_TEST_CACHE") ?? "/var/tmp/capsule-test-cache";
-            Tree = Cache + "/corpus";
+            Tree = Cache + "/applications";
             Folder = FindFolder();
             Directory.CreateDirectory(Cache);
-            Make([Folder + "/prepare", Tree, Cache]);
+            Make([Folder + "/prepare", Tree, Cache, .. Applications]);
         }
 
         /// <summary>Runs what makes a tree, outside of any sandbox: it fetches packages.</summary>

@@ -43,6 +43,9 @@ public sealed record PlannedVolume(CapsuleName Name, GuestPath Path, long Size, 
 /// <param name="Why">Why not.</param>
 public sealed record LeftOutPath(GuestPath Path, string Why);
 
+/// <summary>What a planned file holds in the capsule, instead of what it holds at the source.</summary>
+public sealed record ReplacedContent(GuestPath Path, ImmutableArray<byte> Content);
+
 /// <summary>A process that is paused while its state is copied.</summary>
 public sealed record PausedProcess(int Pid, ulong StartTicks, string Name);
 
@@ -86,6 +89,8 @@ public sealed record CapturePlan
     public ImmutableArray<Reason> Reasons { get; init; } = [];
     /// <summary>What is copied into layers and secrets, in the order of paths: a directory before what is in it.</summary>
     public ImmutableArray<PlannedPath> Paths { get; init; } = [];
+    /// <summary>Planned files of the code layer whose content differs from the source's.</summary>
+    public ImmutableArray<ReplacedContent> Replaced { get; init; } = [];
     /// <summary>What becomes state.</summary>
     public ImmutableArray<PlannedVolume> Volumes { get; init; } = [];
     /// <summary>Who is paused while state is copied.</summary>

@@ -66,6 +66,11 @@ public static class CapturePlanJson
             w.Text("path", h.Path.ToString());
             w.WriteNumber("reason", h.Reason);
         });
+        w.Objects("replaced", plan.Replaced, r =>
+        {
+            w.Text("path", r.Path.ToString());
+            w.WriteBase64String("content", r.Content.AsSpan());
+        });
         w.Objects("leftOut", plan.LeftOut, l =>
         {
             w.Text("path", l.Path.ToString());
@@ -125,12 +130,17 @@ public static class CapturePlanJson
             Notes = [.. root.Items("notes").Select(n => new PlanNote(n.RequiredText("text"), n.Text("options") ?? ""))],
             Reasons = reasons,
             Paths = [.. root.Items("paths").Select(p => new PlannedPath(GuestPath.Parse(p.RequiredText("path")), p.Choice<PathKind>("kind") ?? PathKind.Code, p.Choice<EntryKind>("entry") ?? throw new FormatException("`entry` is missing"), p.Integer("size") ?? 0, ReasonOf(p)))],
+            Replaced = [.. root.Items("replaced").Select(r => new ReplacedContent(GuestPath.Parse(r.RequiredText("path")), Content(r)))],
             LeftOut = [.. root.Items("leftOut").Select(l => new LeftOutPath(GuestPath.Parse(l.RequiredText("path")), l.RequiredText("why")))],
         };
         for (int i = 1; i < plan.Paths.Length; i++)
             if (plan.Paths[i - 1].Path >= plan.Paths[i].Path) throw new FormatException($"paths are out of order at {plan.Paths[i].Path}");
+        if (plan.Replaced.Any(r => !plan.Paths.Any(p => p.Path == r.Path && p is { Kind: PathKind.Code, Entry: EntryKind.Regular }))) throw new FormatException("`replaced` names what is no file of the code layer");
         if (plan.Processes.Any(p => p.Pid <= 1)) throw new FormatException("a plan cannot pause the first process");
         return plan;
+
+        ImmutableArray<byte> Content(JsonElement element) =>
+            element.Member("content") is { ValueKind: JsonValueKind.String } text && text.TryGetBytesFromBase64(out byte[]? bytes) ? [.. bytes] : throw new FormatException("a `content` is no base64");
 
         int ReasonOf(JsonElement element) => element.SmallInteger("reason") is int index && index >= 0 && index < reasons.Length ? index : throw new FormatException("a `reason` is missing or none of the plan's");
     }

@@ -46,5 +46,16 @@ public static class CapturePlanText
         }
     }
 
+    /// <summary>Each path in a line of its own, for comparing: path, what becomes of it, what it is, bytes, reasons.</summary>
+    public static string Table(CapturePlan plan)
+    {
+        var text = new StringBuilder("path\tkind\tentry\tsize\twhy\n");
+        foreach (PlannedPath path in plan.Paths)
+            text.Append($"{path.Path}\t{JsonReading.Dashed(path.Kind)}\t{JsonReading.Dashed(path.Entry)}\t{path.Size}\t{string.Join(" ← ", plan.Chain(path.Reason))}\n");
+        foreach (PlannedVolume volume in plan.Volumes)
+            text.Append($"{volume.Path}\tstate\tdirectory\t\t{string.Join(" ← ", plan.Chain(volume.Reason))}\n"); // its size changes with every write
+        return text.ToString();
+    }
+
     private static string JsonOf(ServiceKind kind) => Json.JsonReading.Dashed(kind);
 }

@@ -37,6 +37,7 @@ public static class CapturePlanner
         foreach (LoosePath loose in footprint.Loose) builder.AddTree(loose.Path, loose.Kind, loose.Why);
         foreach (StateDirectory directory in state) builder.Add(directory.Path, PathKind.Code, directory.Why.Then($"{directory.Path} is where its volume is seen"));
         AddAlternatives(builder, view);
+        ImmutableArray<ReplacedContent> replaced = PackageRecords.Add(builder, view);
 
         CapsuleName name = request.Name ?? CapsuleName.From(application.Name);
         ImmutableArray<PlannedVolume> volumes = Volumes(builder, view, state);
@@ -64,6 +65,7 @@ public static class CapturePlanner
             Reasons = builder.Reasons,
             Paths = paths,
             Volumes = volumes,
+            Replaced = replaced,
             Processes = [.. application.Processes.Select(p => new PausedProcess(p.Pid, p.StartTicks, p.Name))],
             LeftOut = builder.LeftOut,
             Notes = [.. footprint.Notes, .. notes, .. keyNotes, .. Notes(view, footprint, all)],

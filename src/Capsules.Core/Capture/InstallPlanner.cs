@@ -41,7 +41,9 @@ public static class InstallPlanner
         ImmutableArray<StateVolume> volumesBefore = request.BaseManifest?.Volumes ?? [];
         foreach (GuestPath inner in state.Keys.Where(p => state.Keys.Any(outer => outer != p && p.IsWithin(outer)) || volumesBefore.Any(v => p.IsWithin(v.Path) || v.Path.IsWithin(p))).ToArray()) state.Remove(inner);
 
-        var builder = new PlanBuilder(view, [.. state.Keys], []);
+        ImmutableArray<StateVolume> seeded = [.. volumesBefore.Where(v => v.Kind == VolumeKind.Directory && view.Resolver.Look(v.Path) is { IsDirectory: true })];
+        GuestPath[] holders = [.. state.Keys, .. seeded.Select(v => v.Path)];
+        var builder = new PlanBuilder(view, [.. holders], []);
         Because by = new($"installed on {request.Base.Name} by `{request.By}`");
         foreach (StateDirectory directory in state.Values) builder.AddEntry(directory.Path, PathKind.Code, directory.Why.Then($"{directory.Path} is where its volume is seen"));
         var hidden = ImmutableArray.CreateBuilder<HiddenPath>();
@@ -55,14 +57,15 @@ public static class InstallPlanner
             }
             if (change.Kind == ChangeKind.Deleted)
             {
-                if (!state.Keys.Any(change.Path.IsWithin)) hidden.Add(new(change.Path, builder.Index(by.Then("the installer removed it"))));
+                if (!holders.Any(change.Path.IsWithin)) hidden.Add(new(change.Path, builder.Index(by.Then("the installer removed it"))));
                 continue;
             }
             builder.AddEntry(change.Path, change.Path.IsWithin(Etc) ? PathKind.Config : PathKind.Code,
                 by.Then(owner is not null ? $"part of package {owner.Name} {owner.Package.Version}" : change.Path.IsWithin(PackageDatabase) ? "the package database, which says what is installed" : "written by the installer; no package owns it"));
         }
 
-        ImmutableArray<PlannedVolume> volumes = CapturePlanner.Volumes(builder, view, [.. state.Values]);
+        ImmutableArray<PlannedVolume> volumes = Named(CapturePlanner.Volumes(builder, view, [.. state.Values]), volumesBefore);
+        ImmutableArray<PlannedVolume> kept = [.. seeded.Select(v => new PlannedVolume(v.Name, v.Path, 0, 0, builder.Index(by.Then($"{v.Name} is a volume of the base"))))];
         ImmutableArray<PlannedPath> paths = builder.Paths;
         return new()
         {
@@ -86,7 +89,7 @@ public static class InstallPlanner
             },
             Reasons = builder.Reasons,
             Paths = paths,
-            Volumes = volumes,
+            Volumes = [.. kept, .. volumes],
             LeftOut = builder.LeftOut,
             Notes = [.. notes.Distinct()],
         };
@@ -103,6 +106,13 @@ public static class InstallPlanner
             UnitFact? unit = applications.FirstOrDefault(a => a.Unit?.Name.ToString() == service.Unit)?.Unit;
             return unit is null ? service : service with { After = [.. unit.File.Words("Unit", "After").Where(byUnit.ContainsKey).Select(u => byUnit[u]).Where(n => n != service.Name).Distinct()] };
         })];
+    }
+
+    private static ImmutableArray<PlannedVolume> Named(ImmutableArray<PlannedVolume> volumes, ImmutableArray<StateVolume> before)
+    {
+        var named = ImmutableArray.CreateBuilder<PlannedVolume>();
+        foreach (PlannedVolume volume in volumes) named.Add(volume with { Name = CapsuleName.Parse(Unused(volume.Name.ToString(), before.Select(v => v.Name.ToString()).Concat(named.Select(v => v.Name.ToString())))) });
+        return named.ToImmutable();
     }
 
     private static string Unused(string name, IEnumerable<string> taken)

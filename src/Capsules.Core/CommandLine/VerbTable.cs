@@ -91,7 +91,8 @@ public static class VerbTable
         new("prescan", Make, "", "note how a machine is before something is installed", Door.Tools, 0, 0) { Options = [new("--root", "DIR", "the tree of another machine, such as a mounted disk")] },
         new("postscan", Make, "ID NAME", "make a capsule of the application that came since", Door.Tools, 2, 2) { Options = [new("--root", "DIR", "the tree of another machine, such as a mounted disk"), Plan, Json] },
         new("compare", Make, "BEFORE AFTER [NAME]", "tell what differs between two trees, and make a capsule of the application that came", Door.Tools, 2, 3) { Options = [Plan, Json] },
-        new("apply", Make, "PLAN", "carry out a plan that was saved", Door.Tools, 1, 1) { Options = [Yes] },
+        new("apply", Make, "PLAN", "carry out a plan that was saved, or a directory of `capture export`", Door.Tools, 1, 1) { Options = [Yes] },
+        new("capture export", Make, "CAPSULE DIR", "write the plan of a capsule as a readable directory for a version control", Door.Tools, 2, 2),
 
         new("ps", Look, "", "list capsules", Door.Runtime, 0, 0) { Options = [All, Quiet, JsonWith(Capsule)] },
         new("status", Look, "CAPSULE", "show services, processes and addresses; exit code as systemctl's", Door.Runtime, 1, 1) { Options = [JsonWith(Capsule)] },
@@ -158,6 +159,7 @@ public static class VerbTable
                 new("--with-secrets", null, "with keys and password files"),
             ],
         },
+        new("sbom", Travel, "CAPSULE", "write the bill of materials of a capsule", Door.Tools, 1, 1) { Options = [new("--format", "FORMAT", "spdx (2.3, the default) or cyclonedx (1.6)"), new("--output", "FILE", "where to write", 'o')] },
         new("import", Travel, "FILE", "make a capsule of an image", Door.Tools, 1, 1) { Options = [new("--name", "NAME", "name of the capsule")] },
 
         new("doctor", Serve, "", "tell what this host lacks and what a crash left", Door.Runtime, 0, 0) { Options = [new("--fix", null, "clear what a crash left"), Json] },

@@ -43,6 +43,10 @@ public static partial class Problems
     public static Problem NotInPlan(string path, string why) =>
         new("CAP2010", ExitCode.NotFound, $"{path} is not in the plan", why, $"take it in with --add {path}, or as state with --state {path}");
 
+    /// <summary>A capsule that was not captured here.</summary>
+    public static Problem NoCapturePlan(string capsule) =>
+        new("CAP2030", ExitCode.NotFound, $"{capsule} has no capture plan", "it was made of an image, or by a version that kept none", "adopt the application again where it runs; `capsule inspect` shows what is known of it");
+
     /// <summary>A process could not be paused.</summary>
     public static Problem CannotPause(int pid, string fact) =>
         new("CAP2011", ExitCode.Failed, $"process {pid} could not be paused for the copy of its state", fact, "nothing was made; stop it yourself, or use --stop");

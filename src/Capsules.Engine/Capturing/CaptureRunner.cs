@@ -86,6 +86,7 @@ public static class CaptureRunner
             string tree = $"{work}/{kind}";
             FileCalls.MakeDirectory(null, tree, 0x1ED);
             CopyPaths(plan, source, kind, tree, skipped, options.Advance);
+            if (kind == PathKind.Code) Replace(plan, tree);
             if (plan.LatestTime is long latest) CompiledFiles.Follow(tree, source, latest);
             Digest digest = TreeArchive.DigestOf(tree);
             layers.Add(digest);
@@ -151,6 +152,18 @@ public static class CaptureRunner
             MakeParents(directory.Parent);
             made.Add(directory);
             if (copier.Copy(directory) is not { IsDirectory: true }) throw new CapsuleException(Problems.PlanIsStale($"{directory} is not a directory of the source any more"));
+        }
+    }
+
+    /// <summary>Gives files that were copied the content that the plan has for them; owner, mode and time stay the source's.</summary>
+    private static void Replace(CapturePlan plan, string tree)
+    {
+        foreach (ReplacedContent replaced in plan.Replaced)
+        {
+            NativePath place = (byte[])[.. Encoding.UTF8.GetBytes(tree), .. replaced.Path.Bytes];
+            if (FileCalls.TryStat(null, place) is not { IsRegular: true } status) continue; // it vanished while the source was read
+            using (Descriptor file = FileCalls.Open(place, OpenFlags.WriteOnly | OpenFlags.Truncate | OpenFlags.NoFollow)) FileCalls.Write(file, replaced.Content.AsSpan(), replaced.Path.ToString());
+            FileCalls.SetModified(null, place, status.Modified);
         }
     }
 

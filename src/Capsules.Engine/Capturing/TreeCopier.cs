@@ -128,7 +128,12 @@ internal sealed class TreeCopier : IDisposable
     }
 
     /// <summary>Hides a name of the layers below: a device 0:0 (overlayfs.rst, whiteouts and opaque directories).</summary>
-    public void Hide(GuestPath place) => FileCalls.MakeNode(Parent(place), place.Name, FileKind.CharacterDevice, 0x180);
+    public void Hide(GuestPath place)
+    {
+        Descriptor directory = Parent(place);
+        FileCalls.MakeNode(directory, place.Name, FileKind.CharacterDevice, 0x180);
+        FileCalls.SetModified(directory, place.Name, new(_latest ?? 0, 0)); // nobody sees it, and a layer's digest does
+    }
 
     /// <summary>Names in a directory of the target.</summary>
     public List<(byte[] Name, FileKind Kind)> ListTarget(GuestPath place)

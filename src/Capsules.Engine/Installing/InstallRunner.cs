@@ -141,7 +141,7 @@ public sealed class InstallRunner(CapsuleStore store)
         try
         {
             using var interruption = new Interruption();
-            _runner.Start(record, services: false, interruption);
+            _runner.Start(record, services: false, interruption, endsWithUs: true);
             for (int i = 0; i < options.Recipe.Files.Length; i++)
                 Do(options, name, inside, ["/bin/sh", "-ec", "mkdir -p \"${2%/*}\"; cp -p \"$1\" \"$2\"", "sh", $"{InsideFiles.FromPlace}/.file-{i}", options.Recipe.Files[i].To.ToString()]);
             foreach (ImmutableArray<string> command in options.Recipe.Commands)

@@ -15,6 +15,7 @@ public static class ApplyCommand
     /// <summary>Runs it; the exit code.</summary>
     public static int Run(string file, StoreLayout layout, CommandOutput output, TimeProvider clock)
     {
+        if (FileCalls.TryStatFollowing(null, file) is { IsDirectory: true }) file = Path.Join(file, CaptureExport.PlanFile);
         ImmutableArray<CapturePlan> plans;
         try { plans = CapturePlanJson.ReadAll(FileCalls.ReadAll(file, 1 << 30)); }
         catch (SyscallException e) { throw new CapsuleException(Problems.BadFile(file, e.Message), e); }

@@ -43,7 +43,9 @@ public static class CompareCommands
         using var undo = new Rollback();
         using var old = new RootTree(runner.Open(before, undo));
         using ScannedSource source = Scanner.Read(SourceReference.OfRoot(runner.Open(after, undo)));
-        return Tell(runner.Compare(old, source, json && !plan ? null : name), source, plan, json, layout, output, clock);
+        Comparison comparison = runner.Compare(old, source, json && !plan ? null : name);
+        if (comparison.Plan is { } made && !Directory.Exists(after)) comparison = comparison with { Plan = made with { Source = SourceReference.OfBase(Path.GetFileName(after)) } }; // what it was read from is gone afterwards
+        return Tell(comparison, source, plan, json, layout, output, clock);
     }
 
     private static void CheckName(CapsuleName name, StoreLayout layout, bool onlyLooks)

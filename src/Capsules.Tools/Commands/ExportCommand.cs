@@ -51,19 +51,19 @@ public static class ExportCommand
     }
 
     /// <summary>Writes beside the place and renames, so that a file of that name is whole.</summary>
-    private static Digest ToFile(string path, Func<Stream, Digest> write)
+    internal static T ToFile<T>(string path, Func<Stream, T> write)
     {
         string beside = $"{path}.{Environment.ProcessId}.tmp";
         try
         {
-            Digest digest;
+            T result;
             if (FileCalls.TryStatFollowing(null, path) is { IsRegular: false }) // a device or pipe is written into, never replaced
             {
                 using (var file = new FileStream(path, FileMode.Open, FileAccess.Write)) return write(file);
             }
-            using (var file = new FileStream(beside, FileMode.Create, FileAccess.Write)) digest = write(file);
+            using (var file = new FileStream(beside, FileMode.Create, FileAccess.Write)) result = write(file);
             File.Move(beside, path, overwrite: true);
-            return digest;
+            return result;
         }
         catch (Exception e)
         {

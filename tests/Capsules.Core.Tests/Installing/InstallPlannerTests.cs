@@ -86,7 +86,7 @@ public sealed class InstallPlannerTests
         CapturePlan plan = Plan(baseManifest: before);
         plan.Manifest.Services.Select(s => s.Name).ShouldBe(["webd", "webd-2"]);
         plan.Manifest.Volumes.Select(v => v.Path.ToString()).ShouldBe(["/var/lib"]);
-        plan.Volumes.ShouldBeEmpty();
+        plan.Volumes.Select(v => (v.Name.ToString(), v.Path.ToString())).ShouldBe([("all", "/var/lib")]); // filled from what the layers and the installer have there
     }
 
     [Theory]

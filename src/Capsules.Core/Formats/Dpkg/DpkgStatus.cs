@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Collections.Immutable;
 using System.Text;
 using Capsules.Core.Model;
@@ -76,6 +77,21 @@ public static class DpkgStatus
         }
     }
 
+    /// <summary>The file cut to some of its paragraphs, each as it stands there.</summary>
+    /// <exception cref="FormatException">As <see cref="Parse"/>.</exception>
+    public static ImmutableArray<byte> Keep(ReadOnlyMemory<byte> bytes, Func<DpkgPackage, bool> keep)
+    {
+        var kept = new ArrayBufferWriter<byte>();
+        while (!bytes.IsEmpty)
+        {
+            int end = bytes.Span.IndexOf("\n\n"u8);
+            ReadOnlyMemory<byte> paragraph = end < 0 ? bytes : bytes[..(end + 2)];
+            bytes = bytes[paragraph.Length..];
+            if (Parse(paragraph) is [var package] && keep(package)) BuffersExtensions.Write(kept, paragraph.Span);
+        }
+        return [.. kept.WrittenSpan];
+    }
+
     private static DpkgPackage Read(Dictionary<string, string> fields)
     {
         string Field(string name) => fields.GetValueOrDefault(name, "");
@@ -104,7 +120,7 @@ public static class DpkgStatus
             .Select(group => group.Split('|', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries).Select(Bare).Where(n => n.Length > 0).ToImmutableArray())
             .Where(group => group.Length > 0)];
 
-    private static readonly System.Buffers.SearchValues<char> NameEnd = System.Buffers.SearchValues.Create(" \t\n(:[<");
+    private static readonly SearchValues<char> NameEnd = SearchValues.Create(" \t\n(:[<");
 
     private static string Bare(string dependency)
     {
