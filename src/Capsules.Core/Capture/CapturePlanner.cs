@@ -102,8 +102,11 @@ public static class CapturePlanner
     private static void AddPackages(PlanBuilder builder, SourceView view, Footprint footprint)
     {
         var reasons = new Dictionary<string, Because>(StringComparer.Ordinal);
+        bool compiles = CaptureTables.Compilers.Any(c => view.Resolver.Resolve(c) is { Entry: not null } found && view.Packages.OwnerOf(found.Path) is { } owner && footprint.Packages.Has(owner.Name));
+        var catalogues = new Catalogues(view);
         foreach (ChosenPackage chosen in footprint.Packages.Chosen)
         {
+            bool isOwn = footprint.Packages.Family.Contains(chosen.Package);
             Because why = ReasonOf(chosen).Then($"part of package {chosen.Package.Name} {chosen.Package.Package.Version}");
             foreach (GuestPath path in view.Packages.FilesOf(chosen.Package))
             {
@@ -111,6 +114,16 @@ public static class CapturePlanner
                 if (CaptureTables.Documentation.Any(path.IsWithin) && !path.Name.SequenceEqual("copyright"u8))
                 {
                     if (view.Resolver.Look(path) is { IsDirectory: false }) builder.Leave(path, $"documentation of package {chosen.Package.Name}");
+                    continue;
+                }
+                if (!isOwn && catalogues.IsUnreadable(path))
+                {
+                    if (view.Resolver.Look(path) is { IsDirectory: false }) builder.Leave(path, $"messages in a language that the source has no locale of (package {chosen.Package.Name})");
+                    continue;
+                }
+                if (!compiles && IsForDevelopment(path))
+                {
+                    if (view.Resolver.Look(path) is { IsDirectory: false }) builder.Leave(path, $"read by compilers and locale-gen, not by programs that run (package {chosen.Package.Name})");
                     continue;
                 }
                 builder.Add(path, path.IsWithin(Etc) ? PathKind.Config : PathKind.Code, why);
@@ -124,6 +137,13 @@ public static class CapturePlanner
             Because parent = chosen.Because is { } by && footprint.Packages.Chosen.FirstOrDefault(c => c.Package.Name == by) is { } before ? ReasonOf(before) : footprint.Start;
             return reasons[chosen.Package.Name] = parent.Then(chosen.Why);
         }
+    }
+
+    private static bool IsForDevelopment(GuestPath path)
+    {
+        if (CaptureTables.Development.Any(path.IsWithin)) return true;
+        string name = Encoding.UTF8.GetString(path.Name);
+        return path.IsWithin(Usr) && CaptureTables.DevelopmentNames.Any(end => name.EndsWith(end, StringComparison.Ordinal));
     }
 
     private static void AddPam(PlanBuilder builder, SourceView view, Footprint footprint)

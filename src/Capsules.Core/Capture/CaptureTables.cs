@@ -18,11 +18,20 @@ public static class CaptureTables
     /// <summary>Directories left out of packages: for people who read on the machine, not for programs.</summary>
     public static ImmutableArray<GuestPath> Documentation { get; } = Paths("/usr/share/doc", "/usr/share/man", "/usr/share/info", "/usr/share/doc-base", "/usr/share/lintian", "/usr/share/bug", "/usr/share/gtk-doc", "/usr/share/linda", "/usr/share/reportbug");
 
+    /// <summary>Sources from which locales are compiled, and what compilers and linkers read: left out of packages when no compiler is taken.</summary>
+    public static ImmutableArray<GuestPath> Development { get; } = Paths("/usr/share/i18n", "/usr/include", "/usr/lib/debug", "/usr/share/pkgconfig", "/usr/lib/pkgconfig", "/usr/lib/x86_64-linux-gnu/pkgconfig", "/usr/lib/aarch64-linux-gnu/pkgconfig", "/usr/share/aclocal", "/usr/share/cmake");
+
+    /// <summary>As <see cref="Development"/> and <see cref="Documentation"/>: ends of names, wherever the file is below /usr.</summary>
+    public static ImmutableArray<string> DevelopmentNames { get; } = [".a", ".la", ".h", ".hpp", ".pc", ".pod"];
+
+    /// <summary>Programs that read <see cref="Development"/>.</summary>
+    public static ImmutableArray<GuestPath> Compilers { get; } = Paths("/usr/bin/cc", "/usr/bin/gcc", "/usr/bin/clang", "/usr/bin/tcc", "/usr/bin/c++", "/usr/bin/cpp", "/usr/bin/ld");
+
     /// <summary>Files and directories of no package, or of one that is not taken, that programs read without any dependency saying so.</summary>
     public static ImmutableArray<GuestPath> AlwaysPaths { get; } = Paths(
         "/etc/passwd", "/etc/group", "/etc/shadow", "/etc/gshadow", "/etc/nsswitch.conf", "/etc/hosts", "/etc/host.conf", "/etc/gai.conf", "/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/localtime", "/etc/timezone",
         "/etc/services", "/etc/protocols", "/etc/networks", "/etc/rpc", "/etc/os-release", "/etc/debian_version", "/etc/redhat-release", "/etc/environment", "/etc/default/locale", "/etc/locale.conf", "/etc/locale.alias", "/etc/mime.types",
-        "/etc/ssl/certs", "/etc/ssl/openssl.cnf", "/etc/pki/tls", "/etc/pki/ca-trust", "/etc/crypto-policies", "/etc/ca-certificates.conf", "/etc/profile", "/etc/bash.bashrc", "/etc/inputrc", "/etc/shells", "/etc/login.defs", "/etc/aliases", "/etc/aliases.db",
+        "/etc/ssl/certs", "/etc/ssl/openssl.cnf", "/usr/lib/ssl", "/etc/pki/tls", "/etc/pki/ca-trust", "/etc/crypto-policies", "/etc/ca-certificates.conf", "/etc/profile", "/etc/bash.bashrc", "/etc/inputrc", "/etc/shells", "/etc/login.defs", "/etc/aliases", "/etc/aliases.db",
         "/usr/lib/locale", "/usr/share/zoneinfo", "/usr/lib/os-release", "/usr/local/share/ca-certificates", "/bin/sh", "/usr/lib/x86_64-linux-gnu/gconv", "/usr/lib/aarch64-linux-gnu/gconv", "/usr/lib64/gconv", "/etc/subuid", "/etc/subgid");
 
     /// <summary>Directories that exist everywhere; programs look for them.</summary>
@@ -62,6 +71,12 @@ public static class CaptureTables
         ("ruby", Paths("/usr/local/lib/site_ruby", "/var/lib/gems")), ("nodejs", Paths("/usr/local/lib/node_modules", "/usr/lib/node_modules")), ("lua", Paths("/usr/local/share/lua", "/usr/local/lib/lua")),
         ("tcl", []), ("openjdk", []), ("guile", []),
     ];
+
+    /// <summary>Programs that run programs of somebody's, by the beginning of their names.</summary>
+    public static ImmutableArray<string> InterpreterPrograms { get; } = ["python", "perl", "ruby", "node", "java", "php", "lua", "tclsh", "guile", "mono", "dotnet", "beam.smp"];
+
+    /// <summary>Places that belong to no single application, and are the state of one whose programs or configuration name them: where mail is delivered.</summary>
+    public static ImmutableArray<GuestPath> Spools { get; } = Paths("/var/mail", "/var/spool/mail");
 
     /// <summary>What dpkg marks as essential, where rpm marks nothing: commands that scripts use.</summary>
     public static ImmutableArray<string> ShellPackages { get; } = ["bash", "coreutils", "coreutils-single", "coreutils-common", "findutils", "gawk", "grep", "gzip", "sed", "tar", "util-linux", "util-linux-core", "hostname", "which"];

@@ -12,6 +12,8 @@ namespace Capsules.Core.Capture;
 /// <param name="Ports">Loopback ports in it.</param>
 public sealed record ConfigurationFile(GuestPath Path, FileFact Entry, Because Why, ImmutableArray<GuestPath> Mentions, ImmutableSortedSet<int> Ports)
 {
+    /// <summary>Whether it speaks of the homes of those who are served (~/Mail).</summary>
+    public bool NamesHomes { get; init; }
     /// <summary>Accounts in lines such as "user www-data".</summary>
     public ImmutableArray<string> Users { get; init; } = [];
 }

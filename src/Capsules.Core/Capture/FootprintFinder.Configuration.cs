@@ -62,7 +62,13 @@ public sealed partial class FootprintFinder
     }
 
     /// <summary>Whether packages outside of the application use a directory, too, so that not everything in it is the application's.</summary>
-    private bool IsSharedDirectory(GuestPath path) => path.Parent == Etc && _view.Packages.OwnersOf(path).Any(o => !_closure.Has(o.Name));
+    private bool IsSharedDirectory(GuestPath path)
+    {
+        if (path.Parent == Etc && _view.Packages.OwnersOf(path).Any(o => !_closure.Has(o.Name))) return true;
+        GuestPath top = path;
+        while (top.Parent != Etc && !top.IsRoot) top = top.Parent;
+        return !top.IsRoot && IsAnothers(top); // a part that is left in another application's directory (/etc/apache2/conf-available/php8.2-fpm.conf)
+    }
 
     private Because ReasonOf(string package)
     {
@@ -111,13 +117,15 @@ public sealed partial class FootprintFinder
         ImmutableArray<GuestPath> mentions = [];
         ImmutableSortedSet<int> ports = [];
         ImmutableArray<string> users = [];
+        bool homes = false;
         if (_view.Resolver.Tree.Read(place.Path, LargestConfiguration) is { } content && PathMentions.IsText(content.Span))
         {
             mentions = PathMentions.In(content.Span);
             ports = PathMentions.LoopbackPorts(content.Span);
             users = [.. UsersIn(content)];
+            homes = PathMentions.NamesHomes(content.Span);
         }
-        _configuration[place.Path] = new(place.Path, entry, why, mentions, ports) { Users = users };
+        _configuration[place.Path] = new(place.Path, entry, why, mentions, ports) { Users = users, NamesHomes = homes };
         foreach (string user in users) AddUser(user);
         // What a script that starts services names (/etc/init.d) concerns other ways of starting.
         if (place.Path.Bytes.StartsWith("/etc/init.d/"u8) || place.Path.Bytes.StartsWith("/etc/cron"u8) || place.Path.Bytes.StartsWith("/etc/logrotate.d/"u8) || place.Path.Bytes.StartsWith("/etc/ufw/"u8) || place.Path.Bytes.StartsWith("/etc/apparmor"u8)) return;
@@ -181,6 +189,12 @@ public sealed partial class FootprintFinder
         else if (entry.IsDirectory && IsBelowLoose(place)) FollowInsideApplication(place, why);
         else if (entry.IsDirectory && _view.Packages.OwnersOf(place) is { Count: 1 } owners && !_closure.Has(owners[0].Name)) _closure.Add(owners[0], $"{owners[0].Name} owns {place} ← {why.Text}");
         else if (entry.IsDirectory && _view.Packages.OwnersOf(place).Count == 0) Take(place, PathKind.Code, why);
+        else if (entry.IsDirectory)
+        {
+            // A directory that the configuration includes is filled by parts of the application, which its main package does not depend on.
+            foreach (PackageFact owner in _view.Packages.OwnersOf(place).Where(o => _closure.Family.Any(f => f.Package.Source == o.Package.Source)).ToArray())
+                _closure.AddOwn(owner, $"{owner.Name} has a part in {place} ← {why.Text}");
+        }
         else if (entry.IsRegular && stateLike && !place.Bytes.StartsWith("/var/lib/dpkg"u8))
         {
             if (CaptureTables.TooWide.Contains(place.Parent)) Take(place, PathKind.Config, why);

@@ -1,6 +1,8 @@
 using System.Collections.Immutable;
 using System.Text;
 using Capsules.Core.Facts;
+using Capsules.Core.Formats.Accounts;
+using Capsules.Core.Formats.Elf;
 using Capsules.Core.Formats.Systemd;
 using Capsules.Core.Model;
 
@@ -9,7 +11,7 @@ namespace Capsules.Core.Capture;
 /// <summary>State: what is written, as whole directories, because a database completed file by file does not start.</summary>
 public sealed partial class FootprintFinder
 {
-    private const int MostContentFiles = 4000, LargestContentFile = 256 << 10;
+    private const int LargestProgram = 32 << 20, MostContentFiles = 4000, LargestContentFile = 256 << 10;
     private static readonly ImmutableHashSet<string> SharedAccounts = ["www-data", "nobody", "daemon", "apache", "www", "http", "_http"];
 
     private void FindState(CaptureRequest request)
@@ -18,6 +20,8 @@ public sealed partial class FootprintFinder
         FindWrittenState();
         FindServedContent();
         FindOwnedState();
+        FindSpools();
+        FindHomes();
         foreach (GuestPath path in request.State) AddState(path, new($"asked for by --state {path}"), asked: true);
         foreach (GuestPath path in request.Add)
             if (_view.Resolver.ResolveParent(path) is { Entry: not null } found) _loose[found.Path] = new(found.Path, found.Path.IsWithin(Etc) ? PathKind.Config : PathKind.Code, new($"asked for by --add {path}"));
@@ -91,7 +95,36 @@ public sealed partial class FootprintFinder
         }
     }
 
+    /// <summary>Homes of people, when the configuration speaks of the homes of those who are served.</summary>
+    private void FindHomes()
+    {
+        if (_configuration.Values.FirstOrDefault(c => c.NamesHomes && !CaptureTables.SharedConfiguration.Contains(c.Path.Parent)) is not { } file) return;
+        foreach (UserAccount user in _view.Facts.Users)
+            if (user.Uid is >= FirstPerson and < Nobody && GuestPath.TryParse(Encoding.UTF8.GetBytes(user.Home), out GuestPath home) && home != Home && home.IsWithin(Home))
+                AddState(home, new($"{file.Path} speaks of the homes of users, and {user.Name} is one", _start));
+    }
+
+    private const uint FirstPerson = 1000, Nobody = 65534;
+
+    /// <summary>Spools that programs of the application's own packages name, or its configuration.</summary>
+    private void FindSpools()
+    {
+        foreach (GuestPath spool in CaptureTables.Spools)
+        {
+            if (_view.Resolver.Resolve(spool) is not { Entry.IsDirectory: true } found) continue;
+            Because? why = _configuration.Values.FirstOrDefault(c => c.Mentions.Any(m => m.IsWithin(spool)))?.Path is { } file ? new($"{file} names {spool}", _start)
+                : _closure.Family.SelectMany(p => _view.Packages.FilesOf(p)).Where(f => f.IsWithin(Usr)).Cast<GuestPath?>().FirstOrDefault(f => Names(f!.Value, spool)) is { } program ? new($"{program} names {spool}", _start) : null;
+            if (why is not null) _state.TryAdd(found.Path, new(found.Path, why));
+        }
+
+        bool Names(GuestPath program, GuestPath spool) => _view.Resolver.Look(program) is { IsRegular: true } entry && (entry.Mode & 0x49) != 0 && entry.Size < LargestProgram &&
+            _view.Resolver.Tree.Read(program, LargestProgram) is { } content && ElfFile.IsElf(content.Span) && content.Span.IndexOf(spool.Bytes) >= 0;
+    }
+
     private readonly HashSet<GuestPath> _contentMentions = [];
+
+    /// <summary>Whether the application is known to run programs that it finds among its content, or is an interpreter with a program of somebody's.</summary>
+    private bool RunsContent => _application.Known?.RunsContent == true || _application.Main?.Executable is { } program && CaptureTables.InterpreterPrograms.Any(i => Encoding.UTF8.GetString(program.Name).StartsWith(i, StringComparison.Ordinal));
 
     /// <summary>
     /// An application that runs what it finds among its content: the content of those who call it is its own, too (php-fpm behind nginx), and
@@ -99,7 +132,7 @@ public sealed partial class FootprintFinder
     /// </summary>
     private void FindServedContent()
     {
-        if (_application.Known?.RunsContent != true) return;
+        if (!RunsContent) return;
         foreach (Application other in _others)
             foreach (var (file, mentions) in CallersOf(other))
                 foreach (GuestPath mention in mentions)

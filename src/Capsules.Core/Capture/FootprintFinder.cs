@@ -44,6 +44,7 @@ public sealed partial class FootprintFinder
         finder.FindConfiguration();
         foreach (FoundPath found in request?.Found ?? []) finder.Widen(found);
         finder.FindState(request ?? new());
+        finder.FindGenerated();
         finder.FindLibraries();
         finder.FindBase();
         return new()
@@ -181,6 +182,16 @@ public sealed partial class FootprintFinder
         }
     }
 
+    /// <summary>What maintainer scripts left in directories of the application's own packages, and no package owns (/usr/share/dovecot/protocols.d/imapd.protocol).</summary>
+    private void FindGenerated()
+    {
+        foreach (PackageFact package in _closure.Family.ToArray())
+            foreach (GuestPath directory in _view.Packages.FilesOf(package))
+                if (directory.IsWithin(Usr) && !CaptureTables.TooWide.Contains(directory) && !CaptureTables.Documentation.Any(directory.IsWithin) && _view.Packages.OwnersOf(directory).All(o => _closure.Family.Contains(o)) && _view.Resolver.Look(directory) is { IsDirectory: true })
+                    foreach (FileFact entry in _view.Resolver.Tree.List(directory))
+                        if (_view.Packages.OwnersOf(entry.Path).Count == 0 && !entry.Path.Name.SequenceEqual("__pycache__"u8)) Take(entry.Path, PathKind.Code, new($"no package owns {entry.Path}, and its directory is {package.Name}'s", ReasonOf(package.Name)));
+    }
+
     private void FindUsers()
     {
         foreach (ProcessFact process in _application.Processes)
@@ -234,7 +245,7 @@ public sealed partial class FootprintFinder
             foreach (GuestPath tree in modules)
                 if (_view.Resolver.Resolve(tree) is { Entry.IsDirectory: true } found) Take(found.Path, PathKind.Code, new($"{tree} holds modules of {name}", _start));
         }
-        if (_application.Known?.RunsContent == true) _needsShell = true;
+        if (RunsContent) _needsShell = true;
         if (!_needsShell) return;
         foreach (PackageFact package in _view.Packages.All)
             if ((package.Package.Essential || !_view.Packages.All.Any(p => p.Package.Essential) && CaptureTables.ShellPackages.Contains(package.Name)) && !CaptureTables.InstallationOnly.Contains(package.Name))

@@ -79,7 +79,7 @@ public sealed class PackageClosure(PackageIndex index)
     private bool PlugsIn(PackageFact candidate, string host, HashSet<GuestPath> moduleDirectories)
     {
         bool isInterface = host.Contains("api", StringComparison.Ordinal) || host.Contains("abi", StringComparison.Ordinal);
-        bool hasModule = false;
+        bool hasModule = _sources.Contains(candidate.Package.Source); // a part that its distribution packs apart (dovecot-imapd)
         foreach (GuestPath file in index.FilesOf(candidate))
         {
             GuestPath parent = file.Parent;

@@ -40,6 +40,22 @@ public static class PathMentions
         return found.ToImmutable();
     }
 
+    /// <summary>Whether a line that is no comment speaks of the home of whoever is served: ~/ or %h/ at the beginning of a word.</summary>
+    public static bool NamesHomes(ReadOnlySpan<byte> text)
+    {
+        foreach (Range range in text.Split((byte)'\n'))
+        {
+            ReadOnlySpan<byte> line = text[range].TrimStart(" \t"u8);
+            if (line.StartsWith("#"u8) || line.StartsWith(";"u8) || line.StartsWith("//"u8)) continue;
+            foreach (byte[] sign in HomeSigns)
+                for (int at = 0, found; (found = line[at..].IndexOf(sign)) >= 0; at += found + sign.Length)
+                    if (at + found > 0 && CanPrecede(line[at + found - 1])) return true;
+        }
+        return false;
+    }
+
+    private static readonly byte[][] HomeSigns = ["~/"u8.ToArray(), "%h/"u8.ToArray()];
+
     /// <summary>Ports named after 127.0.0.1, localhost or [::1].</summary>
     public static ImmutableSortedSet<int> LoopbackPorts(ReadOnlySpan<byte> text)
     {

@@ -105,8 +105,9 @@ public static class CapsuleSpecs
     /// <param name="further">NAME=value pictures over all others.</param>
     public static ProcessSpec ProcessOf(ServiceManifest service, CapsuleManifest manifest, ImmutableArray<string> command, ResolvedUser user, IEnumerable<string> further)
     {
-        ImmutableArray<string> capabilities = service.Capabilities ?? DefaultCapabilities;
-        ImmutableArray<string> ambient = service.AmbientCapabilities;
+        // What a unit makes ambient lies in its bounding set, or is void (capabilities(7)); without a set of its own the unit's word widens ours.
+        ImmutableArray<string> ambient = service.Capabilities is { } bound ? [.. service.AmbientCapabilities.Where(bound.Contains)] : service.AmbientCapabilities;
+        ImmutableArray<string> capabilities = service.Capabilities ?? [.. DefaultCapabilities.Union(ambient)];
         bool root = user.Uid == 0;
         ImmutableArray<string> effective = root ? capabilities : ambient;
         return new()

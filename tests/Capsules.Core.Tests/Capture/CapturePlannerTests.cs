@@ -198,6 +198,27 @@ public sealed class CapturePlannerTests
     public void The_same_source_gives_the_same_plan() => CapturePlanJson.Write(Plan("httpd9")).ShouldBe(CapturePlanJson.Write(Plan("httpd9")));
 
     [Fact]
+    public void Of_others_packages_catalogues_are_taken_in_languages_that_a_locale_can_choose()
+    {
+        string[] catalogues = ["/usr/share/locale/de/LC_MESSAGES/libc.mo", "/usr/share/locale/pl/LC_MESSAGES/libc.mo", "/usr/share/locale/pl/LC_MESSAGES/httpd9.mo", "/usr/include/stdio.h"];
+        MemoryTree tree = Tree.File("/usr/lib/locale/locale-archive", ReaderTests.Locales);
+        foreach (string file in catalogues) tree = tree.File(file, "x");
+        HostFacts facts = Facts();
+        facts = facts with { Packages = [.. facts.Packages.Select(p => p.Name switch { "libc6" => p with { Files = [.. p.Files, .. catalogues.Where(f => !f.Contains("httpd9")).Select(GuestPath.Parse)] }, "httpd9" => p with { Files = [.. p.Files, GuestPath.Parse(catalogues[2])] }, _ => p })] };
+        var view = new SourceView(facts, tree);
+        CapturePlan plan = CapturePlanner.Plan(view, TargetWords.Resolve(view, "httpd9"), new());
+        catalogues.Where(f => plan.Paths.Any(p => p.Path == GuestPath.Parse(f))).ShouldBe([catalogues[0], catalogues[2]]);
+        plan.LeftOut.Select(l => l.Path.ToString()).ShouldBe([catalogues[3], catalogues[1], "/usr/share/doc/httpd9/README"], ignoreOrder: true);
+    }
+
+    [Theory]
+    [InlineData("mail_location = mbox:~/mail", true)]
+    [InlineData("# mail_location = ~/mail", false)]
+    [InlineData("AuthorizedKeysFile %h/.ssh/keys", true)]
+    [InlineData("pattern = foo~/bar", false)]
+    public void Configuration_that_speaks_of_homes_is_recognized(string line, bool names) => PathMentions.NamesHomes(System.Text.Encoding.UTF8.GetBytes("a = b\n" + line + "\n")).ShouldBe(names);
+
+    [Fact]
     public void What_another_way_met_is_widened_to_its_package_its_data_or_itself()
     {
         FoundPath Met(string path, bool written = false) => new(GuestPath.Parse(path), new($"seen: {path}"), written);

@@ -153,6 +153,7 @@ public sealed class ReaderTests
         ["sysv script"] = b => SysVScript.Parse(b),
         ["passwd"] = b => AccountFiles.Users(b),
         ["group"] = b => AccountFiles.Groups(b),
+        ["locale archive"] = b => LocaleArchive.Names(b),
         ["os-release"] = b => OsRelease.Parse(b),
         ["tmpfiles"] = b => TmpfilesLine.Parse(b),
         ["tcp"] = b => SocketTable.Internet(b),
@@ -194,6 +195,7 @@ public sealed class ReaderTests
     {
         "elf" or "shared object names" => SmallElf.Bytes,
         "ld.so.cache" => SmallElf.Cache,
+        "locale archive" => Locales,
         "sqlite" => RpmTests.Database,
         "rpm header" => RpmTests.Header,
         "tcp" => Bytes(SocketLine),
@@ -204,6 +206,23 @@ public sealed class ReaderTests
         "capture plan" => Bytes("""{"schemaVersion":1,"source":"live","application":"x","stack":"x","manifest":{"schemaVersion":1,"name":"x"},"reasons":[{"text":"a"}],"paths":[{"path":"/a","kind":"code","entry":"regular","reason":0}]}"""),
         _ => Bytes(Status),
     };
+
+    /// <summary>A head with the place of the names, and the names.</summary>
+    internal static byte[] Locales
+    {
+        get
+        {
+            byte[] names = Bytes("de_DE.utf8\0fr_FR\0"), archive = new byte[56 + names.Length];
+            BitConverter.GetBytes(0xde020109u).CopyTo(archive, 0);
+            BitConverter.GetBytes(56).CopyTo(archive, 20);
+            BitConverter.GetBytes(names.Length).CopyTo(archive, 24);
+            names.CopyTo(archive, 56);
+            return archive;
+        }
+    }
+
+    [Fact]
+    public void A_locale_archive_names_its_locales() => LocaleArchive.Names(Locales).ShouldBe(["de_DE.utf8", "fr_FR"]);
 
     private static byte[] Bytes(string text) => Encoding.UTF8.GetBytes(text);
 }
