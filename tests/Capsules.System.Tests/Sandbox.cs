@@ -17,16 +17,19 @@ public sealed record Result(int Code, string Out, string Error)
 public sealed class Sandbox : IDisposable
 {
     private readonly Process _holder;
+    private readonly bool _hostNetwork;
 
-    public Sandbox()
+    /// <param name="hostNetwork">It shares the network of this host, for what asks a package mirror.</param>
+    public Sandbox(bool hostNetwork = false)
     {
+        _hostNetwork = hostNetwork;
         Id = $"t{Environment.ProcessId}-{Interlocked.Increment(ref s_count)}";
         State = $"/var/tmp/capsule-tests/{Id}";
         Directory.CreateDirectory(State + "/run");
         Directory.CreateDirectory(State + "/state");
         // bash as PID 1 reaps what is left to it; the first line says that everything is mounted.
-        string setup = $"mount -t tmpfs none {State}/run && ip link set lo up && echo ready && while :; do sleep 1 & wait $!; done";
-        _holder = Process.Start(new ProcessStartInfo("unshare", ["--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc", "--propagation", "private", "bash", "-c", setup])
+        string setup = $"mount -t tmpfs none {State}/run && {(hostNetwork ? "" : "ip link set lo up && ")}echo ready && while :; do sleep 1 & wait $!; done";
+        _holder = Process.Start(new ProcessStartInfo("unshare", ["--mount", .. hostNetwork ? [] : (string[])["--net"], "--pid", "--fork", "--kill-child", "--mount-proc", "--propagation", "private", "bash", "-c", setup])
         {
             RedirectStandardOutput = true,
         })!;
@@ -78,7 +81,7 @@ public sealed class Sandbox : IDisposable
     /// <summary>Starts a program in the sandbox.</summary>
     public Process Start(string[] words, bool withInput = false)
     {
-        var start = new ProcessStartInfo("nsenter", ["-t", $"{Inner}", "-m", "-n", "-p", "--", .. words]) { RedirectStandardOutput = true, RedirectStandardError = true, RedirectStandardInput = true };
+        var start = new ProcessStartInfo("nsenter", ["-t", $"{Inner}", "-m", .. _hostNetwork ? [] : (string[])["-n"], "-p", "--", .. words]) { RedirectStandardOutput = true, RedirectStandardError = true, RedirectStandardInput = true };
         start.Environment["CAPSULE_STATE"] = Store;
         start.Environment["CAPSULE_RUN"] = RunDirectory;
         start.Environment["CAPSULE_CGROUP"] = Id;

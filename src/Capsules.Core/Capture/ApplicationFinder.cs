@@ -158,7 +158,8 @@ public static class ApplicationFinder
 
     private static bool IsOneShot(UnitFact unit) => unit.File.Last("Service", "Type") == "oneshot";
 
-    private static bool IsServer(UnitFact unit, SourceView view) =>
+    /// <summary>Whether a unit is a server that belongs to no system.</summary>
+    internal static bool IsServer(UnitFact unit, SourceView view) =>
         !IsSystem(unit.Name.ToString()) && !IsOneShot(unit) && ProgramOf(unit, view) is not null &&
         view.Packages.OwnerOf(view.Resolver.Resolve(unit.Path)?.Path ?? unit.Path) is not { Package: { Essential: true } or { Priority: "required" or "important" } };
 

@@ -55,7 +55,18 @@ public sealed record PausedProcess(int Pid, ulong StartTicks, string Name);
 /// <param name="Options">Options of `capsule adopt` that decide it otherwise; empty for a mere note.</param>
 public sealed record PlanNote(string Text, string Options = "");
 
-/// <summary>Everything that adopting an application will do, each path with its reason: docs/formats/capture-plan.md.</summary>
+/// <summary>What stands below a capsule that was installed: whole layers, taken as they are.</summary>
+/// <param name="Name">What it is called, such as "debian:bookworm".</param>
+/// <param name="Layers">Its layers, lowest first.</param>
+/// <param name="LatestTime">The latest time of a file in it, in seconds since the epoch: nothing above is dated later.</param>
+public sealed record PlannedBase(string Name, ImmutableArray<Digest> Layers, long LatestTime);
+
+/// <summary>A path of the base that is not seen any more.</summary>
+/// <param name="Path">The path.</param>
+/// <param name="Reason">Index of its reason in the plan.</param>
+public sealed record HiddenPath(GuestPath Path, int Reason);
+
+/// <summary>Everything that making a capsule of an application will do, each path with its reason: docs/formats/capture-plan.md.</summary>
 public sealed record CapturePlan
 {
     /// <summary>The version of this format that is written.</summary>
@@ -69,6 +80,12 @@ public sealed record CapturePlan
     public required CapsuleManifest Manifest { get; init; }
     /// <summary>The stack it will belong to.</summary>
     public required CapsuleName Stack { get; init; }
+    /// <summary>What stands below; null when the plan's paths are everything.</summary>
+    public PlannedBase? Base { get; init; }
+    /// <summary>What of the base is not seen any more.</summary>
+    public ImmutableArray<HiddenPath> Hidden { get; init; } = [];
+    /// <summary>Files of the layers that are younger are dated so (seconds since the epoch), that the same work gives the same layers on another day; null leaves their times.</summary>
+    public long? LatestTime { get; init; }
     /// <summary>The reasons that paths and volumes name by index.</summary>
     public ImmutableArray<Reason> Reasons { get; init; } = [];
     /// <summary>What is copied into layers and secrets, in the order of paths: a directory before what is in it.</summary>

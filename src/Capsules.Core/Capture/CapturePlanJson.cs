@@ -17,6 +17,15 @@ public static class CapturePlanJson
         w.Text("source", plan.Source.ToString());
         w.Text("application", plan.Application);
         w.Text("stack", plan.Stack.ToString());
+        if (plan.Base is { } below)
+        {
+            w.WriteStartObject("base");
+            w.Text("name", below.Name);
+            w.Texts("layers", [.. below.Layers.Select(l => l.ToString())]);
+            w.WriteNumber("latestTime", below.LatestTime);
+            w.WriteEndObject();
+        }
+        w.Integer("latestTime", plan.LatestTime);
         w.WritePropertyName("manifest");
         w.WriteRawValue(ManifestJson.Write(plan.Manifest));
         w.Objects("volumes", plan.Volumes, v =>
@@ -52,6 +61,11 @@ public static class CapturePlanJson
             w.Text("entry", JsonReading.Dashed(p.Entry));
             if (p.Size != 0) w.WriteNumber("size", p.Size);
             w.WriteNumber("reason", p.Reason);
+        });
+        w.Objects("hidden", plan.Hidden, h =>
+        {
+            w.Text("path", h.Path.ToString());
+            w.WriteNumber("reason", h.Reason);
         });
         w.Objects("replaced", plan.Replaced, r =>
         {
@@ -110,6 +124,9 @@ public static class CapturePlanJson
             Source = SourceReference.Parse(root.RequiredText("source")),
             Application = root.RequiredText("application"),
             Stack = CapsuleName.Parse(root.RequiredText("stack")),
+            Base = root.Member("base") is { } below ? new(below.RequiredText("name"), [.. below.Texts("layers").Select(Digest.Parse)], below.Integer("latestTime") ?? 0) : null,
+            LatestTime = root.Integer("latestTime"),
+            Hidden = [.. root.Items("hidden").Select(h => new HiddenPath(GuestPath.Parse(h.RequiredText("path")), ReasonOf(h)))],
             Manifest = ManifestJson.Read(System.Text.Encoding.UTF8.GetBytes((root.Member("manifest") ?? throw new FormatException("`manifest` is missing")).GetRawText())),
             Volumes = [.. root.Items("volumes").Select(v => new PlannedVolume(CapsuleName.Parse(v.RequiredText("name")), GuestPath.Parse(v.RequiredText("path")), v.Integer("size") ?? 0, v.Integer("files") ?? 0, ReasonOf(v))
             {

@@ -178,7 +178,8 @@ public static class CapturePlanner
                     builder.Add(link, PathKind.Code, new($"alternative {alternative.Name} leads to {end.Path}"));
     }
 
-    private static ImmutableArray<PlannedVolume> Volumes(PlanBuilder builder, SourceView view, ImmutableArray<StateDirectory> state)
+    /// <summary>Volumes with names that tell what they hold.</summary>
+    internal static ImmutableArray<PlannedVolume> Volumes(PlanBuilder builder, SourceView view, ImmutableArray<StateDirectory> state)
     {
         var names = new HashSet<string>(StringComparer.Ordinal);
         var volumes = ImmutableArray.CreateBuilder<PlannedVolume>();

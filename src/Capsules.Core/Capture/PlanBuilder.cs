@@ -56,6 +56,13 @@ internal sealed class PlanBuilder(SourceView view, ImmutableArray<GuestPath> vol
         Put(end.Path, end.Path.IsWithin(Etc) ? PathKind.Config : kind, through);
     }
 
+    /// <summary>Takes one entry whose place is known, and the directories above it; what a link leads to is not looked at.</summary>
+    public void AddEntry(GuestPath place, PathKind kind, Because why)
+    {
+        AddDirectories(place.Parent, why);
+        Put(place, kind, why);
+    }
+
     /// <summary>Takes an entry with everything below it.</summary>
     public void AddTree(GuestPath path, PathKind kind, Because why, int depth = 64)
     {

@@ -91,6 +91,18 @@ public static class VerbTable
             ],
             CommandAfter = 1,
         },
+        new("install", Make, "NAME [COMMAND [ARG...]]", "make a capsule by running an installer in a throw-away one", Door.Tools, 1, 1)
+        {
+            Options =
+            [
+                new("--base", "BASE", "what it is installed on: debian:SUITE, a capsule, an OCI archive, a directory, or scratch"), new("--recipe", "FILE", "do what this file says, and lock what it brings"),
+                new("--from", "DIR", "a directory that the installer finds as its working directory, as a copy"), new("--env", "NAME=VALUE", "set a variable for the installer", 'e', Repeats: true),
+            ],
+            CommandAfter = 1,
+        },
+        new("prescan", Make, "", "note how a machine is before something is installed", Door.Tools, 0, 0) { Options = [new("--root", "DIR", "the tree of another machine, such as a mounted disk")] },
+        new("postscan", Make, "ID NAME", "make a capsule of the application that came since", Door.Tools, 2, 2) { Options = [new("--root", "DIR", "the tree of another machine, such as a mounted disk"), Plan, Json] },
+        new("compare", Make, "BEFORE AFTER [NAME]", "tell what differs between two trees, and make a capsule of the application that came", Door.Tools, 2, 3) { Options = [Plan, Json] },
         new("apply", Make, "PLAN", "carry out a plan that was saved, or a directory of `capture export`", Door.Tools, 1, 1) { Options = [Yes] },
         new("capture export", Make, "CAPSULE DIR", "write the plan of a capsule as a readable directory for a version control", Door.Tools, 2, 2),
 

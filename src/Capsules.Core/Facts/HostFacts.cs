@@ -17,9 +17,11 @@ public enum SourceKind
     Root,
     /// <summary>The processes of one PID namespace, such as a container's.</summary>
     PidNamespace,
+    /// <summary>A base on which something was installed in a throw-away capsule: nothing is there to look at afterwards.</summary>
+    Base,
 }
 
-/// <summary>A source: kind and the directory or process that names it. Written "live", "root:DIR", "pid-ns:PID".</summary>
+/// <summary>A source: kind and the directory or process that names it. Written "live", "root:DIR", "pid-ns:PID", "base:NAME".</summary>
 public sealed record SourceReference(SourceKind Kind, string Place)
 {
     /// <summary>This machine.</summary>
@@ -31,6 +33,9 @@ public sealed record SourceReference(SourceKind Kind, string Place)
     /// <summary>The namespace of a process.</summary>
     public static SourceReference OfPidNamespace(int pid) => new(SourceKind.PidNamespace, pid.ToString());
 
+    /// <summary>What was installed on a base.</summary>
+    public static SourceReference OfBase(string name) => new(SourceKind.Base, name);
+
     /// <summary>Reads the text form.</summary>
     /// <exception cref="FormatException">It is anything else.</exception>
     public static SourceReference Parse(string text) => text switch
@@ -38,11 +43,12 @@ public sealed record SourceReference(SourceKind Kind, string Place)
         "live" => Live,
         _ when text.StartsWith("root:/", StringComparison.Ordinal) => OfRoot(text[5..]),
         _ when text.StartsWith("pid-ns:", StringComparison.Ordinal) && int.TryParse(text.AsSpan(7), out int pid) && pid > 0 => OfPidNamespace(pid),
-        _ => throw new FormatException($"`{text}` is not a source: live, root:DIR or pid-ns:PID"),
+        _ when text.StartsWith("base:", StringComparison.Ordinal) && text.Length > 5 => OfBase(text[5..]),
+        _ => throw new FormatException($"`{text}` is not a source: live, root:DIR, pid-ns:PID or base:NAME"),
     };
 
     /// <inheritdoc/>
-    public override string ToString() => Kind switch { SourceKind.Live => "live", SourceKind.Root => "root:" + Place, _ => "pid-ns:" + Place };
+    public override string ToString() => Kind switch { SourceKind.Live => "live", SourceKind.Root => "root:" + Place, SourceKind.Base => "base:" + Place, _ => "pid-ns:" + Place };
 }
 
 /// <summary>An installed package and what it put on disk.</summary>

@@ -64,6 +64,8 @@ public static class CaptureRunner
         // What had its final name is kept by nobody yet; the rest goes with the working directory.
     }
 
+    private static readonly GuestPath Etc = GuestPath.Parse("/etc");
+
     private const int MostPasses = 5, ShortPass = 20; // milliseconds
 
     private static CaptureResult Make(CapturePlan plan, RootTree source, StoreLayout layout, CaptureOptions options, string work)
@@ -78,12 +80,14 @@ public static class CaptureRunner
 
         long bytes = plan.Paths.Sum(p => p.Size);
         options.Progress("Reading", $"{manifest.Source?.HostName}: {plan.Paths.Length} paths, {bytes / 1_000_000.0:0.#} MB");
+        layers.AddRange(plan.Base?.Layers ?? []);
         foreach (PathKind kind in (PathKind[])[PathKind.Code, PathKind.Config])
         {
             string tree = $"{work}/{kind}";
             FileCalls.MakeDirectory(null, tree, 0x1ED);
             CopyPaths(plan, source, kind, tree, skipped, options.Advance);
             if (kind == PathKind.Code) Replace(plan, tree);
+            if (plan.LatestTime is long latest) CompiledFiles.Follow(tree, source, latest);
             Digest digest = TreeArchive.DigestOf(tree);
             layers.Add(digest);
             finished.Add((tree, layout.Layer(digest)));
@@ -123,7 +127,7 @@ public static class CaptureRunner
 
     private static void CopyPaths(CapturePlan plan, RootTree source, PathKind kind, string target, ImmutableArray<GuestPath>.Builder skipped, Action<int, int> advance)
     {
-        using var copier = new TreeCopier(source, GuestPath.Root, target);
+        using var copier = new TreeCopier(source, GuestPath.Root, target, plan.LatestTime);
         var made = new HashSet<GuestPath>();
         copier.Copy(GuestPath.Root);
         made.Add(GuestPath.Root);
@@ -135,6 +139,12 @@ public static class CaptureRunner
             MakeParents(planned.Path.Parent);
             if (made.Add(planned.Path) && copier.Copy(planned.Path) is null) skipped.Add(planned.Path);
         }
+        foreach (HiddenPath hidden in plan.Hidden)
+            if ((hidden.Path.IsWithin(Etc) ? PathKind.Config : PathKind.Code) == kind)
+            {
+                MakeParents(hidden.Path.Parent);
+                copier.Hide(hidden.Path);
+            }
         copier.Finish();
 
         void MakeParents(GuestPath directory)

@@ -5,6 +5,7 @@ using Capsules.Core.Problems;
 using Capsules.Engine.Scanning;
 using Capsules.Engine.Store;
 using Capsules.Linux;
+using Capsules.Linux.Files;
 
 namespace Capsules.Engine.Capturing;
 
@@ -35,6 +36,10 @@ public static class MissExplainer
         catch (FormatException e) { throw new CapsuleException(Problems.BadFile(image, FactText.Of(e)), e); }
         if (plan?.Why(path) is { } chain) return new(path, true, null, string.Join(" ← ", chain), null, null);
 
+        if (plan?.Hidden.FirstOrDefault(h => path.IsWithin(h.Path)) is { } hidden) return new(path, false, true, string.Join(" ← ", plan.Chain(hidden.Reason)), null, null);
+        if (plan?.Base is { } below && below.Layers.Any(l => FileCalls.TryStat(null, new NativePath(layout.Layer(l)).Append(path.Bytes[1..])) is not null))
+            return new(path, true, null, $"the base {below.Name} has it", null, null);
+        if (plan?.Base is not null) return new(path, false, leftOut is null ? false : true, leftOut ?? "neither the base has it nor did the installer bring it", null, null);
         string adopt = $"capsule adopt {plan?.Application ?? capsule.Name.ToString()} {Words(capsule.Source)}--add {path} --name {capsule.Name}-2";
         if (leftOut is not null) return new(path, false, true, leftOut, null, adopt);
         if (capsule.Source is null || TryOpen(capsule.Source) is not { } source) return new(path, false, null, "its capture did not meet it, and the source is not there to look", null, null);
@@ -56,6 +61,7 @@ public static class MissExplainer
         try
         {
             SourceReference reference = SourceReference.Parse(source);
+            if (reference.Kind == SourceKind.Base) return null;
             return new(reference.Kind == SourceKind.PidNamespace ? $"/proc/{reference.Place}/root" : reference.Place);
         }
         catch (Exception e) when (e is FormatException or SyscallException)

@@ -26,13 +26,30 @@ internal sealed class TreeCopier : IDisposable
     private readonly Dictionary<(ulong, ulong), GuestPath> _names = [];
     private readonly List<(GuestPath Path, FileStatus Status, List<(string Name, byte[] Value)> Attributes)> _directories = [];
     private readonly GuestPath _from;
+    private readonly long? _latest;
     private (GuestPath Path, Descriptor Directory)? _parent;
 
     /// <summary>Copies into a directory that exists; <paramref name="from"/> of the source becomes its root.</summary>
-    public TreeCopier(RootTree source, GuestPath from, string target)
+    /// <param name="latest">What is younger is dated so; null leaves all times.</param>
+    public TreeCopier(RootTree source, GuestPath from, string target, long? latest = null)
     {
-        (_source, _from) = (source, from);
+        (_source, _from, _latest) = (source, from, latest);
         _target = FileCalls.Open(target, OpenFlags.ReadOnly | OpenFlags.Directory);
+    }
+
+    /// <summary>Copies a whole tree into a directory that exists.</summary>
+    public static void CopyAll(string from, string target, Func<GuestPath, bool> isLeft)
+    {
+        using var source = new RootTree(from);
+        using var copier = new TreeCopier(source, GuestPath.Root, target);
+        Walk(GuestPath.Root);
+        copier.Finish();
+
+        void Walk(GuestPath path)
+        {
+            if (isLeft(path) || copier.Copy(path) is not { IsDirectory: true }) return;
+            foreach (Core.Facts.FileFact entry in source.List(path)) Walk(entry.Path);
+        }
     }
 
     /// <summary>The place in the target.</summary>
@@ -108,6 +125,14 @@ internal sealed class TreeCopier : IDisposable
             directory = Parent(place);
         }
         FileCalls.Remove(directory, place.Name, status.IsDirectory);
+    }
+
+    /// <summary>Hides a name of the layers below: a device 0:0 (overlayfs.rst, whiteouts and opaque directories).</summary>
+    public void Hide(GuestPath place)
+    {
+        Descriptor directory = Parent(place);
+        FileCalls.MakeNode(directory, place.Name, FileKind.CharacterDevice, 0x180);
+        FileCalls.SetModified(directory, place.Name, new(_latest ?? 0, 0)); // nobody sees it, and a layer's digest does
     }
 
     /// <summary>Names in a directory of the target.</summary>
@@ -202,14 +227,14 @@ internal sealed class TreeCopier : IDisposable
     }
 
     /// <summary>Owner first, because chown(2) takes set-uid bits and capabilities away; then mode, attributes (an ACL and the mode agree), time.</summary>
-    private static void Dress(Descriptor directory, NativePath name, FileStatus status, List<(string Name, byte[] Value)> attributes)
+    private void Dress(Descriptor directory, NativePath name, FileStatus status, List<(string Name, byte[] Value)> attributes)
     {
         FileCalls.ChangeOwner(directory, name, status.Uid, status.Gid);
         if (!status.IsSymbolicLink) FileCalls.ChangeMode(directory, name, status.Mode);
         NativePath place = new([.. System.Text.Encoding.ASCII.GetBytes($"/proc/self/fd/{directory.Number}/"), .. name.Bytes]);
         foreach (var (key, value) in attributes)
             if (IsKept(key)) ExtendedAttributes.Write(place, key, value);
-        FileCalls.SetModified(directory, name, status.Modified);
+        FileCalls.SetModified(directory, name, _latest is long latest && status.Modified > new Timestamp(latest, 0) ? new(latest, 0) : status.Modified);
     }
 
     /// <summary>Attributes that belong to the file, not to the host's security policy or to an overlay.</summary>

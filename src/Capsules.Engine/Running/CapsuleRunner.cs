@@ -43,9 +43,10 @@ public sealed class CapsuleRunner(CapsuleStore store)
     /// <param name="capsule">The capsule.</param>
     /// <param name="services">Whether services are started, or only PID 1 for a command of the user's.</param>
     /// <param name="interruption">Ends the start when a signal comes.</param>
+    /// <param name="endsWithUs">Whether the keeper ends it when this process is gone.</param>
     /// <returns>What will not be as expected.</returns>
     /// <exception cref="CapsuleException">It runs already, its identity is held elsewhere, or a step failed; nothing is left of it but its logs.</exception>
-    public ImmutableArray<Warning> Start(CapsuleRecord capsule, bool services = true, Interruption? interruption = null)
+    public ImmutableArray<Warning> Start(CapsuleRecord capsule, bool services = true, Interruption? interruption = null, bool endsWithUs = false)
     {
         if (Host.Kernel.Version < KernelFacts.Oldest) throw new CapsuleException(Problems.KernelTooOld($"{Host.Kernel.Version}", $"{KernelFacts.Oldest}"));
         string? Ended() => Signalled(interruption) ?? StoppedBy(capsule.Name);
@@ -61,7 +62,7 @@ public sealed class CapsuleRunner(CapsuleStore store)
         CheckVolumes(capsule, manifest);
         if (!Host.IsInitial && (manifest.Limits != new ResourceLimits() || capsule.Limits != new ResourceLimits())) warnings = warnings.Add(Warnings.LimitsNotApplied(capsule.Name.ToString()));
         CapsuleLaunch launch = CapsuleLaunch.Of(store, capsule, manifest, up, DefaultFilter.Compiled(_layout));
-        (RunRecord run, launch) = Launch(launch, rollback, commandOnly: !services);
+        (RunRecord run, launch) = Launch(launch, rollback, commandOnly: !services, endsWithUs);
         KeeperDoor.Knock(_layout);
 
         using var running = new RunningCapsule(_layout, run);
@@ -194,7 +195,7 @@ public sealed class CapsuleRunner(CapsuleStore store)
             (Descriptor Master, Descriptor Slave)? terminal = request.Terminal ? Containers.ContainerRuntime.OpenTerminal(run.Init) : null;
             using Descriptor? nothing = request.Terminal || request.Interactive ? null : FileCalls.Open("/dev/null", OpenFlags.ReadOnly);
             using Descriptor? silent = request.Detach ? FileCalls.Open("/dev/null", OpenFlags.WriteOnly) : null;
-            try { return (running.Enter(plan, new() { Terminal = terminal?.Slave, Input = nothing, Output = silent, Error = silent }), terminal?.Master); }
+            try { return (running.Enter(plan, new() { Terminal = terminal?.Slave, Input = nothing, Output = request.Output ?? silent, Error = request.Output ?? silent }), terminal?.Master); }
             finally { terminal?.Slave.Dispose(); }
         }
     }
@@ -308,7 +309,7 @@ public sealed class CapsuleRunner(CapsuleStore store)
         return up;
     }
 
-    private (RunRecord Run, CapsuleLaunch Launch) Launch(CapsuleLaunch launch, Rollback rollback, bool commandOnly)
+    private (RunRecord Run, CapsuleLaunch Launch) Launch(CapsuleLaunch launch, Rollback rollback, bool commandOnly, bool endsWithUs)
     {
         CapsuleName name = launch.Capsule.Name;
         string run = _layout.RunOf(name), writable = _layout.Writable(name);
@@ -353,6 +354,8 @@ public sealed class CapsuleRunner(CapsuleStore store)
                     Controllers = CapsuleLaunch.Controllers,
                     Services = [.. launch.Manifest.Services.Select((s, i) => new RunService(s.Name, pipes[i].Read.Number, pipes[i].Write.Number))],
                     CommandOnly = commandOnly,
+                    Owner = endsWithUs ? Environment.ProcessId : 0,
+                    OwnerStart = endsWithUs ? ProcessTable.TryRead(Environment.ProcessId)?.StartTime ?? 0 : 0,
                     SystemLog = systemLog.Number,
                     Writes = watched ? writes!.Number : -1,
                     Entry = KeptEntry.Of(request, launch.Manifest.Environment, process: null),
@@ -415,4 +418,6 @@ public sealed record ExecRequest(ImmutableArray<string> Command)
     public bool Interactive { get; init; }
     /// <summary>Left alone.</summary>
     public bool Detach { get; init; }
+    /// <summary>Where it writes, errors too; our own when null.</summary>
+    public Linux.Descriptor? Output { get; init; }
 }

@@ -333,9 +333,9 @@ public sealed class Keeper : IDisposable
     /// <summary>A capsule that only held a command, whose starter is gone as well.</summary>
     private void FinishIfAlone(Kept kept)
     {
-        if (kept.Running.Processes().Count > 1) return;
+        if (!kept.Run.IsOrphan && kept.Running.Processes().Count > 1) return;
         using Descriptor? held = _store.Lock(kept.Run.Name, wait: false);
-        if (held is null || DateTimeOffset.UtcNow - kept.Run.Started < TimeSpan.FromSeconds(10)) return;
+        if (held is null || !kept.Run.IsOrphan && DateTimeOffset.UtcNow - kept.Run.Started < TimeSpan.FromSeconds(10)) return;
         Drop(kept);
         _runner.Finish(kept.Run, "ended");
     }

@@ -37,6 +37,13 @@ public sealed record RunRecord
     public ImmutableArray<string> Controllers { get; init; } = [];
     /// <summary>Holds only a command of the user's: it stops when that ends.</summary>
     public bool CommandOnly { get; init; }
+    /// <summary>The process without which it has no purpose, such as `capsule install`; 0 when there is none.</summary>
+    public int Owner { get; init; }
+    /// <summary>When that process started.</summary>
+    public ulong OwnerStart { get; init; }
+
+    /// <summary>Whether whoever it ran for is gone.</summary>
+    public bool IsOrphan => Owner != 0 && !ProcessTable.IsAlive(Owner, OwnerStart);
 
     /// <summary>What those that enter need of its plan.</summary>
     public KeptEntry Entry { get; init; } = new();
@@ -79,6 +86,11 @@ public sealed record RunRecord
         w.Text("cgroup", Cgroup);
         w.Texts("controllers", Controllers);
         if (CommandOnly) w.WriteBoolean("commandOnly", true);
+        if (Owner != 0)
+        {
+            w.WriteNumber("owner", Owner);
+            w.WriteNumber("ownerStart", OwnerStart);
+        }
         Entry.Write(w);
     });
 
@@ -100,6 +112,8 @@ public sealed record RunRecord
             Cgroup = e.RequiredText("cgroup"),
             Controllers = e.Texts("controllers"),
             CommandOnly = e.Flag("commandOnly") ?? false,
+            Owner = e.SmallInteger("owner") ?? 0,
+            OwnerStart = e.Unsigned("ownerStart") ?? 0,
             Entry = KeptEntry.Read(e),
         };
     }

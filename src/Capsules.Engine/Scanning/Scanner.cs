@@ -38,6 +38,7 @@ public static class Scanner
 
     private static RootTree Open(SourceReference source)
     {
+        if (source.Kind == SourceKind.Base) throw new CapsuleException(Problems.PlanIsStale($"it is of an installation on {source.Place}, whose throw-away capsule is gone; install it again"));
         string directory = source.Kind == SourceKind.PidNamespace ? $"/proc/{source.Place}/root" : source.Place;
         try { return new(directory); }
         catch (SyscallException e)

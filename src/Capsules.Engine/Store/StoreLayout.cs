@@ -42,6 +42,14 @@ public sealed record StoreLayout(string State, string Run)
     public string Image(Digest digest) => $"{State}/images/{digest.Hex}";
     /// <summary>All images.</summary>
     public string Images => State + "/images";
+    /// <summary>Bases that were made here: NAME.json with the digest of the layer.</summary>
+    public string Bases => State + "/bases";
+    /// <summary>Snapshots of trees.</summary>
+    public string Snapshots => State + "/snapshots";
+    /// <summary>A snapshot.</summary>
+    public string Snapshot(string id) => $"{Snapshots}/{id}";
+    /// <summary>Packages that installers downloaded, for the next time; may be removed at any time.</summary>
+    public string Downloads => State + "/downloads";
     /// <summary>A capsule: capsule.json, writable/{upper,work}, volumes/NAME, secrets/, logs/, lock.</summary>
     public string Capsule(CapsuleName name) => $"{State}/capsules/{name}";
     /// <summary>All capsules.</summary>

@@ -1,9 +1,13 @@
+using System.Collections.Immutable;
 using System.Globalization;
 using Capsules.Core.CommandLine;
 using Capsules.Core.Facts;
+using Capsules.Core.Installing;
 using Capsules.Core.Model;
 using Capsules.Core.Problems;
+using Capsules.Engine.Installing;
 using Capsules.Engine.Store;
+using Capsules.Linux.Terminals;
 
 namespace Capsules.Tools.Commands;
 
@@ -18,6 +22,10 @@ public static class CaptureVerbs
         "learn" => LearnCommand.Run(Learn(command), layout, output, clock),
         "diff" => UncertainCommand.Run(command, layout, output),
         "apply" => ApplyCommand.Run(command.Arguments[0], layout, output, clock),
+        "install" => InstallCommand.Run(Install(command, clock), layout, output),
+        "prescan" => CompareCommands.Prescan(Source(command), layout, output),
+        "postscan" => CompareCommands.Postscan(command.Arguments[0], Name(command.Arguments[1]), Source(command), command.Has("--plan"), command.Has("--json"), layout, output, clock),
+        "compare" => CompareCommands.Compare(command.Arguments[0], command.Arguments[1], command.Arguments.Length > 2 ? Name(command.Arguments[2]) : null, command.Has("--plan"), command.Has("--json"), layout, output, clock),
         "capture export" => CaptureExportCommand.Run(command.Arguments[0], command.Arguments[1], new CapsuleStore(layout), output),
         "misses" => MissesCommand.Run(command.Arguments[0], command.Arguments[1], command.Has("--json"), layout, output),
         _ => null,
@@ -55,6 +63,38 @@ public static class CaptureVerbs
         User = command.Value("--user"),
         Capture = Adopt(command),
     };
+
+    /// <summary>The options of install: of the command line, or of a recipe.</summary>
+    public static InstallOptions Install(ParsedCommand command, TimeProvider clock)
+    {
+        CapsuleName name = Name(command.Arguments[0]);
+        ImmutableArray<string> environment = command.Values("--env");
+        if (environment.FirstOrDefault(e => e.IndexOf('=', StringComparison.Ordinal) <= 0) is { } bad) throw new CapsuleException(Problems.BadValue("variable", bad, "write NAME=VALUE"));
+        if (command.Value("--recipe") is not { } file)
+        {
+            if (command.Command.IsEmpty) throw new CapsuleException(Problems.WrongUsage("`capsule install` wants a command or a recipe", command.Verb.Usage));
+            string? from = command.Value("--from") ?? (command.Command[0].StartsWith("./", StringComparison.Ordinal) ? "." : null);
+            if (from is not null && !Directory.Exists(from)) throw new CapsuleException(Problems.BadValue("directory", from, "give one that is there"));
+            return new()
+            {
+                Name = name,
+                Recipe = new() { Base = command.Value("--base") ?? Recipe.DefaultBase, From = from is null ? null : Path.GetFullPath(from), Environment = environment, Commands = [command.Command] },
+                Terminal = PseudoTerminal.IsTerminal(0) && PseudoTerminal.IsTerminal(1),
+                Clock = clock,
+            };
+        }
+        if (!command.Command.IsEmpty || command.Value("--base") is not null || command.Value("--from") is not null) throw new CapsuleException(Problems.WrongUsage("a recipe says by itself what is run, on what and from where", command.Verb.Usage));
+        string place = Path.GetFullPath(file);
+        try
+        {
+            Recipe recipe = Recipe.Parse(File.ReadAllBytes(place));
+            return new() { Name = name, Recipe = recipe with { Environment = [.. recipe.Environment, .. environment] }, RecipeDirectory = Path.GetDirectoryName(place)!, RecipeFile = place, Clock = clock };
+        }
+        catch (Exception e) when (e is FormatException or IOException or UnauthorizedAccessException) { throw new CapsuleException(Problems.BadFile(place, FactText.Of(e)), e); }
+    }
+
+    private static CapsuleName Name(string text) => CapsuleName.TryParse(text, out CapsuleName parsed) ? parsed
+        : throw new CapsuleException(Problems.BadValue("name of a capsule", text, "1 to 63 of a-z 0-9 - . _, first a letter or digit"));
 
     /// <summary>The last word wins, as with other options.</summary>
     private static HostKeys HostKeysOf(ParsedCommand command)
