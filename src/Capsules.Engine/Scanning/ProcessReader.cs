@@ -11,7 +11,7 @@ namespace Capsules.Engine.Scanning;
 
 /// <summary>
 /// Reads the processes of one PID namespace, and their sockets, from this host's /proc. Of the processes only those belong to the source
-/// whose root directory is the source's.
+/// whose root directory is the source's, or lies in it (a worker that has locked itself up by chroot(2)).
 /// </summary>
 internal sealed class ProcessReader(RootTree tree, string pidNamespace)
 {
@@ -20,6 +20,8 @@ internal sealed class ProcessReader(RootTree tree, string pidNamespace)
     {
         var processes = ImmutableArray.CreateBuilder<ProcessFact>();
         var root = tree.RootIdentity;
+        var prefixes = new Dictionary<string, string>(StringComparer.Ordinal); // where the source's root is, in each mount namespace that has it
+        var elsewhere = new List<int>();
         using Descriptor proc = FileCalls.Open("/proc", OpenFlags.ReadOnly | OpenFlags.Directory);
         foreach (var (name, _) in FileCalls.List(proc))
         {
@@ -27,12 +29,26 @@ internal sealed class ProcessReader(RootTree tree, string pidNamespace)
             try
             {
                 if (Link($"/proc/{pid}/ns/pid") != pidNamespace) continue;
-                if (FileCalls.TryStatFollowing(null, $"/proc/{pid}/root") is not { } status || (status.Device, status.Inode) != root) continue;
-                if (Read(pid) is { } process) processes.Add(process);
+                if (FileCalls.TryStatFollowing(null, $"/proc/{pid}/root") is not { } status) continue;
+                if ((status.Device, status.Inode) != root)
+                {
+                    elsewhere.Add(pid);
+                    continue;
+                }
+                string prefix = Link($"/proc/{pid}/root") is { Length: > 1 } at ? at : "";
+                prefixes.TryAdd(Link($"/proc/{pid}/ns/mnt"), prefix);
+                if (Read(pid, prefix) is { } process) processes.Add(process);
             }
-            catch (SyscallException e) when (e.Errno is Errno.ENOENT or Errno.ESRCH or Errno.EACCES or Errno.EPERM) { } // it ended, or is not ours to see
+            catch (SyscallException e) when (IsGone(e)) { }
             catch (FormatException) { } // a process that ended while its files were read shows half of them
         }
+        foreach (int pid in elsewhere)
+            try
+            {
+                if (prefixes.TryGetValue(Link($"/proc/{pid}/ns/mnt"), out string? prefix) && Link($"/proc/{pid}/root").StartsWith(prefix + "/", StringComparison.Ordinal) && Read(pid, prefix) is { } process) processes.Add(process);
+            }
+            catch (SyscallException e) when (IsGone(e)) { }
+            catch (FormatException) { }
         return [.. processes.OrderBy(p => p.Pid)];
     }
 
@@ -66,12 +82,14 @@ internal sealed class ProcessReader(RootTree tree, string pidNamespace)
         return (listeners.ToImmutable(), connections.ToImmutable());
     }
 
-    private static ProcessFact? Read(int pid)
+    /// <summary>It ended, or is not ours to see.</summary>
+    private static bool IsGone(SyscallException e) => e.Errno is Errno.ENOENT or Errno.ESRCH or Errno.EACCES or Errno.EPERM;
+
+    private static ProcessFact? Read(int pid, string rootPrefix)
     {
         string at = $"/proc/{pid}";
         ProcStatus status = ProcStatus.Parse(FileCalls.ReadAll(at + "/status"));
         if (status.State is 'Z' or 'X') return null;
-        string rootPrefix = Link(at + "/root") is { Length: > 1 } prefix ? prefix : "";
         if (!TryLink(at + "/exe", out byte[] exe)) return null; // a kernel thread
         var open = ImmutableArray.CreateBuilder<OpenFileFact>();
         var sockets = ImmutableArray.CreateBuilder<ulong>();
