@@ -72,6 +72,6 @@ public static partial class Problems
         new("CAP2023", ExitCode.NotFound, $"nothing was learned as {name} so far", "its store holds no observation log", $"watch it first: capsule learn {name} -- COMMAND");
 
     /// <summary>A file of rules or an observation log that cannot be read.</summary>
-    public static Problem BadLearningFile(string file, string fact) =>
-        new("CAP2024", ExitCode.Failed, $"{file} cannot be read", fact, "correct the file; `capsule learn --show-rules` prints a table of rules that holds");
+    public static Problem BadLearningFile(string file, string fact, string fix) =>
+        new("CAP2024", ExitCode.Failed, $"{file} cannot be read", fact, fix);
 }
