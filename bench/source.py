@@ -4,13 +4,20 @@ import os, shutil, subprocess, sys, tempfile, time
 project = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 capsule = os.path.join(project, "artifacts", "capsule", "capsule")
 cache = os.environ.get("CAPSULE_TEST_CACHE", "/var/tmp/capsule-test-cache")
+applications = ["apache-php", "nginx", "nginx-phpfpm", "postgresql", "redis", "memcached", "mariadb", "dovecot", "postfix", "gunicorn-flask"]
+lived_in = os.path.join(cache, "applications")
+
+def prepare(tree, names=(*applications, "acme")):
+    """Makes a tree with these applications, unless it is there (some minutes)."""
+    os.makedirs(cache, exist_ok=True)
+    subprocess.run([os.path.join(project, "tests", "journeys", "prepare"), tree, cache, *names], check=True, stdout=subprocess.DEVNULL)
 
 def enter():
     """Makes the tree, and goes on in private mount, network and PID namespaces."""
     if os.environ.get("BENCH_INSIDE") == "yes":
         subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
         return
-    subprocess.run([os.path.join(project, "tests", "journeys", "prepare"), os.path.join(cache, "corpus"), cache], check=True, stdout=subprocess.DEVNULL)
+    prepare(lived_in)
     os.environ["BENCH_INSIDE"] = "yes"
     os.execvp("unshare", ["unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc", "--propagation", "private", sys.executable] + sys.argv)
 
@@ -26,7 +33,7 @@ class Source:
         os.chmod(self.work, 0o755)
         self.environment = dict(os.environ, CAPSULE_STATE=self.work + "/state", CAPSULE_RUN=self.work + "/run", CAPSULE_CGROUP="capsule-bench-source")
         root = self.root = self.work + "/m"
-        sh(f"mkdir -p {self.work}/u {self.work}/w {root} && mount -t overlay overlay -o lowerdir={cache}/corpus,upperdir={self.work}/u,workdir={self.work}/w {root}")
+        sh(f"mkdir -p {self.work}/u {self.work}/w {root} && mount -t overlay overlay -o lowerdir={lived_in},upperdir={self.work}/u,workdir={self.work}/w {root}")
         open(self.work + "/boot", "w").write(f"""set -e
 mount -t proc proc {root}/proc; mount --rbind /sys {root}/sys; mount -t tmpfs tmpfs {root}/run; mount -t tmpfs -o mode=755 tmpfs {root}/dev
 for n in null zero full random urandom; do cp -a /dev/$n {root}/dev/; done

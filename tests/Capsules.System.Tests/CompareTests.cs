@@ -105,6 +105,19 @@ public sealed class CompareTests(InstallTests.Machine machine) : IClassFixture<I
     }
 
     [Fact]
+    public void Sources_that_are_none_are_told()
+    {
+        string tree = _box.State + "/small";
+        _box.Shell($"mkdir {tree} && echo 1 >{tree}/file && mkfifo {tree}/pipe").Ok();
+        _box.Capsule("prescan", "--root", tree + "/none").Error.ShouldContain("error[CAP2001]");
+        _box.Capsule("prescan", "--root", tree + "/file").Error.ShouldContain("error[CAP2001]");
+        _box.Capsule("postscan", "", "small", "--root", tree).Error.ShouldContain("error[CAP2106]");
+        _box.Capsule("compare", tree + "/pipe", tree).Error.ShouldContain("error[CAP2108]"); // nobody writes into it: to open it would wait for ever
+        string id = _box.Capsule("prescan", "--root", tree).Ok().Out.Trim();
+        _box.Capsule("postscan", id, "small", "--root", tree).Error.ShouldContain("cause: nothing changed");
+    }
+
+    [Fact]
     public void Two_trees_of_100_000_files_of_which_one_in_a_hundred_changed_are_compared_in_seconds()
     {
         string one = _box.RunDirectory + "/one", two = _box.RunDirectory + "/two"; // in memory: a disk is not what is measured

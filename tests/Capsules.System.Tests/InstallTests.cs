@@ -197,6 +197,34 @@ public sealed class InstallTests(InstallTests.Machine machine) : IClassFixture<I
     }
 
     [Fact]
+    public void A_capsule_on_an_installed_capsule_runs_though_both_have_the_same_empty_layer()
+    {
+        Install("under", "--base", "builders", "--", "/bin/sh", "-c", "mkdir -p /opt/pile; echo one >/opt/pile/one").Ok();
+        Install("over", "--base", "under", "--", "/bin/sh", "-c", "echo two >/opt/pile/two; rm /opt/pile/one").Ok();
+        string[] layers = [.. JsonDocument.Parse(_box.Capsule("inspect", "over").Ok().Out).RootElement.GetProperty("manifest").GetProperty("layers").EnumerateArray().Select(l => l.GetString()!)];
+        layers.Distinct().Count().ShouldBeLessThan(layers.Length, "nothing is tested when they differ");
+        _box.Capsule("run", "over", "--rm", "--", "ls", "/opt/pile").Ok().Out.ShouldBe("two\n");
+
+        _box.Capsule("capture", "export", "under", _box.State + "/exported").Ok().Error.ShouldNotContain("capsule apply");
+        Result applied = _box.Capsule("apply", _box.State + "/exported");
+        applied.Error.ShouldContain("error[CAP2031]"); // not that its name is taken: no other name would help
+    }
+
+    [Theory]
+    [InlineData("mkfifo", "it is no regular file")]
+    [InlineData("mkdir", "it is no regular file")]
+    [InlineData(": ", "it is not there")]
+    public void A_recipe_that_brings_what_is_no_file_is_refused(string make, string said)
+    {
+        string folder = Folder("odd-" + make.Trim(' ', ':'));
+        _box.Shell($"{make} {folder}/odd").Ok();
+        File.WriteAllText(folder + "/recipe", """{"schemaVersion": 1, "base": "builders", "files": [{"from": "odd", "to": "/etc/odd"}], "commands": ["true"]}""");
+        Result refused = Install("odd", "--recipe", folder + "/recipe");
+        refused.Error.ShouldContain("error[CAP1004]");
+        refused.Error.ShouldContain(said);
+    }
+
+    [Fact]
     public void Nothing_stays_of_an_installer_that_fails_or_whose_capsule_is_killed()
     {
         Result failed = Install("bad", "--", "/bin/sh", "-c", "echo first; echo the disk is on fire >&2; touch /etc/half; exit 7");

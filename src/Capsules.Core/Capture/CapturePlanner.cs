@@ -72,7 +72,7 @@ public static class CapturePlanner
             Processes = [.. application.Processes.Select(p => new PausedProcess(p.Pid, p.StartTicks, p.Name))],
             LeftOut = builder.LeftOut,
             Uncertain = Taken(request.Uncertain, view, paths, volumes),
-            Notes = [.. footprint.Notes, .. notes, .. keyNotes, .. Notes(view, footprint, all)],
+            Notes = [.. footprint.Notes, .. notes, .. keyNotes, .. Notes(view, footprint, all), .. LargeTrees(view, footprint, paths)],
         };
     }
 
@@ -193,6 +193,21 @@ public static class CapturePlanner
             volumes.Add(new(CapsuleName.From(name), directory.Path, size, files, builder.Index(directory.Why)));
         }
         return volumes.ToImmutable();
+    }
+
+    /// <summary>Whole trees of no package that are large: whoever listed one, or has a program in it, may need little of it.</summary>
+    private static IEnumerable<PlanNote> LargeTrees(SourceView view, Footprint footprint, ImmutableArray<PlannedPath> paths)
+    {
+        const long large = 256L << 20;
+        var named = new List<GuestPath>();
+        foreach (LoosePath loose in footprint.Loose.Where(l => !l.IsAlone)) // a directory is before what is in it
+        {
+            if (view.Resolver.Resolve(loose.Path) is not { } place || named.Any(place.Path.IsWithin)) continue;
+            long size = paths.Where(p => p.Path.IsWithin(place.Path)).Sum(p => p.Size);
+            if (size < large) continue;
+            named.Add(place.Path);
+            yield return new($"{loose.Path} is taken whole, {size >> 20} MB: {loose.Why.Text}", $"--leave {loose.Path}");
+        }
     }
 
     private static IEnumerable<PlanNote> Notes(SourceView view, Footprint footprint, ImmutableArray<Application> all)

@@ -36,6 +36,9 @@ public sealed record SourceReference(SourceKind Kind, string Place)
     /// <summary>What was installed on a base.</summary>
     public static SourceReference OfBase(string name) => new(SourceKind.Base, name);
 
+    /// <summary>Whether it can be there still when a plan of it is applied.</summary>
+    public bool CanBeReadAgain => Kind != SourceKind.Base;
+
     /// <summary>Reads the text form.</summary>
     /// <exception cref="FormatException">It is anything else.</exception>
     public static SourceReference Parse(string text) => text switch

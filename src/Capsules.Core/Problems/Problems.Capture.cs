@@ -47,6 +47,10 @@ public static partial class Problems
     public static Problem NoCapturePlan(string capsule) =>
         new("CAP2030", ExitCode.NotFound, $"{capsule} has no capture plan", "it was made of an image, or by a version that kept none", "adopt the application again where it runs; `capsule inspect` shows what is known of it");
 
+    /// <summary>A plan whose source was there only while it was made.</summary>
+    public static Problem PlanCannotBeRepeated(string source) =>
+        new("CAP2031", ExitCode.Failed, $"this plan of {source} cannot be applied again", "its source, a throw-away capsule or an unpacked archive, was there only while the plan was made", "do again what made it: `capsule install` (with --recipe it gives the same image), or `capsule compare` of the archives");
+
     /// <summary>A process could not be paused.</summary>
     public static Problem CannotPause(int pid, string fact) =>
         new("CAP2011", ExitCode.Failed, $"process {pid} could not be paused for the copy of its state", fact, "nothing was made; stop it yourself, or use --stop");
@@ -68,6 +72,6 @@ public static partial class Problems
         new("CAP2023", ExitCode.NotFound, $"nothing was learned as {name} so far", "its store holds no observation log", $"watch it first: capsule learn {name} -- COMMAND");
 
     /// <summary>A file of rules or an observation log that cannot be read.</summary>
-    public static Problem BadLearningFile(string file, string fact) =>
-        new("CAP2024", ExitCode.Failed, $"{file} cannot be read", fact, "correct the file; `capsule learn --show-rules` prints a table of rules that holds");
+    public static Problem BadLearningFile(string file, string fact, string fix) =>
+        new("CAP2024", ExitCode.Failed, $"{file} cannot be read", fact, fix);
 }

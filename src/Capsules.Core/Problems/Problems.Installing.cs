@@ -24,7 +24,7 @@ public static partial class Problems
 
     /// <summary>Nothing new that could be a capsule.</summary>
     public static Problem NoNewApplication(string report) =>
-        new("CAP2107", ExitCode.NotFound, "no application came: no new service, and nothing that runs a new program", $"what changed, by rule:\n{report.TrimEnd()}", "see each change with --json; adopt what was there before with `capsule adopt`");
+        new("CAP2107", ExitCode.NotFound, "no application came: no new service, and nothing that runs a new program", report.Length == 0 ? "nothing changed" : $"what changed, by rule:\n{report.TrimEnd()}", "see each change with --json; adopt what was there before with `capsule adopt`");
 
     /// <summary>A tree that is none.</summary>
     public static Problem NoSuchTree(string place) => new("CAP2108", ExitCode.NotFound, $"there is no tree `{place}`", "it is no directory, no tar or OCI archive, and no capsule", "give one of these");

@@ -48,7 +48,7 @@ public static class CaptureExport
 
         | file | what |
         |---|---|
-        | `plan.json` | the plan: `capsule apply DIR` makes the same image of the same source |
+        | `plan.json` | the plan{(plan.Source.CanBeReadAgain ? ": `capsule apply DIR` makes the same image of the same source" : ", to be read; its source was there only while it was made")} |
         | `manifest.json` | services, volumes, identity |
         | `paths.tsv` | each path, what becomes of it, its size, and why it is there |
         | `left-out.tsv` | what was met and not taken, and why |

@@ -39,7 +39,7 @@ public sealed class CompareRunner(StoreLayout layout)
     /// <exception cref="CapsuleException">There is no such snapshot, it is broken, or no application came.</exception>
     public Comparison Postscan(string id, ScannedSource source, CapsuleName? name)
     {
-        if (!id.All(char.IsAsciiHexDigitLower) || SmallFiles.TryRead(layout.Snapshot(id)) is not { } bytes) throw new CapsuleException(Problems.NoSuchSnapshot(id));
+        if (id.Length == 0 || !id.All(char.IsAsciiHexDigitLower) || SmallFiles.TryRead(layout.Snapshot(id)) is not { } bytes) throw new CapsuleException(Problems.NoSuchSnapshot(id));
         TreeSnapshot before;
         try { before = SnapshotFile.Read(bytes); }
         catch (FormatException e) { throw new CapsuleException(Problems.BadFile(layout.Snapshot(id), FactText.Of(e)), e); }
@@ -65,10 +65,10 @@ public sealed class CompareRunner(StoreLayout layout)
         ImmutableArray<Digest> layers;
         var store = new CapsuleStore(layout);
         if (CapsuleName.TryParse(place, out CapsuleName name) && store.Find(name) is { } capsule) layers = store.Manifest(capsule.Image).Layers;
-        else if (!File.Exists(place)) throw new CapsuleException(Problems.NoSuchTree(place));
+        else if (FileCalls.TryStatFollowing(null, place) is not { IsRegular: true }) throw new CapsuleException(Problems.NoSuchTree(place));
         else if (IsImage(place)) layers = new OciImporter(layout).Import(place, null).Manifest.Layers;
         else return Unpack(place, undo);
-        Overlay shown = Overlay.Of([.. layers.Reverse().Select(layout.Layer)]);
+        Overlay shown = Overlay.Of([.. LayerOrder.TopmostFirst(layers).Select(layout.Layer)]);
         undo.Add(shown.Dispose);
         return shown.Place;
     }
@@ -102,7 +102,7 @@ public sealed class CompareRunner(StoreLayout layout)
 
     private TreeSnapshot Read(SourceReference source)
     {
-        using var tree = new RootTree(source.Place);
+        using RootTree tree = Scanner.Open(source);
         return new(TreeListing.Read(tree, Leave), Packages(tree));
     }
 

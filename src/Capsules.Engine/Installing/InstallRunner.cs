@@ -72,12 +72,12 @@ public sealed class InstallRunner(CapsuleStore store)
         using Descriptor held = FileCalls.Open(work + "/lock", OpenFlags.ReadWrite | OpenFlags.Create, 0x180);
         FileCalls.Lock(held, exclusive: true, wait: true);
 
-        using Overlay under = Overlay.Of([.. image.Layers.Reverse().Select(_layout.Layer)]);
+        using Overlay under = Overlay.Of([.. LayerOrder.TopmostFirst(image.Layers).Select(_layout.Layer)]);
         using var underTree = new RootTree(under.Place);
         InsideFiles inside = Bring(options, work, underTree, locked, below.LatestTime);
         string upper = RunCommands(options, image, bases, inside, work);
 
-        using Overlay merged = Overlay.Of([upper, .. image.Layers.Reverse().Select(_layout.Layer)]);
+        using Overlay merged = Overlay.Of([upper, .. LayerOrder.TopmostFirst(image.Layers).Select(_layout.Layer)]);
         using ScannedSource source = Scanner.Read(SourceReference.OfRoot(merged.Place));
         ImmutableArray<TreeChange> changes = LayerChanges.Read(upper, underTree, inside.Places);
         var view = new SourceView(source.Facts, source.Tree);
@@ -111,6 +111,7 @@ public sealed class InstallRunner(CapsuleStore store)
         {
             RecipeFile file = options.Recipe.Files[i];
             string place = Path.Combine(options.RecipeDirectory, file.From);
+            if (FileCalls.TryStatFollowing(null, place) is { IsRegular: false }) throw new CapsuleException(Problems.BadFile(place, "the recipe names it, and it is no regular file"));
             SmallFiles.WriteNew($"{work}/from/.file-{i}", SmallFiles.TryRead(place) ?? throw new CapsuleException(Problems.BadFile(place, "the recipe names it, and it is not there")), file.Mode);
             FileCalls.ChangeMode(null, $"{work}/from/.file-{i}", file.Mode);
         }

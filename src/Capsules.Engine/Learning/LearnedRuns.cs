@@ -37,7 +37,7 @@ public sealed class LearnedRuns(StoreLayout layout, CapsuleName name)
     /// <exception cref="CapsuleException">There is none, or one is none of ours.</exception>
     public ImmutableArray<ObservedRun> Read()
     {
-        ImmutableArray<ObservedRun> runs = [.. Files().Where(HasBegun).Select(file => Parse(file, ObservationLog.Parse))];
+        ImmutableArray<ObservedRun> runs = [.. Files().Where(HasBegun).Select(file => Parse(file, ObservationLog.Parse, "remove the file: this run counts no more, and the others do"))];
         return runs.IsEmpty ? throw new CapsuleException(Problems.NothingLearned(name.ToString())) : runs;
     }
 
@@ -52,15 +52,15 @@ public sealed class LearnedRuns(StoreLayout layout, CapsuleName name)
 
     /// <summary>Reads a table of rules.</summary>
     /// <exception cref="CapsuleException">It is not there, or a line is no rule.</exception>
-    public static WideningRules Rules(string file) => Parse(file, WideningRules.Parse);
+    public static WideningRules Rules(string file) => Parse(file, WideningRules.Parse, "correct the file; `capsule learn --show-rules` prints a table of rules that holds");
 
     /// <summary>What a capsule holds though little speaks for it.</summary>
     public static ImmutableArray<LeftOutPath> Uncertain(StoreLayout layout, CapsuleName capsule) =>
         SmallFiles.TryRead(layout.Uncertain(capsule)) is { } bytes ? [.. LeftOutFile.Read(bytes)] : [];
 
-    private static T Parse<T>(string file, Func<ReadOnlyMemory<byte>, T> parse)
+    private static T Parse<T>(string file, Func<ReadOnlyMemory<byte>, T> parse, string fix)
     {
         try { return parse(SmallFiles.TryRead(file) ?? throw new FormatException("there is no such file")); }
-        catch (FormatException e) { throw new CapsuleException(Problems.BadLearningFile(file, FactText.Of(e)), e); }
+        catch (FormatException e) { throw new CapsuleException(Problems.BadLearningFile(file, FactText.Of(e), fix), e); }
     }
 }

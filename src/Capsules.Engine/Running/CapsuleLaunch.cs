@@ -53,7 +53,7 @@ internal sealed record CapsuleLaunch(CapsuleRecord Capsule, CapsuleManifest Mani
             Lower =
             [
                 .. FileCalls.TryStat(null, secrets) is not null ? [new HostPath(secrets)] : ImmutableArray<HostPath>.Empty,
-                .. manifest.Layers.Reverse().Select(l => new HostPath(layout.Layer(l))),
+                .. LayerOrder.TopmostFirst(manifest.Layers).Select(l => new HostPath(layout.Layer(l))),
             ],
             Writable = new(layout.Writable(capsule.Name)),
             MapIds = Host.IsInitial,

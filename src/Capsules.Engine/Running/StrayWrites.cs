@@ -32,7 +32,7 @@ public static class StrayWrites
     {
         CapsuleManifest manifest = store.Manifest(capsule.Image);
         string upper = store.Layout.Writable(capsule.Name) + "/upper";
-        string[] lower = [store.Layout.Secrets(capsule.Name), .. manifest.Layers.Reverse().Select(store.Layout.Layer)];
+        string[] lower = [store.Layout.Secrets(capsule.Name), .. LayerOrder.TopmostFirst(manifest.Layers).Select(store.Layout.Layer)];
         var places = MountPlaces(manifest, capsule);
         var found = new List<StrayWrite>();
         var (root, _) = FileCalls.TryOpenAt(null, upper, OpenFlags.ReadOnly | OpenFlags.Directory);

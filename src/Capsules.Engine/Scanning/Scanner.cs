@@ -36,9 +36,11 @@ public static class Scanner
         }
     }
 
-    private static RootTree Open(SourceReference source)
+    /// <summary>Opens a source, and reads nothing of it.</summary>
+    /// <exception cref="CapsuleException">There is no such directory or process, or it may not be looked at.</exception>
+    public static RootTree Open(SourceReference source)
     {
-        if (source.Kind == SourceKind.Base) throw new CapsuleException(Problems.PlanIsStale($"it is of an installation on {source.Place}, whose throw-away capsule is gone; install it again"));
+        if (source.Kind == SourceKind.Base) throw new CapsuleException(Problems.PlanCannotBeRepeated(source.ToString()));
         string directory = source.Kind == SourceKind.PidNamespace ? $"/proc/{source.Place}/root" : source.Place;
         try { return new(directory); }
         catch (SyscallException e)

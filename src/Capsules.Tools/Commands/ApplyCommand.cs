@@ -20,6 +20,7 @@ public static class ApplyCommand
         try { plans = CapturePlanJson.ReadAll(FileCalls.ReadAll(file, 1 << 30)); }
         catch (SyscallException e) { throw new CapsuleException(Problems.BadFile(file, e.Message), e); }
         catch (FormatException e) { throw new CapsuleException(Problems.BadFile(file, FactText.Of(e)), e); }
+        if (plans.FirstOrDefault(p => !p.Source.CanBeReadAgain) is { } once) throw new CapsuleException(Problems.PlanCannotBeRepeated(once.Source.ToString()));
         foreach (CapturePlan plan in plans) CaptureRunner.CheckName(plan, layout);
         using ScannedSource source = Scanner.Read(plans[0].Source);
         Scanner.CheckArchitecture(source.Facts);

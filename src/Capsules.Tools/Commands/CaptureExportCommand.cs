@@ -13,7 +13,7 @@ public static class CaptureExportCommand
         CapsuleRecord record = store.Get(capsule);
         CapturePlan plan = CaptureExport.Write(record, store.Layout, directory);
         output.Words.WriteLine($"Wrote {plan.Paths.Length} paths and {plan.Volumes.Length} volumes of {record.Name} to {directory}.");
-        output.Words.WriteLine($"again: capsule apply {directory}");
+        if (plan.Source.CanBeReadAgain) output.Words.WriteLine($"again: capsule apply {directory}");
         return 0;
     }
 }

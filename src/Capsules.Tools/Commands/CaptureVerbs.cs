@@ -52,7 +52,7 @@ public static class CaptureVerbs
     /// <summary>The options of learn.</summary>
     public static LearnOptions Learn(ParsedCommand command) => new()
     {
-        Name = command.Arguments.IsEmpty ? null : command.Arguments[0],
+        Name = command.Arguments.IsEmpty ? null : Name(command.Arguments[0]),
         Command = command.Command,
         Root = command.Value("--root") is { } root ? Path.GetFullPath(root) : null,
         Attach = command.Value("--attach"),

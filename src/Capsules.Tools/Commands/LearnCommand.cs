@@ -22,7 +22,7 @@ namespace Capsules.Tools.Commands;
 public sealed record LearnOptions
 {
     /// <summary>The capsule's name.</summary>
-    public string? Name { get; init; }
+    public CapsuleName? Name { get; init; }
     /// <summary>The command to watch; empty to attach, or to plan from earlier runs.</summary>
     public ImmutableArray<string> Command { get; init; } = [];
     /// <summary>The tree to run it in.</summary>
@@ -56,7 +56,7 @@ public static class LearnCommand
             output.Data.Write(WideningRules.DefaultText + "\n");
             return 0;
         }
-        CapsuleName name = options.Name is { } text ? AdoptCommand.ParseName(text) : throw new CapsuleException(Problems.WrongUsage("`capsule learn` wants a name for the capsule", Usage));
+        CapsuleName name = options.Name ?? throw new CapsuleException(Problems.WrongUsage("`capsule learn` wants a name for the capsule", Usage));
         bool runs = !options.Command.IsEmpty;
         if (runs && options.Attach is not null) throw new CapsuleException(Problems.WrongUsage("a command is run, or something that runs is attached to", Usage));
         if (!runs && options.Attach is null && !options.Merge) throw new CapsuleException(Problems.WrongUsage("there is nothing to watch", Usage));

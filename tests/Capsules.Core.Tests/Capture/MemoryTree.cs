@@ -14,6 +14,14 @@ internal sealed class MemoryTree : ISourceTree
 
     public MemoryTree File(string path, byte[] content, int mode = 0x1A4, uint uid = 0) => Put(path, EntryKind.Regular, mode, uid, content, []);
 
+    /// <summary>A file of which only the size is known.</summary>
+    public MemoryTree Large(string path, long size)
+    {
+        File(path);
+        _entries[GuestPath.Parse(path)] = (_entries[GuestPath.Parse(path)].Fact with { Size = size }, []);
+        return this;
+    }
+
     public MemoryTree Directory(string path, uint uid = 0) => Put(path, EntryKind.Directory, 0x1ED, uid, [], []);
 
     public MemoryTree Link(string path, string target) => Put(path, EntryKind.SymbolicLink, 0x1FF, 0, [], [.. Encoding.UTF8.GetBytes(target)]);

@@ -123,9 +123,17 @@ public static class ObservationLog
         var sockets = ImmutableArray.CreateBuilder<ObservedSocket>();
         var unseen = ImmutableArray.CreateBuilder<string>();
         int? exit = null;
+        int number = 0;
         foreach (ReadOnlyMemory<byte> line in ByteLines.Of(bytes[..(end + 1)])) // what has no newline is torn
         {
-            JsonElement entry = ManifestJson.Parse(line);
+            number++;
+            try { Take(ManifestJson.Parse(line)); }
+            catch (FormatException e) { throw new FormatException($"line {number}: {e.Message}", e); }
+        }
+        return (run ?? throw new FormatException("it has no first line")) with { Paths = paths.ToImmutable(), Sockets = sockets.ToImmutable(), Unseen = unseen.ToImmutable(), Exit = exit };
+
+        void Take(JsonElement entry)
+        {
             if (run is null)
             {
                 ManifestJson.CheckVersion(entry, CurrentSchemaVersion);
@@ -138,7 +146,6 @@ public static class ObservationLog
             else if (entry.Text("unseen") is { } what) unseen.Add(what);
             else if (entry.SmallInteger("exit") is int status) exit = status;
         }
-        return (run ?? throw new FormatException("it has no first line")) with { Paths = paths.ToImmutable(), Sockets = sockets.ToImmutable(), Unseen = unseen.ToImmutable(), Exit = exit };
 
         static LearnedCommand? CommandOf(JsonElement entry) => entry.Texts("command") is { IsEmpty: false } words
             ? new(words, GuestPath.Parse(entry.RequiredText("directory")), entry.Texts("environment"), entry.Text("user")) : null;

@@ -62,6 +62,10 @@ public sealed class ObservationLogTests
         Should.Throw<FormatException>(() => ObservationLog.Parse(Encoding.UTF8.GetBytes(text.Replace("HEAD", Encoding.UTF8.GetString(ObservationLog.Head(Noon, "test", null))))));
 
     [Fact]
+    public void A_line_that_is_broken_is_named_by_its_number() =>
+        Should.Throw<FormatException>(() => ObservationLog.Parse((byte[])[.. ObservationLog.Head(Noon, "test", null), .. ObservationLog.Line(Seen[0]), .. "broken\n"u8])).Message.ShouldStartWith("line 3: ");
+
+    [Fact]
     public void Runs_add_up_and_what_one_of_them_met_alone_is_uncertain()
     {
         Observation common = new(GuestPath.Parse("/usr/lib/a.so"), Uses.Open, "/bin/x"), rare = new(GuestPath.Parse("/usr/lib/b.so"), Uses.Open, "/bin/x"), gone = new(GuestPath.Parse("/usr/lib/c.so"), Uses.Open, "/bin/x", IsMissing: true);

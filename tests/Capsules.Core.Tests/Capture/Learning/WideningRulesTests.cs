@@ -18,7 +18,7 @@ public sealed class WideningRulesTests
         .File("/usr/bin/app", SmallElf.Make("/usr/lib/ld.so", ["libc.so.6"]), 0x1ED).File("/usr/share/app/a.tmpl", "a").File("/usr/share/app/b.tmpl", "b").File("/usr/share/other/x", "x").File("/usr/share/other/y", "y")
         .File("/usr/share/loose/one.pm", "1").File("/usr/share/loose/two.pm", "2").File("/usr/share/lists/entry", "1").File("/usr/share/alone/one", "1").File("/usr/share/alone/two", "2")
         .File("/var/lib/thing/deep/data", "1").File("/var/lib/thing/index", "2").File("/opt/suite/bin/tool", "x", 0x1ED).File("/opt/suite/share/help", "x").File("/srv/site/sub/page.html", "x").File("/srv/site/other.html", "x")
-        .File("/etc/loose.conf", "x").Directory("/run").Directory("/tmp").File("/etc/passwd", "");
+        .Large("/usr/local/suite/data/big", 300L << 20).File("/usr/local/suite/small", "x").File("/etc/loose.conf", "x").Directory("/run").Directory("/tmp").File("/etc/passwd", "");
 
     private static SourceView View => new(new()
     {
@@ -47,6 +47,14 @@ public sealed class WideningRulesTests
     [InlineData("/etc/loose.conf", Uses.Open, "/etc/loose.conf", "rest")]
     public void A_rule_widens_and_its_name_is_in_the_reasons(string met, Uses use, string taken, string rule) =>
         string.Join('\n', Learn(null, (met, use)).Why(GuestPath.Parse(taken)).ShouldNotBeNull()).ShouldContain($"rule {rule}");
+
+    [Fact]
+    public void A_large_tree_that_is_taken_whole_because_it_was_listed_is_told_with_the_option_that_leaves_it()
+    {
+        PlanNote note = Learn(null, ("/usr/local/suite", Uses.List), ("/usr/local/suite/data", Uses.List)).Notes.Single(n => n.Options.StartsWith("--leave", StringComparison.Ordinal));
+        (note.Options, note.Text.Contains("300 MB")).ShouldBe(("--leave /usr/local/suite", true));
+        Learn(null, ("/usr/share/lists", Uses.List)).Notes.ShouldNotContain(n => n.Text.Contains("taken whole"));
+    }
 
     [Theory]
     [InlineData("/usr/share/alone/one", Uses.Open, "/usr/share/alone/two")]
