@@ -80,7 +80,7 @@ public sealed class CommitTests : IDisposable
         _sandbox.Capsule("diff", "web").Out.ShouldBe(listed);
         Manifest("web").ToString().ShouldBe(before);
         _sandbox.Capsule("diff", "other").Out.ShouldBeEmpty();
-        _sandbox.Capsule("commit", "web", "--as", "other").Error.ShouldContain("CAP5004");
+        _sandbox.Capsule("commit", "web", "--as", "other").Error.ShouldContain("CAP5014");
         Shows("other");
 
         _sandbox.Capsule("commit", "web").Ok();
