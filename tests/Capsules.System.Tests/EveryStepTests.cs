@@ -123,6 +123,48 @@ public sealed class EveryStepTests(ITestOutputHelper output) : IDisposable
     }
 
     [Fact]
+    public void A_commit_that_is_killed_before_any_call_leaves_the_old_or_the_new_state_and_no_change_is_lost()
+    {
+        BusyBox.MakeCapsule(_sandbox, "web");
+        _sandbox.Capsule("run", "web").Ok();
+        _sandbox.Capsule("exec", "web", "sh", "-c", "echo new > /srv/file; mkdir /opt; for i in 1 2 3; do echo $i > /opt/$i; done; rm /etc/group; echo root:x:1 > /etc/shadow; echo data > /data/file").Ok();
+        _sandbox.Capsule("stop", "web").Ok();
+        const string Changes = "A /etc/shadow\nD /etc/group\nA /opt\nA /opt/1\nA /opt/2\nA /opt/3\nA /srv/file\n";
+        static string Sorted(string text) => string.Concat(text.Split('\n').Select(l => l.Split('\t')[0]).Order(StringComparer.Ordinal));
+        Sorted(_sandbox.Capsule("diff", "web").Out).ShouldBe(Sorted(Changes));
+        string kept = _sandbox.State + "/before";
+        _sandbox.Shell($"cp -a {_sandbox.Store} {kept}").Ok();
+        string[] commit = [Sandbox.Programs + "/capsule-tools", "commit", "web"];
+        (Result whole, string[] calls) = KilledAt(0, commit);
+        whole.Ok();
+        foreach (string kind in (string[])["renameat", "syncfs", "fsync", "unlinkat"]) calls.ShouldContain(c => c.EndsWith(' ' + kind), $"a commit has no {kind} any more: is it followed?");
+        int first = Array.FindIndex(calls, c => c.EndsWith(" syncfs", StringComparison.Ordinal)) + 1, old = 0, done = 0;
+        first.ShouldBeGreaterThan(1);
+        // What counts is at the end, from the first sync on; the calls before only fill tmp.
+        int[] numbers = [.. Sample([.. All(calls).Where(n => n < first)], 3), .. Sample([.. All(calls).Where(n => n >= first)], 17)];
+        foreach (int number in numbers)
+        {
+            _sandbox.Shell($"rm -rf {_sandbox.Store}/* && cp -a {kept}/. {_sandbox.Store}/").Ok();
+            var (_, met) = KilledAt(number, commit);
+            string at = $"killed at {(met.Length < number ? $"{number}, which did not come" : met[number - 1])}", diff = Sorted(_sandbox.Capsule("diff", "web").Out);
+            if (diff.Length == 0) done++;
+            else old++;
+            if (diff.Length != 0) diff.ShouldBe(Sorted(Changes), at);
+            if (number % 2 == 0) DoctorClears(at); // else the start has to
+            _sandbox.Capsule("run", "web").Ok();
+            _sandbox.Capsule("exec", "web", "sh", "-c", "cat /srv/file /opt/1 /opt/2 /opt/3 /etc/shadow /data/file; [ -e /etc/group ] || echo gone").Out.ShouldBe("new\n1\n2\n3\nroot:x:1\ndata\ngone\n", at);
+            _sandbox.Capsule("stop", "web").Ok();
+            Sorted(_sandbox.Capsule("diff", "web").Out).ShouldBe(diff, at);
+            DoctorClears(at);
+            _sandbox.Traces().ShouldBeEmpty(at);
+            _sandbox.Shell($"ls -d {_sandbox.Store}/capsules/web/*.new; find {_sandbox.Store}/layers -name shadow").Out.ShouldBeEmpty(at);
+        }
+        output.WriteLine($"{calls.Length} calls; of {numbers.Length} commits that were killed {old} did not count, {done} did");
+        old.ShouldBeGreaterThan(0);
+        done.ShouldBeGreaterThan(0);
+    }
+
+    [Fact]
     public void An_adopt_that_is_killed_before_any_call_leaves_its_source_running_and_nothing_half_made()
     {
         string tree = _sandbox.State + "/source";

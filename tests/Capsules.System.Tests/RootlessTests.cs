@@ -74,6 +74,20 @@ public sealed class RootlessTests : IDisposable
     }
 
     [Fact]
+    public void What_a_users_capsule_wrote_goes_into_its_image()
+    {
+        _user.Import("web", Forever);
+        _user.Capsule("run", "web").Ok();
+        _user.Capsule("exec", "web", "sh", "-c", "echo new > /srv/new; chown web:web /srv/new; rm /etc/group; rm -r /root; mkdir /root; echo in > /root/in").Ok();
+        _user.Capsule("stop", "web").Ok();
+        _user.Capsule("commit", "web").Ok();
+        _user.Capsule("diff", "web").Out.ShouldBeEmpty();
+        _user.Capsule("run", "web").Ok();
+        _user.Capsule("exec", "web", "sh", "-c", "cat /srv/new; stat -c %U /srv/new; ls /etc/group 2>/dev/null; ls /root").Out.ShouldBe("new\nweb\nin\n");
+        _user.Capsule("stop", "web").Ok();
+    }
+
+    [Fact]
     public void What_only_root_can_have_is_refused_with_a_code()
     {
         _user.Import("web", Forever);

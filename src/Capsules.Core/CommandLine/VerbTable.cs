@@ -104,6 +104,7 @@ public static class VerbTable
         new("postscan", Make, "ID NAME", "make a capsule of the application that came since", Door.Tools, 2, 2) { Options = [new("--root", "DIR", "the tree of another machine, such as a mounted disk"), Plan, Json] },
         new("compare", Make, "BEFORE AFTER [NAME]", "tell what differs between two trees, and make a capsule of the application that came", Door.Tools, 2, 3) { Options = [Plan, Json] },
         new("apply", Make, "PLAN", "carry out a plan that was saved, or a directory of `capture export`", Door.Tools, 1, 1) { Options = [Yes] },
+        new("commit", Make, "CAPSULE", "take what was written outside the declared state into the image", Door.Tools, 1, 1) { Options = [new("--as", "NAME", "leave the capsule as it is, and make another one of the new image")] },
         new("capture export", Make, "CAPSULE DIR", "write the plan of a capsule as a readable directory for a version control", Door.Tools, 2, 2),
 
         new("ps", Look, "", "list capsules", Door.Runtime, 0, 0) { Options = [All, Quiet, JsonWith(Capsule)] },

@@ -29,6 +29,10 @@ public static partial class Problems
     /// <summary>A tree that is none.</summary>
     public static Problem NoSuchTree(string place) => new("CAP2108", ExitCode.NotFound, $"there is no tree `{place}`", "it is no directory, no tar or OCI archive, and no capsule", "give one of these");
 
+    /// <summary>A commit of what still changes.</summary>
+    public static Problem CommitWhileRunning(string name) =>
+        new("CAP2110", ExitCode.Conflict, $"`{name}` runs, so that its changes cannot be committed", "the image would be of several moments at once", $"`capsule stop {name}` first");
+
     /// <summary>A run that did not bring what its lock says.</summary>
     public static Problem LockBroken(string file, IEnumerable<string> differences) =>
         new("CAP2105", ExitCode.VerificationFailed, $"the installation is not what {file} says", string.Join("; ", differences), "nothing was made; remove the file to accept what there is now, and it is written anew");

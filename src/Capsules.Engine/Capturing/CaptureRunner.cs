@@ -72,8 +72,7 @@ public static class CaptureRunner
     {
         CapsuleManifest manifest = plan.Manifest;
         string capsule = work + "/capsule";
-        foreach (string directory in (string[])[capsule, capsule + "/volumes", capsule + "/secrets", capsule + "/logs"]) FileCalls.MakeDirectory(null, directory, 0x1ED);
-        FileCalls.ChangeMode(null, capsule + "/secrets", 0x1ED);
+        foreach (string directory in (string[])[capsule, capsule + "/volumes", capsule + "/logs"]) FileCalls.MakeDirectory(null, directory, 0x1ED);
         var skipped = ImmutableArray.CreateBuilder<GuestPath>();
         var layers = ImmutableArray.CreateBuilder<Digest>();
         var finished = new List<(string From, string To)>(); // get their final names at the end, so that a failure before leaves nothing
@@ -84,25 +83,19 @@ public static class CaptureRunner
         foreach (PathKind kind in (PathKind[])[PathKind.Code, PathKind.Config])
         {
             string tree = $"{work}/{kind}";
-            FileCalls.MakeDirectory(null, tree, 0x1ED);
-            CopyPaths(plan, source, kind, tree, skipped, options.Advance);
+            CopyPaths(plan, source, k => k == kind, tree, skipped, options.Advance);
             if (kind == PathKind.Code) Replace(plan, tree);
             if (plan.LatestTime is long latest) CompiledFiles.Follow(tree, source, latest);
             Digest digest = TreeArchive.DigestOf(tree);
             layers.Add(digest);
             finished.Add((tree, layout.Layer(digest)));
         }
-        CopyPaths(plan, source, PathKind.Secret, capsule + "/secrets", skipped, options.Advance);
+        CopyPaths(plan, source, k => k == PathKind.Secret, capsule + "/secrets", skipped, options.Advance);
         TimeSpan pause = CopyState(plan, source, capsule, options);
 
         manifest = manifest with { Layers = layers.ToImmutable() };
-        byte[] manifestBytes = ManifestJson.Write(manifest);
-        Digest image = Digest.FromSha256(System.Security.Cryptography.SHA256.HashData(manifestBytes));
         string imagePlace = work + "/image";
-        FileCalls.MakeDirectory(null, imagePlace, 0x1ED);
-        SmallFiles.Write(imagePlace + "/manifest.json", manifestBytes, durable: false);
-        SmallFiles.Write(imagePlace + "/plan.json", CapturePlanJson.Write(plan with { Manifest = manifest }), durable: false);
-        SmallFiles.Write(imagePlace + "/left-out.jsonl", LeftOutFile.Write(plan.LeftOut.AddRange(skipped.Select(p => new LeftOutPath(p, "it vanished while the source was read")))), durable: false);
+        Digest image = WriteImage(imagePlace, plan, manifest, plan.LeftOut.AddRange(skipped.Select(p => new LeftOutPath(p, "it vanished while the source was read"))));
         if (!plan.Uncertain.IsEmpty) SmallFiles.Write(capsule + "/uncertain.jsonl", LeftOutFile.Write(plan.Uncertain.Select(u => new LeftOutPath(u.Path, u.Why))), durable: false);
         SmallFiles.Write(capsule + "/capsule.json", new CapsuleRecord
         {
@@ -114,10 +107,8 @@ public static class CaptureRunner
             SharedVolumes = [.. plan.Volumes.Where(v => v.Owner is not null).Select(v => new SharedVolume(v.Name, v.Owner!.Value.Capsule, v.Owner.Value.Volume))],
         }.ToJson(), durable: false);
 
-        using (Descriptor store = FileCalls.Open(work, OpenFlags.ReadOnly | OpenFlags.Directory)) FileContent.SyncFileSystem(store);
         finished.Add((imagePlace, layout.Image(image)));
-        foreach (var (from, to) in finished)
-            if (FileCalls.TryStat(null, to) is null) TryRename(from, to);
+        Place(work, finished);
         try { FileCalls.Rename(null, capsule, null, layout.Capsule(manifest.Name)); }
         catch (SyscallException e) when (e.Errno is Errno.ENOTEMPTY or Errno.EEXIST) { throw new CapsuleException(Problems.NameTaken(manifest.Name.ToString()), e); }
         SmallFiles.RemoveTree(work);
@@ -125,8 +116,29 @@ public static class CaptureRunner
         return new(manifest.Name, image, pause, skipped.ToImmutable());
     }
 
-    private static void CopyPaths(CapturePlan plan, RootTree source, PathKind kind, string target, ImmutableArray<GuestPath>.Builder skipped, Action<int, int> advance)
+    /// <summary>Writes the directory of an image; its digest.</summary>
+    internal static Digest WriteImage(string place, CapturePlan plan, CapsuleManifest manifest, IEnumerable<LeftOutPath> leftOut)
     {
+        byte[] manifestBytes = ManifestJson.Write(manifest);
+        FileCalls.MakeDirectory(null, place, 0x1ED);
+        SmallFiles.Write(place + "/manifest.json", manifestBytes, durable: false);
+        SmallFiles.Write(place + "/plan.json", CapturePlanJson.Write(plan with { Manifest = manifest }), durable: false);
+        SmallFiles.Write(place + "/left-out.jsonl", LeftOutFile.Write(leftOut), durable: false);
+        return Digest.FromSha256(System.Security.Cryptography.SHA256.HashData(manifestBytes));
+    }
+
+    /// <summary>Gives layers and images their final names, when all of them are on the disk.</summary>
+    internal static void Place(string work, IEnumerable<(string From, string To)> finished)
+    {
+        using (Descriptor store = FileCalls.Open(work, OpenFlags.ReadOnly | OpenFlags.Directory)) FileContent.SyncFileSystem(store);
+        foreach (var (from, to) in finished)
+            if (FileCalls.TryStat(null, to) is null) TryRename(from, to);
+    }
+
+    /// <summary>Copies the planned paths of some kinds, with the directories above them, into a new directory.</summary>
+    internal static void CopyPaths(CapturePlan plan, RootTree source, Func<PathKind, bool> isTaken, string target, ImmutableArray<GuestPath>.Builder skipped, Action<int, int> advance)
+    {
+        FileCalls.MakeDirectory(null, target, 0x1ED);
         using var copier = new TreeCopier(source, GuestPath.Root, target, plan.LatestTime);
         var made = new HashSet<GuestPath>();
         copier.Copy(GuestPath.Root);
@@ -135,12 +147,12 @@ public static class CaptureRunner
         foreach (PlannedPath planned in plan.Paths)
         {
             advance(++done, plan.Paths.Length);
-            if (planned.Kind != kind || planned.Path.IsRoot) continue;
+            if (!isTaken(planned.Kind) || planned.Path.IsRoot) continue;
             MakeParents(planned.Path.Parent);
             if (made.Add(planned.Path) && copier.Copy(planned.Path) is null) skipped.Add(planned.Path);
         }
         foreach (HiddenPath hidden in plan.Hidden)
-            if ((hidden.Path.IsWithin(Etc) ? PathKind.Config : PathKind.Code) == kind)
+            if (isTaken(hidden.Path.IsWithin(Etc) ? PathKind.Config : PathKind.Code))
             {
                 MakeParents(hidden.Path.Parent);
                 copier.Hide(hidden.Path);

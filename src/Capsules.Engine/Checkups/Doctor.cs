@@ -112,6 +112,16 @@ public sealed class Doctor(CapsuleStore store)
             Left($"half-made {_layout.Temporary}/{name}");
             if (fix) SmallFiles.RemoveTree($"{_layout.Temporary}/{name}");
         }
+        foreach (CapsuleName name in store.Names())
+        {
+            if (store.TryFind(name) is not { } record || !record.Committed && FileCalls.TryStat(null, _layout.NewSecrets(name)) is null) continue;
+            using Descriptor? held = store.Lock(name, wait: false);
+            if (held is null) continue;
+            Left(record.Committed ? $"the writable layer of `{name}`, which its image holds: a commit was cut off" : $"half-made {_layout.NewSecrets(name)}");
+            if (!fix) continue;
+            if (record.Committed) store.EndCommit(record);
+            else SmallFiles.RemoveTree(_layout.NewSecrets(name));
+        }
         foreach (CgroupHierarchy hierarchy in Running.Host.Hierarchies)
             foreach (string name in Entries($"{hierarchy.MountPoint}/{_layout.Cgroup}").Where(n => CapsuleName.TryParse(n, out _) && FileCalls.TryStat(null, _layout.RunningCapsules + "/" + n) is null && FileCalls.TryStat(null, $"{hierarchy.MountPoint}/{_layout.Cgroup}/{n}") is { IsDirectory: true }))
             {

@@ -18,9 +18,9 @@ public sealed class CapsuleImages(CapsuleStore store)
     /// <exception cref="CapsuleException">Its state is asked for while it runs, a layer is missing, or a shell is needed.</exception>
     public Digest Export(CapsuleRecord capsule, ExportOptions options, Stream output)
     {
-        CapsuleManifest manifest = store.Manifest(capsule.Image);
-        manifest = manifest with { Volumes = [.. manifest.Volumes, .. capsule.FurtherVolumes], Environment = [.. manifest.Environment, .. capsule.Environment] };
         using Descriptor held = store.Lock(capsule.Name, wait: true)!; // it is not started or removed meanwhile
+        capsule = store.EndCommit(store.Get(capsule.Name.ToString()));
+        CapsuleManifest manifest = capsule.Folded(store.Manifest(capsule.Image));
         if (options.WithState)
             foreach (CapsuleName writer in (CapsuleName[])[capsule.Name, .. capsule.SharedVolumes.Select(s => s.Owner)])
                 if (new CapsuleRunner(store).Running(writer) is not null) throw new CapsuleException(Problems.StateInUse(writer.ToString()));
@@ -41,14 +41,18 @@ public sealed class CapsuleImages(CapsuleStore store)
     }
 
     /// <summary>Makes a further capsule of an image; its volumes begin with what the layers show at their paths.</summary>
+    /// <param name="record">The capsule.</param>
+    /// <param name="manifest">The manifest of its image.</param>
+    /// <param name="fill">Puts more into its directory, before that has its final name.</param>
     /// <exception cref="CapsuleException">The name is taken, or a layer cannot be read.</exception>
-    public CapsuleRecord Create(CapsuleRecord record, CapsuleManifest manifest)
+    public CapsuleRecord Create(CapsuleRecord record, CapsuleManifest manifest, Action<string>? fill = null)
     {
         string[] layers = [.. manifest.Layers.Select(_layout.Layer)];
         return store.Create(record, half =>
         {
             SmallFiles.MakeDirectories(half + "/volumes");
             foreach (StateVolume volume in manifest.Volumes.Where(v => v.Kind == VolumeKind.Directory)) VolumeSeeder.Seed(layers, volume.Path, $"{half}/volumes/{volume.Name}");
+            fill?.Invoke(half);
         });
     }
 
@@ -57,8 +61,8 @@ public sealed class CapsuleImages(CapsuleStore store)
     public StateVolume AddState(CapsuleName name, GuestPath path)
     {
         using Descriptor held = store.Lock(name, wait: true)!;
-        CapsuleRecord capsule = store.Get(name.ToString());
         if (new CapsuleRunner(store).Running(name) is not null) throw new CapsuleException(Problems.AlreadyRunning(name.ToString()));
+        CapsuleRecord capsule = store.EndCommit(store.Get(name.ToString()));
         CapsuleManifest manifest = store.Manifest(capsule.Image);
         ImmutableArray<StateVolume> volumes = [.. manifest.Volumes, .. capsule.FurtherVolumes];
         if (path.IsRoot) throw new CapsuleException(Problems.BadStatePath("/", "it is the whole root"));

@@ -120,7 +120,7 @@ internal static class VolumeSeeder
     private static bool IsOpaque(Descriptor directory) => ExtendedAttributes.Read(directory).Any(a => a.Name == Opaque && a.Value is [(byte)'y']);
 
     /// <summary>A tree that tells only part of an entry (its content is elsewhere in another layer) cannot be read without the kernel's overlay.</summary>
-    private static void Refuse(Descriptor entry, GuestPath path)
+    internal static void Refuse(Descriptor entry, GuestPath path)
     {
         if (ExtendedAttributes.Read(entry).Any(a => a.Name is "trusted.overlay.redirect" or "trusted.overlay.metacopy" or "user.overlay.redirect" or "user.overlay.metacopy"))
             throw new CapsuleException(Problems.CannotCopy(path.ToString(), "its overlay entry refers to another place (redirect_dir or metacopy is on)"));

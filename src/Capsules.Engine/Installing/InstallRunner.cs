@@ -259,7 +259,7 @@ internal sealed class Overlay : IDisposable
         try
         {
             // fsconfig(2) takes 255 bytes for an option: descriptors have short names.
-            Descriptor mount = MountCalls.New("overlay", MountAttributes.ReadOnly, ("lowerdir", string.Join(':', opened.Select(o => $"/proc/self/fd/{o.Number}"))));
+            Descriptor mount = MountCalls.New("overlay", MountAttributes.ReadOnly, [.. World.MarkOptions, ("lowerdir", string.Join(':', opened.Select(o => $"/proc/self/fd/{o.Number}")))]);
             return new($"/proc/self/fd/{mount.Number}", mount);
         }
         finally

@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using Capsules.Core.Capture;
 using Capsules.Core.Facts;
 using Capsules.Core.Model;
+using Capsules.Engine.Images;
 using Capsules.Engine.Running;
 using Capsules.Engine.Scanning;
 using Capsules.Linux;
@@ -43,6 +44,7 @@ internal static class LayerChanges
                 else if (!IsSame(directory, name, status, before)) found.Add(new(path, ChangeKind.Changed, RootTree.KindOf(status.Kind)));
                 if (!status.IsDirectory) continue;
                 using Descriptor inner = FileCalls.OpenAt(directory, name.AsSpan(), OpenFlags.ReadOnly | OpenFlags.Directory | OpenFlags.NoFollow);
+                VolumeSeeder.Refuse(inner, path);
                 bool opaque = ExtendedAttributes.Read(inner).Any(a => a.Name == Host.OverlayAttribute("opaque") && a.Value is [(byte)'y']);
                 if (opaque && before is { IsDirectory: true })
                     foreach (FileFact old in below.List(path))
@@ -56,16 +58,22 @@ internal static class LayerChanges
         {
             if (RootTree.KindOf(now.Kind) != before.Kind || now.Uid != before.Uid || now.Gid != before.Gid || !now.IsSymbolicLink && now.Mode != before.Mode) return false;
             if (now.IsSymbolicLink) return before.Target.AsSpan().SequenceEqual(FileCalls.ReadLink(directory, name.AsSpan()));
+            if (now.IsDirectory)
+            {
+                using Descriptor mine = FileCalls.OpenAt(directory, name.AsSpan(), OpenFlags.ReadOnly | OpenFlags.Directory | OpenFlags.NoFollow);
+                using Descriptor? theirs = below.TryOpen(before.Path, OpenFlags.ReadOnly | OpenFlags.Directory | OpenFlags.NoFollow);
+                return theirs is not null && Attributes(mine).SequenceEqual(Attributes(theirs));
+            }
             if (!now.IsRegular) return true;
             if (now.Size != before.Size) return false;
-            using Descriptor mine = FileCalls.OpenAt(directory, name.AsSpan(), OpenFlags.ReadOnly | OpenFlags.NoFollow);
-            using Descriptor theirs = below.OpenToRead(before.Path, follow: false);
-            return FileComparison.IsSame(mine, theirs, now.Size, Chunk) && Attributes(mine).SequenceEqual(Attributes(theirs));
+            using Descriptor content = FileCalls.OpenAt(directory, name.AsSpan(), OpenFlags.ReadOnly | OpenFlags.NoFollow);
+            using Descriptor old = below.OpenToRead(before.Path, follow: false);
+            return FileComparison.IsSame(content, old, now.Size, Chunk) && Attributes(content).SequenceEqual(Attributes(old));
         }
     }
 
     private static IEnumerable<string> Attributes(Descriptor file) =>
-        ExtendedAttributes.Read(file).Where(a => Images.LayerAttributes.IsCarried(a.Name)).Select(a => a.Name + "=" + Convert.ToHexString(a.Value)).Order(StringComparer.Ordinal);
+        ExtendedAttributes.Read(file).Where(a => LayerAttributes.IsCarried(a.Name)).Select(a => a.Name + "=" + Convert.ToHexString(a.Value)).Order(StringComparer.Ordinal);
 }
 
 /// <summary>Contents, compared without a digest.</summary>

@@ -53,6 +53,7 @@ public sealed class CapsuleRunner(CapsuleStore store)
         using Descriptor held = LockForStart(capsule.Name, interruption);
         if (Running(capsule.Name) is not null) throw new CapsuleException(Problems.AlreadyRunning(capsule.Name.ToString()));
         Clear(capsule.Name);
+        capsule = store.EndCommit(store.Get(capsule.Name.ToString())); // as it is now that nobody else changes it
         CapsuleManifest manifest = store.Manifest(capsule.Image);
         if (!services) manifest = manifest with { Services = [] };
 

@@ -12,7 +12,11 @@ using Capsules.Linux.Processes;
 namespace Capsules.Engine.Running;
 
 /// <summary>Who wrote a file outside the declared state: the program as the capsule sees it, and the service that it belongs to, as far as known.</summary>
-public sealed record StrayWriter(string Program, string? Service);
+public sealed record StrayWriter(string Program, string? Service)
+{
+    /// <inheritdoc/>
+    public override string ToString() => Service is null ? Program : $"{Program} of {Service}";
+}
 
 /// <summary>
 /// Notes of who wrote what outside the declared state (capsules/NAME/writers.jsonl, docs/formats/store.md), taken from the queue of events that
@@ -24,8 +28,6 @@ internal sealed class StrayWriters(StoreLayout layout, RunningCapsule running)
     private const int MostAncestors = 64;
 
     private readonly HashSet<int> _noted = [];
-
-    private static string FileOf(StoreLayout layout, CapsuleName name) => layout.Capsule(name) + "/writers.jsonl";
 
     /// <summary>Notes what is in the queue.</summary>
     public void Take(Descriptor queue) => WriteWatch.Take(queue, (file, pid) =>
@@ -42,7 +44,7 @@ internal sealed class StrayWriters(StoreLayout layout, RunningCapsule running)
             w.Text("program", program);
             w.Text("service", service);
         }, indented: false);
-        using Descriptor notes = FileCalls.Open(FileOf(layout, running.Record.Name), OpenFlags.WriteOnly | OpenFlags.Create | OpenFlags.Append, 0x180);
+        using Descriptor notes = FileCalls.Open(layout.Writers(running.Record.Name), OpenFlags.WriteOnly | OpenFlags.Create | OpenFlags.Append, 0x180);
         FileCalls.Write(notes, line, "writers.jsonl");
     });
 
@@ -51,7 +53,7 @@ internal sealed class StrayWriters(StoreLayout layout, RunningCapsule running)
     {
         var byPath = new Dictionary<string, StrayWriter>(StringComparer.Ordinal);
         var byInode = new Dictionary<ulong, StrayWriter>();
-        if (SmallFiles.TryRead(FileOf(layout, name)) is not { } bytes) return (byPath, byInode);
+        if (SmallFiles.TryRead(layout.Writers(name)) is not { } bytes) return (byPath, byInode);
         foreach (ReadOnlyMemory<byte> line in ByteLines.Of(bytes))
             try
             {
@@ -68,7 +70,7 @@ internal sealed class StrayWriters(StoreLayout layout, RunningCapsule running)
     public static void Begin(StoreLayout layout, CapsuleName name)
     {
         const long most = 1 << 20;
-        if (FileCalls.TryStat(null, FileOf(layout, name)) is { Size: > most }) FileCalls.Remove(null, FileOf(layout, name));
+        if (FileCalls.TryStat(null, layout.Writers(name)) is { Size: > most }) FileCalls.Remove(null, layout.Writers(name));
     }
 
     /// <summary>As the capsule names it; null when it has no name any more.</summary>

@@ -30,6 +30,7 @@ public static class StrayWrites
     /// <summary>All of them, in the order of paths. What is there only for a mount to stand on is left out.</summary>
     public static IReadOnlyList<StrayWrite> Of(CapsuleStore store, CapsuleRecord capsule)
     {
+        if (capsule.Committed) return []; // the layer only waits to be emptied
         CapsuleManifest manifest = store.Manifest(capsule.Image);
         string upper = store.Layout.Writable(capsule.Name) + "/upper";
         string[] lower = [store.Layout.Secrets(capsule.Name), .. LayerOrder.TopmostFirst(manifest.Layers).Select(store.Layout.Layer)];
@@ -43,11 +44,28 @@ public static class StrayWrites
         return found;
     }
 
-    private static ImmutableHashSet<GuestPath> MountPlaces(CapsuleManifest manifest, CapsuleRecord capsule) =>
+    /// <summary>Places that mounts stand on: what is there is no write of the capsule's.</summary>
+    internal static ImmutableHashSet<GuestPath> MountPlaces(CapsuleManifest manifest, CapsuleRecord capsule) =>
     [
         .. new[] { "/proc", "/dev", "/sys", "/run", "/tmp", "/etc/machine-id", "/var/lib/dbus/machine-id", "/etc/hostid", "/etc/hostname", "/etc/hosts", "/etc/resolv.conf" }.Select(GuestPath.Parse),
         .. manifest.Volumes.Concat(capsule.FurtherVolumes).Select(v => v.Path), .. capsule.HostDirectories.Select(d => d.Target),
     ];
+
+    /// <summary>Whether trees over each other, the topmost first, show a path: what one of them hides, the lower ones do not show.</summary>
+    private static bool IsShown(GuestPath path, string[] trees)
+    {
+        foreach (string tree in trees)
+        {
+            if (FileCalls.TryStat(null, Place(tree, path)) is { } status) return !IsHidden(status);
+            for (GuestPath above = path.Parent; !above.IsRoot; above = above.Parent)
+                if (FileCalls.TryStat(null, Place(tree, above)) is { IsDirectory: false }) return false;
+        }
+        return false;
+    }
+
+    private static NativePath Place(string tree, GuestPath path) => new NativePath(tree + "/").Append(path.RelativeTo(GuestPath.Root));
+
+    private static bool IsHidden(FileStatus status) => status is { Kind: FileKind.CharacterDevice, DeviceMajor: 0, DeviceMinor: 0 };
 
     private static void Walk(Descriptor directory, GuestPath at, string[] lower, ImmutableHashSet<GuestPath> places, Func<GuestPath, ulong, StrayWriter?> writerOf, List<StrayWrite> found)
     {
@@ -56,8 +74,8 @@ public static class StrayWrites
             GuestPath path = at.Child(name);
             if (places.Contains(path)) continue;
             FileStatus status = FileCalls.TryStat(directory, name)!.Value;
-            bool before = lower.Any(l => FileCalls.TryStat(null, new NativePath(l + "/").Append(path.RelativeTo(GuestPath.Root))) is not null);
-            if (status.Kind == FileKind.CharacterDevice && status.DeviceMajor == 0 && status.DeviceMinor == 0)
+            bool before = IsShown(path, lower);
+            if (IsHidden(status))
             {
                 if (before) found.Add(new(StrayKind.Deleted, path));
                 continue;

@@ -119,7 +119,7 @@ internal sealed class World(LaunchPlan plan, HostPath runDirectory, IReadOnlyLis
             if (oneByOne) options.Add(("lowerdir+", at));
             else names.Add(at[(places.Length + 1)..]);
         }
-        if (!Host.IsInitial) options.AddRange(UserAttributes);
+        options.AddRange(MarkOptions);
         if (!oneByOne) options.Add(("lowerdir", string.Join(':', names)));
         Descriptor Overlay() => MountCalls.New("overlay", MountAttributes.None, options.ToArray());
         Descriptor Mount() => RootUid == 0 ? Overlay() : Threads.WithFileSystemIds(RootUid, RootGid, Overlay);
@@ -128,7 +128,7 @@ internal sealed class World(LaunchPlan plan, HostPath runDirectory, IReadOnlyLis
     }
 
     /// <summary>Without CAP_SYS_ADMIN on the host an overlay keeps its marks in attributes of users (overlayfs.rst, User xattr).</summary>
-    private static readonly (string, string?)[] UserAttributes = [("userxattr", null)];
+    internal static (string, string?)[] MarkOptions => Host.IsInitial ? [] : [("userxattr", null)];
 
     private string Show(HostPath path, string at, bool mapped)
     {

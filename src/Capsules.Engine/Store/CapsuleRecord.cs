@@ -40,6 +40,11 @@ public sealed record CapsuleRecord
     public ClockOffsets? ClockOffsets { get; init; }
     /// <summary>Taken away when it stops (--rm).</summary>
     public bool RemoveWhenStopped { get; init; }
+    /// <summary>Its writable layer is in its image, and is to be emptied before it is looked at: a commit has come so far.</summary>
+    public bool Committed { get; init; }
+
+    /// <summary>A manifest with what the user set over it.</summary>
+    public CapsuleManifest Folded(CapsuleManifest manifest) => manifest with { Volumes = [.. manifest.Volumes, .. FurtherVolumes], Environment = [.. manifest.Environment, .. Environment] };
 
     /// <summary>Where the data of a volume is: its own, or its owner's.</summary>
     public string PlaceOf(StoreLayout layout, CapsuleName volume) =>
@@ -87,6 +92,7 @@ public sealed record CapsuleRecord
             w.WriteNumber("bootOffset", clocks.Boot.Seconds);
         }
         if (RemoveWhenStopped) w.WriteBoolean("removeWhenStopped", true);
+        if (Committed) w.WriteBoolean("committed", true);
     });
 
     /// <summary>Reads the file's bytes.</summary>
@@ -111,6 +117,7 @@ public sealed record CapsuleRecord
             ReadOnly = e.Flag("readOnly") ?? false,
             ClockOffsets = e.Integer("monotonicOffset") is { } monotonic && e.Integer("bootOffset") is { } boot ? new(new(monotonic), new(boot)) : null,
             RemoveWhenStopped = e.Flag("removeWhenStopped") ?? false,
+            Committed = e.Flag("committed") ?? false,
         };
     }
 }

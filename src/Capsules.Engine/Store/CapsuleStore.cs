@@ -54,6 +54,37 @@ public sealed class CapsuleStore(StoreLayout layout)
     /// <summary>Writes the record of a capsule that exists.</summary>
     public void Save(CapsuleRecord record) => SmallFiles.Write(RecordFile(record.Name), record.ToJson());
 
+    /// <summary>Moves a capsule to an image that holds its changes. From the rename of its record on the commit counts; what is left is <see cref="EndCommit"/>. Its lock is held.</summary>
+    public void BeginCommit(CapsuleRecord record)
+    {
+        Sync(record.Name); // what the record will name is on the disk before it
+        Save(record with { Committed = true });
+        Sync(record.Name);
+    }
+
+    /// <summary>Empties the writable layer of a capsule whose commit counts, and changes its secrets; the record. May be cut off and done again anywhere. Its lock is held.</summary>
+    public CapsuleRecord EndCommit(CapsuleRecord record)
+    {
+        if (!record.Committed) return record;
+        CapsuleName name = record.Name;
+        if (FileCalls.TryStat(null, layout.NewSecrets(name)) is not null)
+        {
+            SmallFiles.RemoveTree(layout.Secrets(name));
+            FileCalls.Rename(null, layout.NewSecrets(name), null, layout.Secrets(name));
+        }
+        SmallFiles.RemoveTree(layout.Writable(name));
+        FileCalls.Remove(null, layout.Writers(name));
+        CapsuleRecord ended = record with { Committed = false };
+        Save(ended);
+        return ended;
+    }
+
+    private void Sync(CapsuleName name)
+    {
+        using Descriptor directory = FileCalls.Open(layout.Capsule(name), OpenFlags.ReadOnly | OpenFlags.Directory);
+        FileContent.SyncFileSystem(directory);
+    }
+
     /// <summary>The images that are here.</summary>
     public ImmutableArray<Digest> Images()
     {

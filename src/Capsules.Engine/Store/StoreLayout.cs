@@ -64,12 +64,16 @@ public sealed record StoreLayout(string State, string Run)
     public string VolumeGuestMark(CapsuleName capsule, CapsuleName volume) => VolumeImage(capsule, volume) + ".guest";
     /// <summary>A tree with the secret files at their paths; the topmost lower layer of the capsule's root, never part of an image.</summary>
     public string Secrets(CapsuleName capsule) => Capsule(capsule) + "/secrets";
+    /// <summary>Of a commit: what becomes the secrets when it counts.</summary>
+    public string NewSecrets(CapsuleName capsule) => Secrets(capsule) + ".new";
     /// <summary>The capsule's own changes over its layers, with "upper" and "work".</summary>
     public string Writable(CapsuleName capsule) => Capsule(capsule) + "/writable";
     /// <summary>Observation logs of what is learned under a name, one file a run.</summary>
     public string Learned(CapsuleName name) => $"{State}/learned/{name}";
     /// <summary>What a capsule holds though little speaks for it.</summary>
     public string Uncertain(CapsuleName capsule) => Capsule(capsule) + "/uncertain.jsonl";
+    /// <summary>Notes of who wrote outside the declared state.</summary>
+    public string Writers(CapsuleName capsule) => Capsule(capsule) + "/writers.jsonl";
     /// <summary>Logs of the services.</summary>
     public string Logs(CapsuleName capsule) => Capsule(capsule) + "/logs";
     /// <summary>A stack: stack.json.</summary>

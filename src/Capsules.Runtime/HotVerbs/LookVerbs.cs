@@ -112,7 +112,7 @@ internal static class LookVerbs
 
     /// <summary>Words for people, further columns for programs.</summary>
     private static string By(StrayWriter writer) =>
-        Output.IsTerminal ? $"   by {writer.Program}{(writer.Service is { } service ? $" of {service}" : "")}" : $"\t{writer.Program}\t{writer.Service ?? "-"}";
+        Output.IsTerminal ? $"   by {writer}" : $"\t{writer.Program}\t{writer.Service ?? "-"}";
 
     private static void Write(Utf8JsonWriter w, CapsuleView view)
     {

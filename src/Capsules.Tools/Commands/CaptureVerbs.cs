@@ -27,6 +27,7 @@ public static class CaptureVerbs
         "postscan" => CompareCommands.Postscan(command.Arguments[0], Name(command.Arguments[1]), Source(command), command.Has("--plan"), command.Has("--json"), layout, output, clock),
         "compare" => CompareCommands.Compare(command.Arguments[0], command.Arguments[1], command.Arguments.Length > 2 ? Name(command.Arguments[2]) : null, command.Has("--plan"), command.Has("--json"), layout, output, clock),
         "capture export" => CaptureExportCommand.Run(command.Arguments[0], command.Arguments[1], new CapsuleStore(layout), output),
+        "commit" => CommitCommand.Run(Name(command.Arguments[0]), command.Value("--as") is { } other ? Name(other) : null, new CapsuleStore(layout), output, clock),
         "misses" => MissesCommand.Run(command.Arguments[0], command.Arguments[1], command.Has("--json"), layout, output),
         _ => null,
     };
