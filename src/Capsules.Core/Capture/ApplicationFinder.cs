@@ -21,7 +21,7 @@ public static class ApplicationFinder
         var listening = facts.Listeners.SelectMany(l => l.Pids).ToHashSet();
         var mains = new SortedDictionary<int, ProcessFact>();
         foreach (ProcessFact process in facts.Processes)
-            if (listening.Contains(process.Pid) || process.Unit is { } u && !IsSystem(u)) mains[MainOf(process, byPid).Pid] = MainOf(process, byPid);
+            if ((listening.Contains(process.Pid) || process.Unit is { } u && !IsSystem(u)) && MainOf(process, byPid, facts.Listeners) is var main) mains[main.Pid] = main;
 
         var found = new List<Application>();
         var taken = new HashSet<string>(StringComparer.Ordinal);
@@ -49,7 +49,7 @@ public static class ApplicationFinder
     /// <summary>An application made of a process.</summary>
     public static Application OfProcess(SourceView view, ProcessFact process)
     {
-        ProcessFact main = MainOf(process, view.Facts.Processes.ToDictionary(p => p.Pid));
+        ProcessFact main = MainOf(process, view.Facts.Processes.ToDictionary(p => p.Pid), view.Facts.Listeners);
         return Find(view).FirstOrDefault(a => a.Processes.Any(p => p.Pid == process.Pid)) ?? Of(view, main, UnitOf(main, view));
     }
 
@@ -74,12 +74,12 @@ public static class ApplicationFinder
         };
     }
 
-    /// <summary>Climbs to the first process of the same program, or of the same unit.</summary>
-    private static ProcessFact MainOf(ProcessFact process, Dictionary<int, ProcessFact> byPid)
+    /// <summary>Climbs to the first process of the same program, or of the same unit, or that gave it the socket it listens on (postfix's smtpd) where no unit says otherwise.</summary>
+    private static ProcessFact MainOf(ProcessFact process, Dictionary<int, ProcessFact> byPid, ImmutableArray<ListenerFact> listeners)
     {
         ProcessFact main = process;
         while (byPid.TryGetValue(main.ParentPid, out ProcessFact? parent) && parent.Pid != main.Pid && parent.InnerPid != 1 &&
-            (parent.Executable == main.Executable || parent.Unit is not null && parent.Unit == main.Unit)) main = parent;
+            (parent.Executable == main.Executable || (main.Unit is { } unit ? unit == parent.Unit : listeners.Any(l => l.Pids.Contains(parent.Pid) && l.Pids.Contains(main.Pid))))) main = parent;
         // The first process of a namespace is a part only when it is the same program (a container's own server).
         if (byPid.TryGetValue(main.ParentPid, out ProcessFact? first) && first.InnerPid == 1 && first.Executable == main.Executable) main = first;
         return main;

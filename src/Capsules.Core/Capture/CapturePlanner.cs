@@ -122,19 +122,12 @@ public static class CapturePlanner
             foreach (GuestPath path in view.Packages.FilesOf(chosen.Package))
             {
                 if (CaptureTables.Volatile.Any(path.IsWithin)) continue;
-                if (CaptureTables.Documentation.Any(path.IsWithin) && !path.Name.SequenceEqual("copyright"u8))
+                string? unneeded = CaptureTables.Documentation.Any(path.IsWithin) && !path.Name.SequenceEqual("copyright"u8) ? $"documentation of package {chosen.Package.Name}"
+                    : !isOwn && catalogues.IsUnreadable(path) ? $"messages in a language that the source has no locale of (package {chosen.Package.Name})"
+                    : !compiles && IsForDevelopment(path) ? $"read by compilers and locale-gen, not by programs that run (package {chosen.Package.Name})" : null;
+                if (unneeded is not null)
                 {
-                    if (view.Resolver.Look(path) is { IsDirectory: false }) builder.Leave(path, $"documentation of package {chosen.Package.Name}");
-                    continue;
-                }
-                if (!isOwn && catalogues.IsUnreadable(path))
-                {
-                    if (view.Resolver.Look(path) is { IsDirectory: false }) builder.Leave(path, $"messages in a language that the source has no locale of (package {chosen.Package.Name})");
-                    continue;
-                }
-                if (!compiles && IsForDevelopment(path))
-                {
-                    if (view.Resolver.Look(path) is { IsDirectory: false }) builder.Leave(path, $"read by compilers and locale-gen, not by programs that run (package {chosen.Package.Name})");
+                    if (view.Resolver.Look(path) is { IsDirectory: false }) builder.Leave(path, unneeded);
                     continue;
                 }
                 builder.Add(path, path.IsWithin(Etc) ? PathKind.Config : PathKind.Code, why);

@@ -111,14 +111,14 @@ public sealed partial class FootprintFinder
     {
         foreach (GuestPath spool in CaptureTables.Spools)
         {
-            if (_view.Resolver.Resolve(spool) is not { Entry.IsDirectory: true } found) continue;
+            if (_view.Resolver.Resolve(spool) is not { Entry.IsDirectory: true } found || _state.ContainsKey(found.Path)) continue;
             Because? why = _configuration.Values.FirstOrDefault(c => c.Mentions.Any(m => m.IsWithin(spool)))?.Path is { } file ? new($"{file} names {spool}", _start)
                 : _closure.Family.SelectMany(p => _view.Packages.FilesOf(p)).Where(f => f.IsWithin(Usr)).Cast<GuestPath?>().FirstOrDefault(f => Names(f!.Value, spool)) is { } program ? new($"{program} names {spool}", _start) : null;
             if (why is not null) _state.TryAdd(found.Path, new(found.Path, why));
         }
 
         bool Names(GuestPath program, GuestPath spool) => _view.Resolver.Look(program) is { IsRegular: true } entry && (entry.Mode & 0x49) != 0 && entry.Size < LargestProgram &&
-            _view.Resolver.Tree.Read(program, LargestProgram) is { } content && ElfFile.IsElf(content.Span) && content.Span.IndexOf(spool.Bytes) >= 0;
+            _view.Resolver.Tree.ReadStart(program, 64) is { } start && ElfFile.IsElf(start.Span) && _view.Resolver.Tree.Contains(program, spool.Bytes);
     }
 
     private readonly HashSet<GuestPath> _contentMentions = [];

@@ -11,8 +11,6 @@ namespace Capsules.Core.Capture;
 /// <summary>Closes over an application: programs → packages and libraries → configuration → what that names → state. The same answer for scan and for adopt.</summary>
 public sealed partial class FootprintFinder
 {
-    private static readonly GuestPath RunDirectory = GuestPath.Parse("/run");
-
     private readonly SourceView _view;
     private readonly Application _application;
     private readonly ImmutableArray<Application> _others;
@@ -149,7 +147,7 @@ public sealed partial class FootprintFinder
     /// <summary>A path that was met becomes what the rules say: its package, the whole directory of its data, or itself.</summary>
     private void Widen(FoundPath met, WideningRules rules)
     {
-        if (met.IsWritten && met.Path.IsWithin(RunDirectory) && met.Path != RunDirectory && met.Path.Parent != RunDirectory) _volatile.TryAdd(met.Path.Parent, new(met.Path.Parent, met.Why));
+        if (met.IsWritten && met.Path.IsWithin(Run) && met.Path != Run && met.Path.Parent != Run) _volatile.TryAdd(met.Path.Parent, new(met.Path.Parent, met.Why));
         if (_view.Resolver.Resolve(met.Path) is not { Entry: { } entry } found) return;
         IReadOnlyList<PackageFact> owners = _view.Packages.OwnersOf(found.Path);
         bool isOwned = owners.Count > 0 && !(entry.IsDirectory && owners.Count > 1); // a directory that several share is nobody's
@@ -216,11 +214,14 @@ public sealed partial class FootprintFinder
     /// <summary>What maintainer scripts left in directories of the application's own packages, and no package owns (/usr/share/dovecot/protocols.d/imapd.protocol).</summary>
     private void FindGenerated()
     {
-        foreach (PackageFact package in _closure.Family.ToArray())
+        foreach (PackageFact package in _closure.Family)
+        {
+            Because owner = ReasonOf(package.Name);
             foreach (GuestPath directory in _view.Packages.FilesOf(package))
-                if (directory.IsWithin(Usr) && !CaptureTables.TooWide.Contains(directory) && !CaptureTables.Documentation.Any(directory.IsWithin) && _view.Packages.OwnersOf(directory).All(o => _closure.Family.Contains(o)) && _view.Resolver.Look(directory) is { IsDirectory: true })
-                    foreach (FileFact entry in _view.Resolver.Tree.List(directory))
-                        if (_view.Packages.OwnersOf(entry.Path).Count == 0 && !entry.Path.Name.SequenceEqual("__pycache__"u8)) Take(entry.Path, PathKind.Code, new($"no package owns {entry.Path}, and its directory is {package.Name}'s", ReasonOf(package.Name)));
+                if (directory.IsWithin(Usr) && !CaptureTables.TooWide.Contains(directory) && !CaptureTables.Documentation.Any(directory.IsWithin) && _view.Packages.OwnersOf(directory).All(o => _closure.Family.Contains(o)))
+                    foreach (FileFact entry in _view.Resolver.Tree.List(directory)) // a file lists nothing
+                        if (_view.Packages.OwnersOf(entry.Path).Count == 0 && !entry.Path.Name.SequenceEqual("__pycache__"u8)) Take(entry.Path, PathKind.Code, new($"no package owns {entry.Path}, and its directory is {package.Name}'s", owner));
+        }
     }
 
     private void FindUsers()

@@ -33,6 +33,6 @@ internal static class PackageRecords
             foreach (string kind in Kinds)
                 foreach (string name in (string[])[$"{package.Name}:{package.Package.Architecture}.{kind}", $"{package.Name}.{kind}"])
                     builder.Add(Info.Child(Encoding.UTF8.GetBytes(name)), PathKind.Code, why);
-        return builder.Paths.Any(p => p.Path == Status && p.Entry == EntryKind.Regular) ? [new(Status, kept)] : [];
+        return builder.Find(Status) is { Entry: EntryKind.Regular } ? [new(Status, kept)] : [];
     }
 }

@@ -18,6 +18,7 @@ internal sealed class PlanBuilder(SourceView view, ImmutableArray<GuestPath> vol
     public ImmutableArray<GuestPath> Replaced { get; init; } = [];
 
     public ImmutableArray<Reason> Reasons => [.. _reasons];
+    public PlannedPath? Find(GuestPath path) => _paths.GetValueOrDefault(path);
     public ImmutableArray<PlannedPath> Paths => [.. _paths.Values];
     public ImmutableArray<LeftOutPath> LeftOut => [.. _leftOut.Where(l => !_paths.ContainsKey(l.Key)).Select(l => new LeftOutPath(l.Key, l.Value))];
 

@@ -30,10 +30,7 @@ public static class TargetWords
                     ? ApplicationFinder.OfProcess(view, process)
                     : throw None(word, []);
             case "port":
-                if (!int.TryParse(rest, out int port)) throw None(word, []);
-                Application[] holders = [.. all.Where(a => a.Listeners.Any(l => l.Address?.Port == port))];
-                // A worker of another program that was given the socket (postfix's smtpd) is a part of who started it.
-                return One(holders.Where(a => !holders.Any(o => o != a && o.Processes.Any(p => p.Pid == a.Main?.Pid))), word);
+                return int.TryParse(rest, out int port) ? One(all.Where(a => a.Listeners.Any(l => l.Address?.Port == port)), word) : throw None(word, []);
             case "package":
                 return One(all.Where(a => Owners(view, a).Contains(rest)), word);
             case "path":

@@ -53,6 +53,9 @@ public interface ISourceTree
     /// <summary>The first bytes of a regular file, links followed, <paramref name="count"/> at most; null when there is none.</summary>
     ReadOnlyMemory<byte>? ReadStart(GuestPath path, int count);
 
+    /// <summary>Whether the content of a regular file, links followed, has these bytes in it; false when there is none. Nothing of it is kept, so that large programs can be asked.</summary>
+    bool Contains(GuestPath path, ReadOnlySpan<byte> bytes);
+
     /// <summary>The entries of a directory in the order of bytes; none when it is none.</summary>
     ImmutableArray<FileFact> List(GuestPath directory);
 }

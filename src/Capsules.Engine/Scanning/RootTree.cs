@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Collections.Immutable;
 using Capsules.Core.Facts;
 using Capsules.Core.Model;
@@ -93,6 +94,32 @@ public sealed class RootTree : ISourceTree, IDisposable
         {
             return null;
         }
+    }
+
+    /// <inheritdoc/>
+    public bool Contains(GuestPath path, ReadOnlySpan<byte> bytes)
+    {
+        using (Descriptor? entry = TryOpen(path, OpenFlags.PathOnly))
+            if (entry is null || !FileCalls.Stat(entry).IsRegular) return false;
+        byte[] piece = ArrayPool<byte>.Shared.Rent(128 << 10);
+        try
+        {
+            using Descriptor file = OpenToRead(path);
+            int kept = 0; // what may be the beginning of it, from the piece before
+            for (int count; (count = FileCalls.Read(file, piece.AsSpan(kept))) > 0;)
+            {
+                ReadOnlySpan<byte> known = piece.AsSpan(0, kept + count);
+                if (known.IndexOf(bytes) >= 0) return true;
+                kept = Math.Min(known.Length, bytes.Length - 1);
+                known[^kept..].CopyTo(piece);
+            }
+            return false;
+        }
+        catch (SyscallException)
+        {
+            return false; // unreadable is as absent
+        }
+        finally { ArrayPool<byte>.Shared.Return(piece); }
     }
 
     /// <inheritdoc/>

@@ -67,6 +67,17 @@ public sealed class CapturePlannerTests
     }
 
     [Fact]
+    public void A_worker_of_another_program_that_was_given_the_socket_belongs_to_who_started_it()
+    {
+        HostFacts facts = Facts(isRunning: true);
+        ProcessFact worker = new() { Pid = 210, InnerPid = 210, ParentPid = 200, Name = "smtpd", Executable = GuestPath.Parse("/usr/lib/ld.so"), StartTicks = 9 };
+        facts = facts with { Processes = [.. facts.Processes, worker], Listeners = [facts.Listeners[0], facts.Listeners[1] with { Pids = [200, 210] }] };
+        var view = new SourceView(facts, Tree);
+        ApplicationFinder.Find(view).Select(a => a.Name).ShouldBe(["acme-bill", "httpd9"]);
+        TargetWords.Resolve(view, "port:8080").Main!.Pid.ShouldBe(200);
+    }
+
+    [Fact]
     public void Packages_are_taken_whole_without_documentation()
     {
         CapturePlan plan = Plan("httpd9");

@@ -32,6 +32,8 @@ internal sealed class MemoryTree : ISourceTree
 
     public ReadOnlyMemory<byte>? ReadStart(GuestPath path, int count) => Read(path) is { } all ? all[..Math.Min(count, all.Length)] : null;
 
+    public bool Contains(GuestPath path, ReadOnlySpan<byte> bytes) => Read(path) is { } all && all.Span.IndexOf(bytes) >= 0;
+
     public ImmutableArray<FileFact> List(GuestPath directory) =>
         Follow(directory, 0) is { } place ? [.. _entries.Values.Where(e => !e.Fact.Path.IsRoot && e.Fact.Path.Parent == place).Select(e => e.Fact with { Path = directory.Child(e.Fact.Path.Name) })] : [];
 
