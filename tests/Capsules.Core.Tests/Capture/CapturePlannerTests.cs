@@ -78,6 +78,32 @@ public sealed class CapturePlannerTests
     }
 
     [Fact]
+    public void Variables_that_a_master_gave_to_itself_are_not_the_services()
+    {
+        HostFacts facts = Facts(isRunning: true);
+        ProcessFact master = facts.Processes.Single(p => p.Pid == 200);
+        ProcessFact again = master with { Environment = [.. master.Environment, "BILL_WORKERS=pid 201"] }, worker = master with { Pid = 201, InnerPid = 201, ParentPid = 200 };
+        var view = new SourceView(facts with { Processes = [.. facts.Processes.Remove(master), again, worker] }, Tree);
+        CapturePlanner.Plan(view, TargetWords.Resolve(view, "acme-bill"), new()).Manifest.Services[0].Environment.ShouldBe(["BILL=1", "PATH=/bin"]);
+        facts.EnvironmentOf(again).ShouldContain("BILL_WORKERS=pid 201"); // nobody beside it says otherwise
+    }
+
+    [Fact]
+    public void A_directory_of_etc_that_packages_of_one_source_share_is_taken_whole()
+    {
+        HostFacts facts = Facts();
+        bool IsTaken(PackageFact guest)
+        {
+            var view = new SourceView(facts with { Packages = [.. facts.Packages, guest] }, Tree);
+            return CapturePlanner.Plan(view, TargetWords.Resolve(view, "httpd9"), new()).Paths.Any(p => p.Path == GuestPath.Parse("/etc/httpd9/sites/own.conf"));
+        }
+
+        PackageFact tools = Package("httpd9-tools", ["libc6"], "/usr/bin/dash", "/etc/httpd9");
+        IsTaken(tools).ShouldBeFalse();
+        IsTaken(tools with { Package = tools.Package with { Source = "httpd9" } }).ShouldBeTrue();
+    }
+
+    [Fact]
     public void Packages_are_taken_whole_without_documentation()
     {
         CapturePlan plan = Plan("httpd9");
