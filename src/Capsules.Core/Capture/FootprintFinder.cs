@@ -122,7 +122,11 @@ public sealed partial class FootprintFinder
                 if (!word.StartsWith('-')) Program(word, because.Then($"{found.Path} is a script for it"), isMain: false);
             if (isMain || !throughEnv) _needsShell = true;
         }
-        else if (_view.Packages.OwnerOf(found.Path) is null && ElfFile.IsElf(content.Span)) FindOpenedLibraries(found.Path, content.Span, because);
+        if (!ElfFile.IsElf(content.Span)) return;
+        if (isMain)
+            foreach (string text in (string[])[.. ElfFile.PathsBelow(content.Span, "/usr/lib/"u8), .. ElfFile.PathsBelow(content.Span, "/usr/share/"u8)])
+                if (_view.Resolver.Resolve(GuestPath.Normalize(Encoding.ASCII.GetBytes(text))) is { Entry.IsDirectory: true } named && !CaptureTables.TooWide.Contains(named.Path)) _closure.AddNamed(named.Path);
+        if (_view.Packages.OwnerOf(found.Path) is null) FindOpenedLibraries(found.Path, content.Span, because);
     }
 
     /// <summary>Whether a package belongs to every system, so that it is no application's own.</summary>

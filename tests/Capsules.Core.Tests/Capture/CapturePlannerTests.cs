@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using System.Net;
+using System.Text;
 using Capsules.Core.Capture;
 using Capsules.Core.Facts;
 using Capsules.Core.Formats.Accounts;
@@ -115,6 +116,23 @@ public sealed class CapturePlannerTests
 
     [Fact]
     public void A_plug_in_comes_along_though_nothing_depends_on_it() => Plan("httpd9").Why(GuestPath.Parse("/usr/lib/httpd9/modules/mod_x.so"))!.Value.ShouldContain(r => r.Contains("plugs into it"));
+
+    [Fact]
+    public void A_part_of_the_same_source_that_fills_a_directory_which_the_program_names_comes_along()
+    {
+        HostFacts facts = Facts();
+        PackageFact pages = Package("httpd9-pages", ["httpd9"], "/usr/sbin/httpd9-edit", "/usr/share/httpd9/pages", "/usr/share/httpd9/pages/start");
+        bool IsTaken(string named, string source)
+        {
+            MemoryTree tree = Tree.File("/usr/sbin/httpd9-edit", "").File("/usr/share/httpd9/pages/start", "hello").File("/usr/sbin/httpd9", [.. SmallElf.Make("/lib64/ld.so", ["libc.so.6"]), 0, .. Encoding.ASCII.GetBytes(named), 0], 0x1ED);
+            var view = new SourceView(facts with { Packages = [.. facts.Packages, pages with { Package = pages.Package with { Source = source } }] }, tree);
+            return CapturePlanner.Plan(view, TargetWords.Resolve(view, "httpd9"), new()).Paths.Any(p => p.Path == GuestPath.Parse("/usr/share/httpd9/pages/start"));
+        }
+
+        IsTaken("/usr/share/httpd9/pages", "httpd9").ShouldBeTrue();
+        IsTaken("/usr/share/httpd9/other", "httpd9").ShouldBeFalse();
+        IsTaken("/usr/share/httpd9/pages", "another").ShouldBeFalse();
+    }
 
     [Fact]
     public void Links_of_a_merged_usr_are_taken_and_what_they_lead_to()
