@@ -48,15 +48,9 @@ public static class CaptureRunner
     public static CaptureResult Apply(CapturePlan plan, RootTree source, StoreLayout layout, CaptureOptions options)
     {
         CheckName(plan, layout);
-        foreach (string directory in (string[])[layout.Temporary, layout.Layers, layout.Images, layout.Capsules]) SmallFiles.MakeDirectories(directory);
-        string work = $"{layout.Temporary}/adopt-{Convert.ToHexStringLower(Randomness.Get(8))}";
-        FileCalls.MakeDirectory(null, work, 0x1C0);
-        using var rollback = new Rollback();
-        rollback.Add(() => SmallFiles.RemoveTree(work));
-        using Descriptor held = FileCalls.Open(work + "/lock", OpenFlags.ReadWrite | OpenFlags.Create, 0x180);
-        FileCalls.Lock(held, exclusive: true, wait: true); // as long as it is held, nobody takes this for a left-over
-
-        try { return Make(plan, source, layout, options, work); }
+        foreach (string directory in (string[])[layout.Layers, layout.Images, layout.Capsules]) SmallFiles.MakeDirectories(directory);
+        using var work = new WorkDirectory(layout, "adopt");
+        try { return Make(plan, source, layout, options, work.Place); }
         catch (SyscallException e) when (e.Errno is Errno.ENOSPC or Errno.EDQUOT)
         {
             throw new CapsuleException(Problems.StoreFull(layout.State, e.Message), e);
@@ -111,7 +105,6 @@ public static class CaptureRunner
         Place(work, finished);
         try { FileCalls.Rename(null, capsule, null, layout.Capsule(manifest.Name)); }
         catch (SyscallException e) when (e.Errno is Errno.ENOTEMPTY or Errno.EEXIST) { throw new CapsuleException(Problems.NameTaken(manifest.Name.ToString()), e); }
-        SmallFiles.RemoveTree(work);
         options.Progress("Sealing", $"{manifest.Name}@{image.Short} ({layers.Count} layers)");
         return new(manifest.Name, image, pause, skipped.ToImmutable());
     }
@@ -245,7 +238,7 @@ public static class CaptureRunner
     }
 
     /// <summary>Another capture may have made the same content meanwhile; then that is as good as ours.</summary>
-    private static void TryRename(string from, string to)
+    internal static void TryRename(string from, string to)
     {
         try { FileCalls.Rename(null, from, null, to); }
         catch (SyscallException e) when (e.Errno is Errno.ENOTEMPTY or Errno.EEXIST) { SmallFiles.RemoveTree(from); }

@@ -41,14 +41,9 @@ public sealed class CommitRunner(CapsuleStore store)
         CapsuleRecord capsule = store.EndCommit(store.Get(name.ToString()));
         SmallFiles.RemoveTree(_layout.NewSecrets(name)); // of a commit that ended before it counted
 
-        foreach (string directory in (string[])[_layout.Temporary, _layout.Layers, _layout.Images]) SmallFiles.MakeDirectories(directory);
-        string work = $"{_layout.Temporary}/commit-{Convert.ToHexStringLower(Randomness.Get(8))}";
-        FileCalls.MakeDirectory(null, work, 0x1C0);
-        using var rollback = new Rollback();
-        rollback.Add(() => SmallFiles.RemoveTree(work));
-        using Descriptor working = FileCalls.Open(work + "/lock", OpenFlags.ReadWrite | OpenFlags.Create, 0x180);
-        FileCalls.Lock(working, exclusive: true, wait: true);
-        try { return Make(capsule, other, clock, work); }
+        foreach (string directory in (string[])[_layout.Layers, _layout.Images]) SmallFiles.MakeDirectories(directory);
+        using var work = new WorkDirectory(_layout, "commit");
+        try { return Make(capsule, other, clock, work.Place); }
         catch (SyscallException e) when (e.Errno is Errno.ENOSPC or Errno.EDQUOT)
         {
             throw new CapsuleException(Problems.StoreFull(_layout.State, e.Message), e);
@@ -60,7 +55,7 @@ public sealed class CommitRunner(CapsuleStore store)
         string upper = _layout.Writable(capsule.Name) + "/upper";
         SmallFiles.MakeDirectories(upper);
         CapsuleManifest manifest = store.Manifest(capsule.Image);
-        string[] layers = [.. manifest.Layers.Reverse().Select(_layout.Layer)];
+        string[] layers = [.. LayerOrder.TopmostFirst(manifest.Layers).Select(_layout.Layer)];
         bool hasSecrets = FileCalls.TryStat(null, _layout.Secrets(capsule.Name)) is not null;
         string[] lower = hasSecrets ? [_layout.Secrets(capsule.Name), .. layers] : layers;
         using Overlay below = Overlay.Of([.. lower]), shown = Overlay.Of([upper, .. lower]);

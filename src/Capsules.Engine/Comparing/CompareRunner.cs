@@ -68,7 +68,7 @@ public sealed class CompareRunner(StoreLayout layout)
         else if (FileCalls.TryStatFollowing(null, place) is not { IsRegular: true }) throw new CapsuleException(Problems.NoSuchTree(place));
         else if (IsImage(place)) layers = new OciImporter(layout).Import(place, null).Manifest.Layers;
         else return Unpack(place, undo);
-        Overlay shown = Overlay.Of([.. LayerOrder.TopmostFirst(layers).Select(layout.Layer)]);
+        Overlay shown = Overlay.OfLayers(layout, layers);
         undo.Add(shown.Dispose);
         return shown.Place;
     }

@@ -15,54 +15,46 @@ namespace Capsules.Engine.Images;
 /// <summary>Reads what is in a capsule's layers for its bill of materials: packages from the database in them, and what no package owns.</summary>
 public static class BillReader
 {
-    /// <summary>The bill of a capsule. Layers are merged in a directory of the store's tmp, which is gone afterwards.</summary>
+    /// <summary>The bill of a capsule.</summary>
     /// <exception cref="CapsuleException">A layer or the package database cannot be read.</exception>
     public static SoftwareBill Read(CapsuleStore store, CapsuleRecord capsule, string tool)
     {
         CapsuleManifest manifest = store.Manifest(capsule.Image);
-        string merged = $"{store.Layout.Temporary}/bill.{Environment.ProcessId}";
-        SmallFiles.MakeDirectories(store.Layout.Temporary);
-        try
+        if (manifest.Layers.IsEmpty || manifest.Layers.Any(l => FileCalls.TryStat(null, store.Layout.Layer(l)) is null)) throw new CapsuleException(Problems.BadFile(store.Layout.Image(capsule.Image), "its layers are not there"));
+        using Overlay shown = Overlay.OfLayers(store.Layout, manifest.Layers);
+        using var tree = new RootTree(shown.Place);
+        var troubles = new List<string>();
+        ImmutableArray<PackageFact> packages = PackageReader.Read(tree, troubles);
+        if (packages.IsEmpty && troubles is [var trouble, ..]) throw new CapsuleException(Problems.BadFile(store.Layout.Image(capsule.Image), trouble));
+        bool isRpm = tree.Look(PackageReader.Database.Child("status")) is null;
+        ImmutableSortedDictionary<string, string> system = OsRelease.Parse(tree.Read(GuestPath.Parse("/etc/os-release")) ?? tree.Read(GuestPath.Parse("/usr/lib/os-release")) ?? default);
+        var resolver = new TreeResolver(tree);
+        var index = new Core.Capture.PackageIndex(new HostFacts { Source = SourceReference.Live, Packages = packages, Diversions = PackageReader.ReadDiversions(tree, troubles) }, resolver);
+        var files = ImmutableArray.CreateBuilder<BillFile>();
+        Walk(GuestPath.Root);
+        return new()
         {
-            bool isThere = VolumeSeeder.Seed(manifest.Layers.Select(store.Layout.Layer), GuestPath.Root, merged);
-            if (!isThere) throw new CapsuleException(Problems.BadFile(store.Layout.Image(capsule.Image), "its layers are not there"));
-            using var tree = new RootTree(merged);
-            var troubles = new List<string>();
-            ImmutableArray<PackageFact> packages = PackageReader.Read(tree, troubles);
-            if (packages.IsEmpty && troubles is [var trouble, ..]) throw new CapsuleException(Problems.BadFile(store.Layout.Image(capsule.Image), trouble));
-            bool isRpm = tree.Look(GuestPath.Parse("/var/lib/dpkg/status")) is null;
-            ImmutableSortedDictionary<string, string> system = OsRelease.Parse(tree.Read(GuestPath.Parse("/etc/os-release")) ?? tree.Read(GuestPath.Parse("/usr/lib/os-release")) ?? default);
-            var resolver = new TreeResolver(tree);
-            var index = new Core.Capture.PackageIndex(new HostFacts { Source = SourceReference.Live, Packages = packages, Diversions = PackageReader.ReadDiversions(tree, troubles) }, resolver);
-            var files = ImmutableArray.CreateBuilder<BillFile>();
-            Walk(GuestPath.Root);
-            return new()
-            {
-                Manifest = manifest,
-                Image = capsule.Image,
-                Created = capsule.Created,
-                Tool = tool,
-                Packages = [.. packages.OrderBy(p => p.Name, StringComparer.Ordinal).ThenBy(p => p.Package.Architecture, StringComparer.Ordinal).Select(p => new BillPackage(p, SoftwareBill.UrlOf(p, system, isRpm)))],
-                Files = files.ToImmutable(),
-            };
+            Manifest = manifest,
+            Image = capsule.Image,
+            Created = capsule.Created,
+            Tool = tool,
+            Packages = [.. packages.OrderBy(p => p.Name, StringComparer.Ordinal).ThenBy(p => p.Package.Architecture, StringComparer.Ordinal).Select(p => new BillPackage(p, SoftwareBill.UrlOf(p, system, isRpm)))],
+            Files = files.ToImmutable(),
+        };
 
-            void Walk(GuestPath directory)
+        void Walk(GuestPath directory)
+        {
+            foreach (FileFact entry in tree.List(directory))
             {
-                foreach (FileFact entry in tree.List(directory))
+                if (entry.IsDirectory) Walk(entry.Path);
+                else if (entry.IsRegular && index.OwnerOf(entry.Path) is null && !entry.Path.IsWithin(PackageReader.Database))
                 {
-                    if (entry.IsDirectory) Walk(entry.Path);
-                    else if (entry.IsRegular && index.OwnerOf(entry.Path) is null && !entry.Path.IsWithin(Database))
-                    {
-                        using Descriptor content = tree.OpenToRead(entry.Path, follow: false);
-                        files.Add(Hashed(entry, content));
-                    }
+                    using Descriptor content = tree.OpenToRead(entry.Path, follow: false);
+                    files.Add(Hashed(entry, content));
                 }
             }
         }
-        finally { SmallFiles.RemoveTree(merged); }
     }
-
-    private static readonly GuestPath Database = GuestPath.Parse("/var/lib/dpkg");
 
     private static BillFile Hashed(FileFact entry, Descriptor content)
     {

@@ -67,7 +67,7 @@ public sealed class BaseImages(CapsuleStore store)
         SmallFiles.MakeDirectories(half);
         SmallFiles.MakeDirectories(_layout.Images);
         SmallFiles.Write(half + "/manifest.json", manifest);
-        MoveOrDrop(half, _layout.Image(digest));
+        CaptureRunner.TryRename(half, _layout.Image(digest));
         return digest;
     }
 
@@ -147,25 +147,16 @@ public sealed class BaseImages(CapsuleStore store)
     /// <summary>Makes a layer beside its place.</summary>
     private Digest Place(string what, Action<string> fill)
     {
-        string work = $"{_layout.Temporary}/{what}-{Convert.ToHexStringLower(Randomness.Get(8))}", tree = work + "/tree";
-        foreach (string directory in (string[])[_layout.Temporary, _layout.Layers, work]) SmallFiles.MakeDirectories(directory);
-        using var rollback = new Rollback();
-        rollback.Add(() => SmallFiles.RemoveTree(work));
-        using Descriptor held = FileCalls.Open(work + "/lock", OpenFlags.ReadWrite | OpenFlags.Create, 0x180);
-        FileCalls.Lock(held, exclusive: true, wait: true);
+        SmallFiles.MakeDirectories(_layout.Layers);
+        using var work = new WorkDirectory(_layout, what);
+        string tree = work.Place + "/tree";
         FileCalls.MakeDirectory(null, tree);
         FileCalls.ChangeMode(null, tree, 0x1ED);
         fill(tree);
         if (what == "scratch") FileCalls.SetModified(null, tree, default);
         Digest digest = TreeArchive.DigestOf(tree);
-        MoveOrDrop(tree, _layout.Layer(digest));
+        CaptureRunner.TryRename(tree, _layout.Layer(digest));
         return digest;
-    }
-
-    private static void MoveOrDrop(string from, string to)
-    {
-        try { FileCalls.Rename(null, from, null, to); }
-        catch (SyscallException e) when (e.Errno is Errno.ENOTEMPTY or Errno.EEXIST) { SmallFiles.RemoveTree(from); } // the same content is there
     }
 
     /// <summary>Takes noise away, and dates nothing later than the suite's release: what differs from day to day is not part of a base.</summary>

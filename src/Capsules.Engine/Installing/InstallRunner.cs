@@ -9,6 +9,7 @@ using Capsules.Core.Installing;
 using Capsules.Core.Model;
 using Capsules.Core.Problems;
 using Capsules.Engine.Capturing;
+using Capsules.Engine.Images;
 using Capsules.Engine.Running;
 using Capsules.Engine.Scanning;
 using Capsules.Engine.Store;
@@ -64,15 +65,9 @@ public sealed class InstallRunner(CapsuleStore store)
         if (locked is not null && !locked.Layers.SequenceEqual(image.Layers)) throw new CapsuleException(Problems.LockBroken(lockFile!, [$"the base {image.Name} has the layers {string.Join(' ', image.Layers.Select(l => l.Short))} here and is locked with {string.Join(' ', locked.Layers.Select(l => l.Short))}"]));
         var below = new PlannedBase(image.Name, image.Layers, bases.LatestTime(image.Layers));
 
-        SmallFiles.MakeDirectories(_layout.Temporary);
-        string work = $"{_layout.Temporary}/install-{Convert.ToHexStringLower(Randomness.Get(8))}";
-        FileCalls.MakeDirectory(null, work, 0x1C0);
-        using var rollback = new Rollback();
-        rollback.Add(() => SmallFiles.RemoveTree(work));
-        using Descriptor held = FileCalls.Open(work + "/lock", OpenFlags.ReadWrite | OpenFlags.Create, 0x180);
-        FileCalls.Lock(held, exclusive: true, wait: true);
-
-        using Overlay under = Overlay.Of([.. LayerOrder.TopmostFirst(image.Layers).Select(_layout.Layer)]);
+        using var working = new WorkDirectory(_layout, "install");
+        string work = working.Place;
+        using Overlay under = Overlay.OfLayers(_layout, image.Layers);
         using var underTree = new RootTree(under.Place);
         InsideFiles inside = Bring(options, work, underTree, locked, below.LatestTime);
         string upper = RunCommands(options, image, bases, inside, work);
@@ -239,35 +234,4 @@ public sealed class InstallRunner(CapsuleStore store)
     private static string Words(ImmutableArray<string> command) => command is ["/bin/sh", "-ec", var line] ? line : string.Join(' ', command);
 
     private static string Picture(string text) => BytePicture.Of(Encoding.UTF8.GetBytes(text));
-}
-
-/// <summary>Several trees seen as one, read-only; a mount that is attached nowhere and goes with its descriptor.</summary>
-internal sealed class Overlay : IDisposable
-{
-    private readonly Descriptor? _mount;
-
-    private Overlay(string place, Descriptor? mount) => (Place, _mount) = (place, mount);
-
-    /// <summary>Where it is to be looked at.</summary>
-    public string Place { get; }
-
-    /// <summary>Puts trees over each other, the topmost first. One alone is itself.</summary>
-    public static Overlay Of(ImmutableArray<string> trees)
-    {
-        if (trees is [var only]) return new(only, null);
-        Descriptor[] opened = [.. trees.Select(t => FileCalls.Open(t, OpenFlags.PathOnly | OpenFlags.Directory))];
-        try
-        {
-            // fsconfig(2) takes 255 bytes for an option: descriptors have short names.
-            Descriptor mount = MountCalls.New("overlay", MountAttributes.ReadOnly, [.. World.MarkOptions, ("lowerdir", string.Join(':', opened.Select(o => $"/proc/self/fd/{o.Number}")))]);
-            return new($"/proc/self/fd/{mount.Number}", mount);
-        }
-        finally
-        {
-            foreach (Descriptor descriptor in opened) descriptor.Dispose();
-        }
-    }
-
-    /// <inheritdoc/>
-    public void Dispose() => _mount?.Dispose();
 }

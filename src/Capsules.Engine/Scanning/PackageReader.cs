@@ -11,7 +11,8 @@ namespace Capsules.Engine.Scanning;
 /// <summary>Reads the package database of a tree, dpkg's or rpm's, from its own files.</summary>
 internal static class PackageReader
 {
-    private static readonly GuestPath Database = GuestPath.Parse("/var/lib/dpkg");
+    /// <summary>Where dpkg's is.</summary>
+    internal static readonly GuestPath Database = GuestPath.Parse("/var/lib/dpkg");
 
     /// <summary>Installed packages with their files; none when there is no database.</summary>
     public static ImmutableArray<PackageFact> Read(ISourceTree tree, List<string> troubles)
