@@ -44,9 +44,8 @@ internal sealed class FileFiller(string tree, SourceReference source)
                 }
                 return new(0, Folder: folder, IsNew: true);
             }
-            catch (ChangedException e) { return new(Errno.EIO, e.Message, folder); }
-            catch (FormatException e) { return new(Errno.EIO, FactText.Of(e), folder); }
             catch (SyscallException e) { return new(e.Errno is Errno.ENOSPC or Errno.EDQUOT ? Errno.ENOSPC : Errno.EIO, e.Errno == Errno.ENOENT ? $"the source does not have it any more ({e.Message})" : e.Message, folder); }
+            catch (Exception e) { return new(Errno.EIO, e is ChangedException ? e.Message : FactText.Of(e), folder); } // whatever it is: its reader must have an answer
     }
 
     /// <summary>All contents first, then one mark that counts for all, then the marks of the files: whoever goes on after a kill sees how far it came.</summary>

@@ -37,16 +37,17 @@ public sealed class Surroundings
     {
         _planned = [.. plan.Paths.Where(p => p.Entry != EntryKind.Directory).Select(p => p.Path)];
         foreach (ServiceManifest service in plan.Manifest.Services)
-            if (facts.Users.FirstOrDefault(u => u.Name == service.User || $"{u.Uid}" == service.User) is { } user) Own(user.Uid, user.Gid);
+            if (facts.Users.FirstOrDefault(u => u.Name == service.User || $"{u.Uid}" == service.User) is { } user) Own(user.Uid);
         foreach (PlannedVolume volume in plan.Volumes)
-            if (tree.Look(volume.Path) is { } directory) Own(directory.Uid, directory.Gid);
+            if (tree.Look(volume.Path) is { } directory) Own(directory.Uid);
         GuestPath[] homes = [.. facts.Users.Where(u => u.Uid is >= 1000 and < 65534 && !_users.Contains(u.Uid) && u.Home.StartsWith('/')).Select(u => GuestPath.Normalize(System.Text.Encoding.UTF8.GetBytes(u.Home))).Where(h => !CaptureTables.TooWide.Contains(h))];
         _hidden = [.. plan.Volumes.Select(v => v.Path), .. leave, .. homes];
 
-        void Own(uint uid, uint gid)
+        void Own(uint uid)
         {
-            if (uid != 0) _users.Add(uid);
-            if (gid != 0) _groups.Add(gid);
+            if (uid == 0) return;
+            _users.Add(uid);
+            foreach (var account in facts.Users.Where(u => u.Uid == uid && u.Gid != 0 && facts.Users.Count(o => o.Gid == u.Gid) == 1)) _groups.Add(account.Gid); // adm, users and the like are others' as well
         }
     }
 

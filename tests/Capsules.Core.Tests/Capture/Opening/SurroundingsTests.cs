@@ -12,7 +12,8 @@ public sealed class SurroundingsTests
 {
     private static readonly MemoryTree Tree = new MemoryTree()
         .File("/usr/bin/tool").File("/usr/share/perl/tests/server.key").File("/etc/app.conf").File("/etc/ssl/server.key").File("/etc/hidden", mode: 0x180).File("/etc/own", mode: 0x180, uid: 105).File("/etc/shadow")
-        .File("/home/joe/diary").File("/srv/people/ann/diary").File("/var/lib/app/db", uid: 105).File("/var/lib/other/db").File("/run/x").File("/root/notes").File("/opt/left/x").Link("/usr/bin/alias", "tool");
+        .File("/home/joe/diary").File("/srv/people/ann/diary").File("/var/lib/app/db", uid: 105).File("/var/lib/other/db").File("/run/x").File("/root/notes").File("/opt/left/x").Link("/usr/bin/alias", "tool")
+        .Directory("/var/lib/app", uid: 105).Group("/var/lib/app", 4).File("/etc/of-group", mode: 0x1A0).Group("/etc/of-group", 105).File("/var/log/auth.log", mode: 0x1A0).Group("/var/log/auth.log", 4).File("/etc/of-web", mode: 0x1A0).Group("/etc/of-web", 33);
 
     private static Surroundings Of() => new(new()
     {
@@ -31,6 +32,9 @@ public sealed class SurroundingsTests
     [InlineData("/etc/app.conf", Showing.Hidden)] // the plan has it
     [InlineData("/etc/hidden", Showing.Hidden)] // not everybody may read it
     [InlineData("/etc/own", Showing.Shown)] // the application's user may
+    [InlineData("/etc/of-group", Showing.Shown)] // and his group
+    [InlineData("/etc/of-web", Showing.Hidden)] // another's
+    [InlineData("/var/log/auth.log", Showing.Hidden)] // the group of a volume is not its user's
     [InlineData("/etc/shadow", Showing.Hidden)]
     [InlineData("/etc/ssl/server.key", Showing.Hidden)]
     [InlineData("/usr/share/perl/tests/server.key", Showing.Shown)] // of a package
