@@ -115,6 +115,13 @@ public sealed class CapturePlannerTests
     }
 
     [Fact]
+    public void Documentation_that_the_configuration_names_is_taken()
+    {
+        var view = new SourceView(Facts(), Tree.File("/etc/httpd9/httpd9.conf", "manual /usr/share/doc/httpd9\n"));
+        CapturePlanner.Plan(view, TargetWords.Resolve(view, "httpd9"), new()).Paths.ShouldContain(p => p.Path == GuestPath.Parse("/usr/share/doc/httpd9/README"));
+    }
+
+    [Fact]
     public void A_plug_in_comes_along_though_nothing_depends_on_it() => Plan("httpd9").Why(GuestPath.Parse("/usr/lib/httpd9/modules/mod_x.so"))!.Value.ShouldContain(r => r.Contains("plugs into it"));
 
     [Fact]
