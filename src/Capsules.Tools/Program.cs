@@ -1,7 +1,9 @@
 using Capsules.Core.CommandLine;
+using Capsules.Core.Model;
 using Capsules.Core.Problems;
 using Capsules.Engine.Doors;
 using Capsules.Engine.Images;
+using Capsules.Engine.Opening;
 using Capsules.Engine.Realms;
 using Capsules.Engine.Store;
 using Capsules.Tools.Commands;
@@ -32,6 +34,7 @@ return Failures.Guard(args, () =>
         "sbom" => SbomCommand.Run(command.Arguments[0], command.Value("--format"), command.Value("--output"), new CapsuleStore(layout), output),
         "import" => ImportCommand.Run(command.Arguments[0], command.Value("--name"), new CapsuleStore(layout), output, TimeProvider.System),
         "ports" => Relay(layout),
+        "filler" => Fill(layout, command.Arguments[0]),
         "explain" => ExplainCommand.Run(command.Arguments[0], output),
         "completion" => Print(Completion.Of(command.Arguments[0])),
         _ => throw new CapsuleException(Problems.UnknownVerb(command.Verb.Name)),
@@ -41,6 +44,12 @@ return Failures.Guard(args, () =>
 int Relay(StoreLayout layout)
 {
     PortRelay.Run(layout);
+    return 0;
+}
+
+int Fill(StoreLayout layout, string name)
+{
+    Filler.Run(layout, CapsuleName.Parse(name));
     return 0;
 }
 

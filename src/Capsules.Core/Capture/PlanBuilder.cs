@@ -100,12 +100,17 @@ internal sealed class PlanBuilder(SourceView view, ImmutableArray<GuestPath> vol
 
     private bool IsElsewhere(GuestPath path) => volumes.Any(path.IsWithin);
 
-    private bool IsSecret(FileFact entry)
+    /// <summary>Whether a file holds a secret by its place, name and mode.</summary>
+    internal static bool IsSecretName(FileFact entry)
     {
         if (CaptureTables.SecretPaths.Contains(entry.Path)) return true;
         string name = Encoding.UTF8.GetString(entry.Path.Name);
-        if (CaptureTables.SecretNames.Any(s => name.EndsWith(s, StringComparison.Ordinal))) return true;
-        if (name.EndsWith(".key", StringComparison.Ordinal) || name.EndsWith(".pem", StringComparison.Ordinal) && (entry.Mode & 0x3F) == 0) return true;
+        return CaptureTables.SecretNames.Any(s => name.EndsWith(s, StringComparison.Ordinal)) || name.EndsWith(".key", StringComparison.Ordinal) || name.EndsWith(".pem", StringComparison.Ordinal) && (entry.Mode & 0x3F) == 0;
+    }
+
+    private bool IsSecret(FileFact entry)
+    {
+        if (IsSecretName(entry)) return true;
         return entry.Size < 1 << 20 && view.Resolver.Tree.Read(entry.Path, 1 << 20) is { } content && HasPrivateKey(content.Span);
     }
 

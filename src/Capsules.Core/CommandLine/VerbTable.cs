@@ -15,12 +15,13 @@ public static class VerbTable
     ];
 
     private static readonly Option Json = new("--json", null, "as JSON");
-    private static readonly ImmutableArray<string> Capsule = ["name", "state", "address", "addresses", "hostname", "since", "cpu", "memory", "processes", "image", "stack", "exitCode", "services"];
+    private static readonly ImmutableArray<string> Capsule = ["name", "state", "address", "addresses", "hostname", "since", "cpu", "memory", "processes", "image", "open", "stack", "exitCode", "services"];
     private static readonly ImmutableArray<string> IdentityMembers = ["hostName", "domain", "machineId", "hostId", "productUuid", "productSerial", "dmi", "nameServers", "searchDomains", "interfaces"];
     private static readonly Option Plan = new("--plan", null, "show what would be done, and stop");
     private static readonly Option Yes = new("--yes", null, "do not ask", 'y');
     private static readonly Option Quiet = new("--quiet", null, "names only", 'q');
     private static readonly Option All = new("--all", null, "those that do not run, too", 'a');
+    private static readonly Option Open = new("--open", null, "leave it open: what the plan does not take comes from the source when it is first opened");
     private static readonly Option Time = new("--time", "SECONDS", "longest time to wait before it is killed", 't');
 
     private static Option JsonWith(params ImmutableArray<string> fields) => Json with { Help = "as JSON, all of it or these fields: " + string.Join(", ", fields), Fields = fields };
@@ -76,7 +77,7 @@ public static class VerbTable
                 new("--why", "PATH", "explain why a path is in the plan"), new("--stop", null, "stop the processes for the copy of the state instead of freezing them"),
                 new("--state", "PATH", "treat a directory as state", Repeats: true), new("--leave", "PATH", "leave a path out", Repeats: true), new("--add", "PATH", "take a path in", Repeats: true),
                 new("--keep", "host-keys", "take the SSH host keys along, among the secrets (this is the default)", Repeats: true), new("--fresh", "host-keys", "leave the SSH host keys, and make others at the first start", Repeats: true),
-                Plan, Json, Yes,
+                Open, Plan, Json, Yes,
             ],
         },
         new("learn", Make, "NAME -- COMMAND [ARG...]", "make a capsule of an application by watching it while it is used", Door.Tools, 0, 1)
@@ -87,7 +88,7 @@ public static class VerbTable
                 new("--merge", null, "add this run to the earlier ones of that name; without a command, plan from those"), new("--rules", "FILE", "the rules from files to directories and packages"),
                 new("--show-rules", null, "print the rules that hold by default, and stop"), new("--env", "NAME=VALUE", "set a variable for the command and the capsule", 'e', Repeats: true),
                 new("--user", "USER[:GROUP]", "run the command as this user", 'u'), new("--stack", "NAME", "the stack that the capsule joins"), new("--why", "PATH", "explain why a path is in the plan"),
-                new("--state", "PATH", "treat a directory as state", Repeats: true), new("--leave", "PATH", "leave a path out", Repeats: true), new("--add", "PATH", "take a path in", Repeats: true), Plan, Json,
+                new("--state", "PATH", "treat a directory as state", Repeats: true), new("--leave", "PATH", "leave a path out", Repeats: true), new("--add", "PATH", "take a path in", Repeats: true), Open, Plan, Json,
             ],
             CommandAfter = 1,
         },
@@ -105,6 +106,7 @@ public static class VerbTable
         new("compare", Make, "BEFORE AFTER [NAME]", "tell what differs between two trees, and make a capsule of the application that came", Door.Tools, 2, 3) { Options = [Plan, Json] },
         new("apply", Make, "PLAN", "carry out a plan that was saved, or a directory of `capture export`", Door.Tools, 1, 1) { Options = [Yes] },
         new("commit", Make, "CAPSULE", "take what was written outside the declared state into the image", Door.Tools, 1, 1) { Options = [new("--as", "NAME", "leave the capsule as it is, and make another one of the new image")] },
+        new("seal", Make, "CAPSULE", "close an open capsule: what it took from its source becomes part of its image", Door.Tools, 1, 1),
         new("capture export", Make, "CAPSULE DIR", "write the plan of a capsule as a readable directory for a version control", Door.Tools, 2, 2),
 
         new("ps", Look, "", "list capsules", Door.Runtime, 0, 0) { Options = [All, Quiet, JsonWith(Capsule)] },
@@ -119,7 +121,7 @@ public static class VerbTable
                 new("--timestamps", null, "with the time of each line", 't'), new("--service", "NAME", "of one service only"),
             ],
         },
-        new("misses", Look, "CAPSULE PATH", "explain a path that is not there", Door.Tools, 2, 2) { Options = [Json] },
+        new("misses", Look, "CAPSULE [PATH]", "list what the capture did not foresee, or explain a path that is not there", Door.Tools, 1, 2) { Options = [Json] },
 
         new("run", RunGroup, "CAPSULE [COMMAND [ARG...]]", "start a capsule, or run a command in a new one of its kind", Door.Runtime, 1, 1) { Options = [.. Launch, Plan], CommandAfter = 1 },
         new("start", RunGroup, "CAPSULE...", "start capsules", Door.Runtime, 1, 64) { Options = [Plan] },
@@ -218,6 +220,7 @@ public static class VerbTable
         new("oci list", "oci", "", "list containers", Door.Runtime, 0, 0) { Options = [.. OciGlobal, new("--format", "FORMAT", "table or json", 'f'), Quiet] },
 
         new("ports", "oci", "", "answer for published ports of a user (started by itself)", Door.Tools, 0, 0) { Hidden = true },
+        new("filler", "oci", "CAPSULE", "fill the files of an open capsule (started by itself)", Door.Tools, 1, 1) { Hidden = true },
         new("keeper", "oci", "", "watch over running capsules (started by itself)", Door.Runtime, 0, 0) { Hidden = true },
     ];
 }

@@ -51,6 +51,30 @@ public static partial class Problems
     public static Problem PlanCannotBeRepeated(string source) =>
         new("CAP2031", ExitCode.Failed, $"this plan of {source} cannot be applied again", "its source, a throw-away capsule or an unpacked archive, was there only while the plan was made", "do again what made it: `capsule install` (with --recipe it gives the same image), or `capsule compare` of the archives");
 
+    /// <summary>Unfilled files cannot be guarded here.</summary>
+    public static Problem CannotGuard(string capsule, string fact) =>
+        new("CAP2032", ExitCode.Failed, $"{capsule} is open, and this host cannot guard its unfilled files", fact, $"close it with `capsule seal {capsule}`, or run it as root on a kernel from 6.14 on");
+
+    /// <summary>The process that fills does not come up.</summary>
+    public static Problem FillerMissing(string capsule, string log) =>
+        new("CAP2033", ExitCode.Failed, $"{capsule} is open, and the process that fills its files did not start", $"what it had to say is in {log}", $"see there; or close the capsule with `capsule seal {capsule}`");
+
+    /// <summary>Something that only a sealed capsule has.</summary>
+    public static Problem StillOpen(string capsule, string what) =>
+        new("CAP2034", ExitCode.Conflict, $"{capsule} is open: {what}", "part of it is still at its source", $"stop it, and close it with `capsule seal {capsule}`");
+
+    /// <summary>A capsule that is sealed already.</summary>
+    public static Problem NotOpen(string capsule) =>
+        new("CAP2035", ExitCode.Conflict, $"{capsule} is not open", "it was made without --open, or was sealed before", "nothing is to be done; `capsule misses` lists what it took");
+
+    /// <summary>A seal of what runs.</summary>
+    public static Problem SealWhileRunning(string capsule) =>
+        new("CAP2036", ExitCode.Conflict, $"{capsule} runs", "what it opens next would be missed", $"stop it first with `capsule stop {capsule}`");
+
+    /// <summary>A source that is not there later.</summary>
+    public static Problem CannotStayOpen(string source) =>
+        new("CAP2037", ExitCode.Usage, $"a capsule of {source} cannot be open", "that source is gone with its processes, and nothing could be filled then", "adopt from the machine itself or from its disk (--root DIR), or leave --open out");
+
     /// <summary>A process could not be paused.</summary>
     public static Problem CannotPause(int pid, string fact) =>
         new("CAP2011", ExitCode.Failed, $"process {pid} could not be paused for the copy of its state", fact, "nothing was made; stop it yourself, or use --stop");

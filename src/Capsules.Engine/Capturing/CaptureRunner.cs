@@ -2,10 +2,12 @@ using System.Text.Json;
 using System.Collections.Immutable;
 using System.Text;
 using Capsules.Core.Capture;
+using Capsules.Core.Capture.Opening;
 using Capsules.Core.Facts;
 using Capsules.Core.Json;
 using Capsules.Core.Model;
 using Capsules.Core.Problems;
+using Capsules.Engine.Opening;
 using Capsules.Engine.Scanning;
 using Capsules.Engine.Store;
 using Capsules.Linux;
@@ -19,6 +21,8 @@ public sealed record CaptureOptions
 {
     /// <summary>Stop the processes for the copy of the state, and leave them stopped for good, instead of pausing them.</summary>
     public bool Stop { get; init; }
+    /// <summary>Leave it open to its source; null seals it.</summary>
+    public OpenRequest? Open { get; init; }
     /// <summary>The clock that dates the capsule.</summary>
     public required TimeProvider Clock { get; init; }
     /// <summary>Hears what is being done: a verb and its object.</summary>
@@ -90,6 +94,11 @@ public static class CaptureRunner
         manifest = manifest with { Layers = layers.ToImmutable() };
         string imagePlace = work + "/image";
         Digest image = WriteImage(imagePlace, plan, manifest, plan.LeftOut.AddRange(skipped.Select(p => new LeftOutPath(p, "it vanished while the source was read"))));
+        if (options.Open is { } open)
+        {
+            OpenSource left = OpenTree.Make(capsule + "/open", plan, open, source, layout, options.Clock.GetUtcNow());
+            options.Progress("Opening", $"names of {left.Files} files, {left.Bytes / 1_000_000.0:0.#} MB at their source");
+        }
         if (!plan.Uncertain.IsEmpty) SmallFiles.Write(capsule + "/uncertain.jsonl", LeftOutFile.Write(plan.Uncertain.Select(u => new LeftOutPath(u.Path, u.Why))), durable: false);
         SmallFiles.Write(capsule + "/capsule.json", new CapsuleRecord
         {
@@ -98,6 +107,7 @@ public static class CaptureRunner
             Stack = plan.Stack,
             Created = options.Clock.GetUtcNow(),
             Source = plan.Source.ToString(),
+            Open = options.Open is not null,
             SharedVolumes = [.. plan.Volumes.Where(v => v.Owner is not null).Select(v => new SharedVolume(v.Name, v.Owner!.Value.Capsule, v.Owner.Value.Volume))],
         }.ToJson(), durable: false);
 

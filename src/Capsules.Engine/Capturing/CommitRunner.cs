@@ -39,6 +39,7 @@ public sealed class CommitRunner(CapsuleStore store)
         using Descriptor held = store.Lock(name, wait: true)!;
         if (new CapsuleRunner(store).Running(name) is not null) throw new CapsuleException(Problems.CommitWhileRunning(name.ToString()));
         CapsuleRecord capsule = store.EndCommit(store.Get(name.ToString()));
+        if (capsule.Open) throw new CapsuleException(Problems.StillOpen(name.ToString(), "its changes cannot go into an image yet"));
         SmallFiles.RemoveTree(_layout.NewSecrets(name)); // of a commit that ended before it counted
 
         foreach (string directory in (string[])[_layout.Layers, _layout.Images]) SmallFiles.MakeDirectories(directory);

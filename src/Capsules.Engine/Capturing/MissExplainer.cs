@@ -36,6 +36,9 @@ public static class MissExplainer
         catch (FormatException e) { throw new CapsuleException(Problems.BadFile(image, FactText.Of(e)), e); }
         if (plan?.Why(path) is { } chain) return new(path, true, null, string.Join(" ← ", chain), null, null);
 
+        if (capsule.Open && FileCalls.TryStat(null, Opening.OpenTree.PlaceOf(layout.OpenTree(capsule.Name), path)) is { } shown)
+            return new(path, true, true, shown.IsRegular && Opening.UnfilledMark.Find(Opening.OpenTree.PlaceOf(layout.OpenTree(capsule.Name), path)) is not null ? "the capsule is open: its content comes from the source when it is opened" : "the capsule is open, and shows it", null, null);
+
         if (plan?.Hidden.FirstOrDefault(h => path.IsWithin(h.Path)) is { } hidden) return new(path, false, true, string.Join(" ← ", plan.Chain(hidden.Reason)), null, null);
         if (plan?.Base is { } below && below.Layers.Any(l => FileCalls.TryStat(null, new NativePath(layout.Layer(l)).Append(path.Bytes[1..])) is not null))
             return new(path, true, null, $"the base {below.Name} has it", null, null);

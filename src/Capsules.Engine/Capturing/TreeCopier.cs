@@ -27,13 +27,15 @@ internal sealed class TreeCopier : IDisposable
     private readonly List<(GuestPath Path, FileStatus Status, List<(string Name, byte[] Value)> Attributes)> _directories = [];
     private readonly GuestPath _from;
     private readonly long? _latest;
+    private readonly bool _isHollow;
     private (GuestPath Path, Descriptor Directory)? _parent;
 
     /// <summary>Copies into a directory that exists; <paramref name="from"/> of the source becomes its root.</summary>
     /// <param name="latest">What is younger is dated so; null leaves all times.</param>
-    public TreeCopier(RootTree source, GuestPath from, string target, long? latest = null)
+    /// <param name="hollow">Files get name, size and attributes, and a mark in the place of their content.</param>
+    public TreeCopier(RootTree source, GuestPath from, string target, long? latest = null, bool hollow = false)
     {
-        (_source, _from, _latest) = (source, from, latest);
+        (_source, _from, _latest, _isHollow) = (source, from, latest, hollow);
         _target = FileCalls.Open(target, OpenFlags.ReadOnly | OpenFlags.Directory);
     }
 
@@ -69,7 +71,7 @@ internal sealed class TreeCopier : IDisposable
                 FileStatus before = FileCalls.Stat(entry);
                 if (before.Kind == FileKind.Socket) return null;
                 Make(place, path, entry, before);
-                if (!before.IsRegular) return before;
+                if (!before.IsRegular || _isHollow) return before;
                 using Descriptor? again = _source.TryOpen(path, OpenFlags.PathOnly | OpenFlags.NoFollow);
                 if (again is not null && Likeness.Of(FileCalls.Stat(again)) == Likeness.Of(before)) return before;
             }
@@ -182,7 +184,7 @@ internal sealed class TreeCopier : IDisposable
         }
         Remove(place);
         Descriptor directory = Parent(place);
-        if (status.LinkCount > 1 && _names.TryGetValue((status.Device, status.Inode), out GuestPath first))
+        if (!_isHollow && status.LinkCount > 1 && _names.TryGetValue((status.Device, status.Inode), out GuestPath first))
         {
             FileCalls.MakeHardLink(_target, Relative(first), directory, place.Name);
             return;
@@ -192,6 +194,9 @@ internal sealed class TreeCopier : IDisposable
             case FileKind.SymbolicLink:
                 FileCalls.MakeSymbolicLink(FileCalls.ReadLink(entry, "").AsSpan(), directory, place.Name);
                 break;
+            case FileKind.Regular when _isHollow:
+                using (Descriptor hollow = FileCalls.OpenAt(directory, place.Name, OpenFlags.WriteOnly | OpenFlags.Create | OpenFlags.Exclusive | OpenFlags.NoFollow, 0x180)) FileContent.SetLength(hollow, status.Size, path.ToString());
+                break;
             case FileKind.Regular:
                 CopyContent(path, directory, place);
                 break;
@@ -200,6 +205,7 @@ internal sealed class TreeCopier : IDisposable
                 break;
         }
         Dress(directory, new(place.Name), status, status.IsSymbolicLink ? [] : ExtendedAttributes.Read(entry));
+        if (_isHollow && status.IsRegular) Opening.UnfilledMark.Set(new([.. System.Text.Encoding.ASCII.GetBytes($"/proc/self/fd/{directory.Number}/"), .. place.Name]), status.Modified);
         if (status.LinkCount > 1) _names[(status.Device, status.Inode)] = place;
     }
 
@@ -210,20 +216,26 @@ internal sealed class TreeCopier : IDisposable
         FileStatus status = FileCalls.Stat(from);
         if (!status.IsRegular) throw new SyscallException("open", path.ToString(), Errno.EINVAL);
         if (status.Size == 0 || FileContent.TryClone(from, to)) return;
-        foreach (var (offset, length) in FileContent.DataOf(from, status.Size))
+        CopyData(from, to, status.Size, _buffer, path);
+        FileContent.SetLength(to, status.Size, path.ToString());
+    }
+
+    /// <summary>Copies the parts that hold data; a file that becomes shorter meanwhile ends early.</summary>
+    internal static void CopyData(Descriptor from, Descriptor to, long size, byte[] buffer, GuestPath path)
+    {
+        foreach (var (offset, length) in FileContent.DataOf(from, size))
             for (long done = 0; done < length;)
             {
                 long? copied = FileContent.TryCopy(from, to, offset + done, length - done);
                 if (copied is null)
                 {
-                    int count = FileCalls.ReadAt(from, _buffer.AsSpan(0, (int)Math.Min(BufferSize, length - done)), offset + done);
-                    FileContent.WriteAt(to, _buffer.AsSpan(0, count), offset + done, path.ToString());
+                    int count = FileCalls.ReadAt(from, buffer.AsSpan(0, (int)Math.Min(buffer.Length, length - done)), offset + done);
+                    FileContent.WriteAt(to, buffer.AsSpan(0, count), offset + done, path.ToString());
                     copied = count;
                 }
                 if (copied == 0) break; // it became shorter meanwhile; the next look sees that
                 done += copied.Value;
             }
-        FileContent.SetLength(to, status.Size, path.ToString());
     }
 
     /// <summary>Owner first, because chown(2) takes set-uid bits and capabilities away; then mode, attributes (an ACL and the mode agree), time.</summary>
@@ -240,7 +252,7 @@ internal sealed class TreeCopier : IDisposable
     /// <summary>Attributes that belong to the file, not to the host's security policy or to an overlay.</summary>
     private static bool IsKept(string attribute) => attribute is "security.capability" or "system.posix_acl_access" or "system.posix_acl_default" ||
         attribute.StartsWith("user.", StringComparison.Ordinal) && !attribute.StartsWith("user.overlay.", StringComparison.Ordinal) ||
-        attribute.StartsWith("trusted.", StringComparison.Ordinal) && !attribute.StartsWith("trusted.overlay.", StringComparison.Ordinal);
+        attribute.StartsWith("trusted.", StringComparison.Ordinal) && !attribute.StartsWith("trusted.overlay.", StringComparison.Ordinal) && !attribute.StartsWith(Opening.UnfilledMark.Prefix, StringComparison.Ordinal);
 
     private Descriptor Parent(GuestPath place)
     {

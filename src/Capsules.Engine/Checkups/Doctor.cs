@@ -114,9 +114,17 @@ public sealed class Doctor(CapsuleStore store)
         }
         foreach (CapsuleName name in store.Names())
         {
-            if (store.TryFind(name) is not { } record || !record.Committed && FileCalls.TryStat(null, _layout.NewSecrets(name)) is null) continue;
+            if (store.TryFind(name) is not { } record) continue;
+            bool wasSealed = !record.Open && FileCalls.TryStat(null, _layout.Open(name)) is not null;
+            if (!record.Committed && !wasSealed && FileCalls.TryStat(null, _layout.NewSecrets(name)) is null) continue;
             using Descriptor? held = store.Lock(name, wait: false);
             if (held is null) continue;
+            if (wasSealed)
+            {
+                Left($"the open tree of `{name}`, which was sealed");
+                if (fix) store.EndCommit(record);
+                continue;
+            }
             Left(record.Committed ? $"the writable layer of `{name}`, which its image holds: a commit was cut off" : $"half-made {_layout.NewSecrets(name)}");
             if (!fix) continue;
             if (record.Committed) store.EndCommit(record);

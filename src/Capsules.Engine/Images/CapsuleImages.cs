@@ -20,6 +20,7 @@ public sealed class CapsuleImages(CapsuleStore store)
     {
         using Descriptor held = store.Lock(capsule.Name, wait: true)!; // it is not started or removed meanwhile
         capsule = store.EndCommit(store.Get(capsule.Name.ToString()));
+        if (capsule.Open) throw new CapsuleException(Problems.StillOpen(capsule.Name.ToString(), "it cannot be exported"));
         CapsuleManifest manifest = capsule.Folded(store.Manifest(capsule.Image));
         if (options.WithState)
             foreach (CapsuleName writer in (CapsuleName[])[capsule.Name, .. capsule.SharedVolumes.Select(s => s.Owner)])
@@ -63,6 +64,7 @@ public sealed class CapsuleImages(CapsuleStore store)
         using Descriptor held = store.Lock(name, wait: true)!;
         if (new CapsuleRunner(store).Running(name) is not null) throw new CapsuleException(Problems.AlreadyRunning(name.ToString()));
         CapsuleRecord capsule = store.EndCommit(store.Get(name.ToString()));
+        if (capsule.Open) throw new CapsuleException(Problems.StillOpen(name.ToString(), "a directory of it cannot become state yet"));
         CapsuleManifest manifest = store.Manifest(capsule.Image);
         ImmutableArray<StateVolume> volumes = [.. manifest.Volumes, .. capsule.FurtherVolumes];
         if (path.IsRoot) throw new CapsuleException(Problems.BadStatePath("/", "it is the whole root"));

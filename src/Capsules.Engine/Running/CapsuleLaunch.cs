@@ -54,6 +54,7 @@ internal sealed record CapsuleLaunch(CapsuleRecord Capsule, CapsuleManifest Mani
             [
                 .. FileCalls.TryStat(null, secrets) is not null ? [new HostPath(secrets)] : ImmutableArray<HostPath>.Empty,
                 .. LayerOrder.TopmostFirst(manifest.Layers).Select(l => new HostPath(layout.Layer(l))),
+                .. capsule.Open ? [new HostPath(layout.OpenTree(capsule.Name))] : ImmutableArray<HostPath>.Empty,
             ],
             Writable = new(layout.Writable(capsule.Name)),
             MapIds = Host.IsInitial,

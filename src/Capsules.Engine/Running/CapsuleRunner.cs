@@ -4,6 +4,7 @@ using Capsules.Core.Launch;
 using Capsules.Core.Model;
 using Capsules.Core.Oci;
 using Capsules.Core.Problems;
+using Capsules.Engine.Opening;
 using Capsules.Engine.Stacks;
 using Capsules.Engine.Store;
 using Capsules.Linux;
@@ -334,6 +335,7 @@ public sealed class CapsuleRunner(CapsuleStore store)
         SmallFiles.MakeDirectories(run + "/peer");
         SmallFiles.MakeDirectories(run + "/notify");
 
+        using Descriptor? fills = launch.Capsule.Open ? FillGuard.Set(_layout, name) : null; // before anybody reads a file of the tree
         var accounts = AccountFiles.OfLayers(launch.Request);
         LaunchRequest request = launch.Request with
         {
@@ -351,7 +353,7 @@ public sealed class CapsuleRunner(CapsuleStore store)
         {
             group.Create(ControlGroups.Limits(request.Spec.Resources, []));
             List<Descriptor> groups = group.OpenForEntering();
-            Descriptor[] kept = [.. pipes.SelectMany(p => new[] { p.Read, p.Write }), systemLog, .. writes is null ? [] : new[] { writes }];
+            Descriptor[] kept = [.. pipes.SelectMany(p => new[] { p.Read, p.Write }), systemLog, .. ((Descriptor?[])[writes, fills]).OfType<Descriptor>()];
             try
             {
                 Launched launched = Launcher.Launch(LaunchPlanner.Plan(request), request.Spec, new HostPath(run), new() { Board = board, Kept = kept, Cgroups = groups, Input = nothing, Output = nothing, Error = nothing });
@@ -371,6 +373,7 @@ public sealed class CapsuleRunner(CapsuleStore store)
                     OwnerStart = endsWithUs ? ProcessTable.TryRead(Environment.ProcessId)?.StartTime ?? 0 : 0,
                     SystemLog = systemLog.Number,
                     Writes = watched ? writes!.Number : -1,
+                    Fills = fills?.Number ?? -1,
                     Entry = KeptEntry.Of(request, launch.Manifest.Environment, process: null),
                 };
                 SmallFiles.Write(RunRecord.FileOf(_layout, name), record.ToJson(), durable: false);

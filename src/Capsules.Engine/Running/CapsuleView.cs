@@ -39,6 +39,8 @@ public sealed record CapsuleView
     public required Digest Image { get; init; }
     /// <summary>Name in the image's manifest.</summary>
     public required CapsuleName ImageName { get; init; }
+    /// <summary>Whether it takes files of its source as they are opened.</summary>
+    public bool IsOpen { get; init; }
     /// <summary>Its stack.</summary>
     public required CapsuleName Stack { get; init; }
     /// <summary>Exit code of its last life.</summary>
@@ -60,6 +62,7 @@ public sealed record CapsuleView
             Image = capsule.Image,
             ImageName = manifest.Name,
             Stack = capsule.Stack,
+            IsOpen = capsule.Open,
             HostName = identity?.HostName is { } host ? identity.Domain is { } domain && !host.Contains('.', StringComparison.Ordinal) ? $"{host}.{domain}" : host : null,
             Addresses = identity is null ? [] : [.. identity.Interfaces.SelectMany(i => i.Addresses).Select(a => a.Address.ToString())],
             Services = [.. manifest.Services.Select(s => new ServiceView(s.Name, "stopped", null, 0))],

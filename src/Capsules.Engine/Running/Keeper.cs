@@ -1,5 +1,6 @@
 using Capsules.Core.Model;
 using Capsules.Core.Problems;
+using Capsules.Engine.Opening;
 using Capsules.Engine.Store;
 using Capsules.Linux;
 using Capsules.Linux.Files;
@@ -16,7 +17,7 @@ public sealed class Keeper : IDisposable
 {
     private const int Burst = 5, BurstMilliseconds = 10_000; // as systemd: StartLimitBurst=, StartLimitIntervalSec=
 
-    private const int TidyAfter = 1000, FullDiskPause = 5000, BusyPause = 100; // milliseconds
+    private const int TidyAfter = 1000, FullDiskPause = 5000, BusyPause = 100, FillerPause = 1000; // milliseconds
 
     private readonly StoreLayout _layout;
     private readonly CapsuleStore _store;
@@ -102,6 +103,7 @@ public sealed class Keeper : IDisposable
                 Look();
             }
             foreach (var (_, name, service) in _due.Where(d => d.Due <= Environment.TickCount64).ToArray()) Guarded(() => StartAgain(name, service));
+            foreach (Kept kept in _kept.Values.Where(k => k.Fills is not null)) Guarded(() => EnsureFiller(kept));
             foreach (Kept kept in _kept.Values.Where(k => k.Run.CommandOnly).ToArray()) Guarded(() => FinishIfAlone(kept));
         }
     }
@@ -131,7 +133,7 @@ public sealed class Keeper : IDisposable
         if (_paused.Count > 0) return 1000;
         if (_lookAgainAt != 0) return (int)Math.Clamp(_lookAgainAt - Environment.TickCount64, 0, 1000);
         if (_due.Count > 0) return (int)Math.Clamp(_due.Min(d => d.Due) - Environment.TickCount64, 0, 1000);
-        return _kept.Values.Any(k => k.Run.CommandOnly) ? 1000 : -1;
+        return _kept.Values.Any(k => k.Run.CommandOnly) ? 1000 : _kept.Values.Any(k => k.Fills is not null) ? FillerPause : -1;
     }
 
     private void Handle(ulong token)
@@ -218,7 +220,20 @@ public sealed class Keeper : IDisposable
             kept.Logs.Add(kept.Running.Copy(run.Writes));
             Watch(kept.Logs[^1], kept, kept.Logs.Count - 1, isLog: true);
         }
+        if (run.Fills >= 0) kept.Fills = kept.Running.Copy(run.Fills);
         WatchServices(kept);
+    }
+
+    /// <summary>Its own guard starts it again at once; one whose guard is gone as well is ours.</summary>
+    private void EnsureFiller(Kept kept)
+    {
+        if (FillGuard.HasFiller(_layout, kept.Run.Name)) kept.FillerGone = 0;
+        else if (kept.FillerGone == 0) kept.FillerGone = Environment.TickCount64;
+        else if (Environment.TickCount64 - kept.FillerGone >= FillerPause)
+        {
+            kept.FillerGone = 0;
+            FillGuard.Start(_layout, kept.Run.Name, kept.Fills!);
+        }
     }
 
     private void WatchServices(Kept kept)
@@ -371,7 +386,7 @@ public sealed class Keeper : IDisposable
     }
 
     /// <summary>The guard would start us again: it is our parent, when it is one.</summary>
-    private static void EndGuard()
+    internal static void EndGuard()
     {
         int parent = ProcessTable.TryRead(Environment.ProcessId)?.Parent ?? 0;
         if (parent > 1 && SmallFiles.TryRead($"/proc/{parent}/comm") is { } comm && System.Text.Encoding.UTF8.GetString(comm).Trim() == Guard.Name) ProcessCalls.Signal(parent, Signals.KILL);
@@ -406,6 +421,15 @@ public sealed class Keeper : IDisposable
             return starts.Count <= burst;
         }
 
-        public void Dispose() => running.Dispose();
+        /// <summary>Of an open capsule: held as long as it runs, and given to a new filler.</summary>
+        public Descriptor? Fills { get; set; }
+        /// <summary>Since when its filler is missed; 0 when it is there.</summary>
+        public long FillerGone { get; set; }
+
+        public void Dispose()
+        {
+            Fills?.Dispose();
+            running.Dispose();
+        }
     }
 }

@@ -34,6 +34,9 @@ internal static class KeeperDoor
         }
     }
 
+    /// <summary>What programs that stay get of our environment: where things are, and nothing that belongs to a terminal.</summary>
+    public static string[] Environment() => [.. Passed.Where(n => System.Environment.GetEnvironmentVariable(n) is not null).Select(n => $"{n}={System.Environment.GetEnvironmentVariable(n)}")];
+
     private static bool TryKnock(StoreLayout layout)
     {
         var (fifo, _) = FileCalls.TryOpenAt(null, Fifo(layout), OpenFlags.WriteOnly | OpenFlags.NonBlock);
@@ -48,7 +51,7 @@ internal static class KeeperDoor
     private static string Program()
     {
         const string self = "/proc/self/exe", tools = "capsule-tools";
-        string path = Environment.ProcessPath ?? self;
+        string path = System.Environment.ProcessPath ?? self;
         if (Path.GetFileName(path) != tools) return self;
         string here = Path.GetDirectoryName(path)!;
         return ((string[])[here + "/capsule", here + "/../../bin/capsule", "/usr/bin/capsule", "/usr/local/bin/capsule"]).FirstOrDefault(File.Exists) ?? throw new SyscallException("open", here + "/capsule", Errno.ENOENT);
@@ -60,7 +63,6 @@ internal static class KeeperDoor
         using Descriptor program = FileCalls.Open(Program(), OpenFlags.PathOnly);
         using Descriptor nothing = FileCalls.Open("/dev/null", OpenFlags.ReadOnly);
         using Descriptor log = FileCalls.Open(layout.Run + "/keeper.log", OpenFlags.WriteOnly | OpenFlags.Create | OpenFlags.Append, 0x180);
-        string[] environment = [.. Passed.Where(n => Environment.GetEnvironmentVariable(n) is not null).Select(n => $"{n}={Environment.GetEnvironmentVariable(n)}")];
-        Guard.Start(program, ["capsule", "keeper"], environment, nothing, log);
+        Guard.Start(program, ["capsule", "keeper"], Environment(), nothing, log);
     }
 }

@@ -31,6 +31,8 @@ public sealed record RunRecord
     public int SystemLog { get; init; } = -1;
     /// <summary>The queue of events about writes outside the declared state, as a descriptor of PID 1; -1 when there is none.</summary>
     public int Writes { get; init; } = -1;
+    /// <summary>The group of events of an open capsule's tree, as a descriptor of PID 1; -1 when there is none.</summary>
+    public int Fills { get; init; } = -1;
     /// <summary>Path of the control group.</summary>
     public required string Cgroup { get; init; }
     /// <summary>Controllers of that group.</summary>
@@ -83,6 +85,7 @@ public sealed record RunRecord
         });
         w.WriteNumber("systemLog", SystemLog);
         w.WriteNumber("writes", Writes);
+        if (Fills >= 0) w.WriteNumber("fills", Fills);
         w.Text("cgroup", Cgroup);
         w.Texts("controllers", Controllers);
         if (CommandOnly) w.WriteBoolean("commandOnly", true);
@@ -109,6 +112,7 @@ public sealed record RunRecord
             Services = [.. e.Items("services").Select(s => new RunService(s.RequiredText("name"), s.SmallInteger("logRead") ?? -1, s.SmallInteger("logWrite") ?? -1))],
             SystemLog = e.SmallInteger("systemLog") ?? -1,
             Writes = e.SmallInteger("writes") ?? -1,
+            Fills = e.SmallInteger("fills") ?? -1,
             Cgroup = e.RequiredText("cgroup"),
             Controllers = e.Texts("controllers"),
             CommandOnly = e.Flag("commandOnly") ?? false,

@@ -84,7 +84,7 @@ internal sealed class StrayWriters(StoreLayout layout, RunningCapsule running)
     }
 
     /// <summary>The executable as its root shows it; of a process that has just ended its name, and null when nobody knows it any more.</summary>
-    private static string? ProgramOf(int pid)
+    internal static string? ProgramOf(int pid)
     {
         try { return BytePicture.Of(FileCalls.ReadLink(null, $"/proc/{pid}/exe")); }
         catch (SyscallException) { }
@@ -92,7 +92,7 @@ internal sealed class StrayWriters(StoreLayout layout, RunningCapsule running)
     }
 
     /// <summary>The service whose main process is this one or above it; null for a command of exec, or a daemon whose starter is gone.</summary>
-    private string? ServiceOf(int pid)
+    internal string? ServiceOf(int pid)
     {
         BoardState[] board;
         try { board = running.Board(); }

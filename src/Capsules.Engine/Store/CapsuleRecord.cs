@@ -40,6 +40,8 @@ public sealed record CapsuleRecord
     public ClockOffsets? ClockOffsets { get; init; }
     /// <summary>Taken away when it stops (--rm).</summary>
     public bool RemoveWhenStopped { get; init; }
+    /// <summary>Below its layers lies what surrounded it at its source, filled as it is opened; an `open` directory without this is left over from a seal.</summary>
+    public bool Open { get; init; }
     /// <summary>Its writable layer is in its image, and is to be emptied before it is looked at: a commit has come so far.</summary>
     public bool Committed { get; init; }
 
@@ -92,6 +94,7 @@ public sealed record CapsuleRecord
             w.WriteNumber("bootOffset", clocks.Boot.Seconds);
         }
         if (RemoveWhenStopped) w.WriteBoolean("removeWhenStopped", true);
+        if (Open) w.WriteBoolean("open", true);
         if (Committed) w.WriteBoolean("committed", true);
     });
 
@@ -117,6 +120,7 @@ public sealed record CapsuleRecord
             ReadOnly = e.Flag("readOnly") ?? false,
             ClockOffsets = e.Integer("monotonicOffset") is { } monotonic && e.Integer("bootOffset") is { } boot ? new(new(monotonic), new(boot)) : null,
             RemoveWhenStopped = e.Flag("removeWhenStopped") ?? false,
+            Open = e.Flag("open") ?? false,
             Committed = e.Flag("committed") ?? false,
         };
     }

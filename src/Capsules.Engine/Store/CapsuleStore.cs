@@ -65,6 +65,7 @@ public sealed class CapsuleStore(StoreLayout layout)
     /// <summary>Empties the writable layer of a capsule whose commit counts, and changes its secrets; the record. May be cut off and done again anywhere. Its lock is held.</summary>
     public CapsuleRecord EndCommit(CapsuleRecord record)
     {
+        if (!record.Open) RemoveOpen(record.Name);
         if (!record.Committed) return record;
         CapsuleName name = record.Name;
         if (FileCalls.TryStat(null, layout.NewSecrets(name)) is not null)
@@ -77,6 +78,20 @@ public sealed class CapsuleStore(StoreLayout layout)
         CapsuleRecord ended = record with { Committed = false };
         Save(ended);
         return ended;
+    }
+
+    /// <summary>Closes an open capsule: from the rename of its record on it is of the image that holds what it took. Its lock is held.</summary>
+    public void Seal(CapsuleRecord record)
+    {
+        Sync(record.Name);
+        Save(record with { Open = false });
+        Sync(record.Name);
+        RemoveOpen(record.Name);
+    }
+
+    private void RemoveOpen(CapsuleName name)
+    {
+        if (FileCalls.TryStat(null, layout.Open(name)) is not null) SmallFiles.RemoveTree(layout.Open(name));
     }
 
     private void Sync(CapsuleName name)

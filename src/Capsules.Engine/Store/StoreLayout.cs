@@ -74,6 +74,12 @@ public sealed record StoreLayout(string State, string Run)
     public string Uncertain(CapsuleName capsule) => Capsule(capsule) + "/uncertain.jsonl";
     /// <summary>Notes of who wrote outside the declared state.</summary>
     public string Writers(CapsuleName capsule) => Capsule(capsule) + "/writers.jsonl";
+    /// <summary>Of an open capsule: `tree`, the names and attributes of what surrounded it at its source; `directories`; `source.json`.</summary>
+    public string Open(CapsuleName capsule) => Capsule(capsule) + "/open";
+    /// <summary>The lowest tree of an open capsule's root.</summary>
+    public string OpenTree(CapsuleName capsule) => Open(capsule) + "/tree";
+    /// <summary>Paths that its capture did not foresee.</summary>
+    public string Misses(CapsuleName capsule) => Capsule(capsule) + "/misses.jsonl";
     /// <summary>Logs of the services.</summary>
     public string Logs(CapsuleName capsule) => Capsule(capsule) + "/logs";
     /// <summary>A stack: stack.json.</summary>

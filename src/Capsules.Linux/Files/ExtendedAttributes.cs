@@ -27,6 +27,29 @@ public static unsafe class ExtendedAttributes
         return attributes;
     }
 
+    /// <summary>lgetxattr(2): one attribute of an entry; null when it has none of that name.</summary>
+    public static byte[]? Find(NativePath path, string name) => Find(path, name, follow: false);
+
+    /// <summary>One attribute of what a descriptor refers to; null when it has none of that name.</summary>
+    public static byte[]? Find(Descriptor file, string name) => Find($"/proc/self/fd/{file.Number}", name, follow: true);
+
+    private static byte[]? Find(NativePath path, string name, bool follow)
+    {
+        fixed (byte* text = path.Terminated) return ReadValue(text, name, path, follow);
+    }
+
+    /// <summary>lremovexattr(2); false when it has none of that name.</summary>
+    public static bool Remove(NativePath path, string name)
+    {
+        fixed (byte* text = path.Terminated)
+        fixed (byte* key = new NativePath(name).Terminated)
+        {
+            if (Native.lremovexattr(text, key) == 0) return true;
+            int errno = Marshal.GetLastPInvokeError();
+            return errno == Errno.ENODATA ? false : throw new SyscallException("lremovexattr " + name, path.ToString(), errno);
+        }
+    }
+
     /// <summary>lsetxattr(2).</summary>
     public static void Write(NativePath path, string name, ReadOnlySpan<byte> value)
     {

@@ -64,6 +64,13 @@ public static unsafe class FileContent
     /// <summary>ftruncate(2): gives the file this length; what is added is a hole.</summary>
     public static void SetLength(Descriptor file, long length, string subject) => Native.Check(Native.ftruncate(file.Number, length), "ftruncate", subject);
 
+    /// <summary>fallocate(2) with FALLOC_FL_PUNCH_HOLE: gives back the blocks of the first <paramref name="length"/> bytes; false where the file system cannot.</summary>
+    public static bool TryRelease(Descriptor file, long length)
+    {
+        const int keepSize = 1, punchHole = 2;
+        return Native.Call(285 /* fallocate */, file.Number, keepSize | punchHole, 0, (nint)length) == 0;
+    }
+
     /// <summary>syncfs(2): writes out everything of the file system that holds this file.</summary>
     public static void SyncFileSystem(Descriptor file) => Native.Check(Native.syncfs(file.Number), "syncfs", "");
 }

@@ -8,6 +8,7 @@ internal static unsafe partial class Native
     [LibraryImport("libc", SetLastError = true)] internal static partial nint getxattr(byte* path, byte* name, void* value, nint size);
     [LibraryImport("libc", SetLastError = true)] internal static partial nint llistxattr(byte* path, byte* list, nint size);
     [LibraryImport("libc", SetLastError = true)] internal static partial nint lgetxattr(byte* path, byte* name, void* value, nint size);
+    [LibraryImport("libc", SetLastError = true)] internal static partial int lremovexattr(byte* path, byte* name);
     [LibraryImport("libc", SetLastError = true)] internal static partial int lsetxattr(byte* path, byte* name, void* value, nint size, int flags);
     [LibraryImport("libc", SetLastError = true)] internal static partial nint copy_file_range(int from, long* fromOffset, int to, long* toOffset, nint length, uint flags);
     [LibraryImport("libc", SetLastError = true)] internal static partial int ftruncate(int fd, long length);

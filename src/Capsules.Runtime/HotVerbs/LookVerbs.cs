@@ -28,7 +28,7 @@ internal static class LookVerbs
         Output.Table(["NAME", "STATE", "ADDRESS", "HOSTNAME", "SINCE", "CPU", "MEMORY", "IMAGE"], [.. views.Select(v => new[]
         {
             v.Name.ToString(), v.State, v.Addresses.FirstOrDefault() ?? "-", v.HostName ?? "-", v.Since is { } since ? Output.IsTerminal ? Output.Ago(since) : since.ToString("yyyy-MM-dd'T'HH:mm:ss'Z'") : "-",
-            v.CpuPercent is double cpu ? $"{cpu:0.0} %" : "-", Output.Size(v.MemoryBytes), $"{v.ImageName}@{v.Image.Hex[..4]}…{v.Image.Hex[^2..]}",
+            v.CpuPercent is double cpu ? $"{cpu:0.0} %" : "-", Output.Size(v.MemoryBytes), $"{v.ImageName}@{v.Image.Hex[..4]}…{v.Image.Hex[^2..]}{(v.IsOpen ? " open" : "")}",
         })]);
         return 0;
     }
@@ -60,7 +60,7 @@ internal static class LookVerbs
             var text = new StringBuilder();
             text.Append($"{view.Name}: {view.State}");
             if (view.Since is { } since) text.Append($" since {since:yyyy-MM-dd HH:mm:ss} UTC ({Output.Ago(since)})");
-            text.Append($"\n     image  {view.ImageName}@{view.Image.Short}\n  identity  {string.Join(' ', view.Addresses)} {view.HostName}\n");
+            text.Append($"\n     image  {view.ImageName}@{view.Image.Short}{(view.IsOpen ? ", open to its source" : "")}\n  identity  {string.Join(' ', view.Addresses)} {view.HostName}\n");
             if (view.MemoryBytes is not null) text.Append($"     limits  memory {Output.Size(view.MemoryBytes)} in use, {view.Processes} processes\n".Replace("     limits", "       use", StringComparison.Ordinal));
             foreach (ServiceView service in view.Services) text.Append($"   service  {service.Name,-20} {service.State}{(service.Pid is int pid ? $", pid {pid}" : "")}\n");
             foreach (LogLine line in new LogReader(home.Layout, name, [.. view.Services.Select(s => s.Name)]).Lines(64 * 1024).TakeLast(5)) text.Append($"       log  {line.Service}: {Encoding.UTF8.GetString(line.Bytes).TrimEnd()}\n");
@@ -126,6 +126,7 @@ internal static class LookVerbs
         w.Integer("memory", view.MemoryBytes);
         w.Integer("processes", view.Processes);
         w.WriteString("image", view.Image.ToString());
+        if (view.IsOpen) w.WriteBoolean("open", true);
         w.WriteString("stack", view.Stack.ToString());
         w.Integer("exitCode", view.ExitCode);
         w.Objects("services", view.Services, s =>

@@ -5,6 +5,7 @@ using Capsules.Core.Facts;
 using Capsules.Core.Model;
 using Capsules.Core.Problems;
 using Capsules.Engine.Capturing;
+using Capsules.Engine.Opening;
 using Capsules.Engine.Scanning;
 using Capsules.Engine.Store;
 
@@ -29,6 +30,8 @@ public sealed record AdoptOptions
     public string? Why { get; init; }
     /// <summary>Stop the processes for the copy of the state.</summary>
     public bool Stop { get; init; }
+    /// <summary>Leave it open to its source.</summary>
+    public bool Open { get; init; }
     /// <summary>Do not ask.</summary>
     public bool Yes { get; init; }
     /// <summary>--keep host-keys, --fresh host-keys.</summary>
@@ -79,12 +82,16 @@ public static class AdoptCommand
         if (options.Stop && !options.Yes && plans.Any(p => p.Processes.Length > 0) && output.Ask?.Invoke($"Stop {string.Join(", ", plans.Select(p => p.Application))} at the source for the copy of the state?") != true)
             throw new CapsuleException(Problems.NotConfirmed("stopping the application at its source"));
         foreach (CapturePlan plan in plans) CaptureRunner.CheckName(plan, layout);
-        foreach (CapturePlan plan in plans) Apply(plan, source, layout, options.Stop, output, clock);
+        foreach (CapturePlan plan in plans) Apply(plan, source, layout, options.Stop, output, clock, OpenOf(options, source));
         return 0;
     }
 
+    /// <summary>What --open asks for; null without it.</summary>
+    /// <exception cref="CapsuleException">The source will not be there later.</exception>
+    internal static OpenRequest? OpenOf(AdoptOptions options, ScannedSource source) => options.Open ? OpenRequest.Of(source, Paths(options.Leave)) : null;
+
     /// <summary>Carries out one plan and says what was made.</summary>
-    internal static void Apply(CapturePlan plan, ScannedSource source, StoreLayout layout, bool stop, CommandOutput output, TimeProvider clock)
+    internal static void Apply(CapturePlan plan, ScannedSource source, StoreLayout layout, bool stop, CommandOutput output, TimeProvider clock, OpenRequest? open = null)
     {
         foreach (PlanNote note in plan.Notes) output.Words.WriteLine($"note: {note.Text}{(note.Options.Length == 0 ? "" : $"   ({note.Options})")}");
         CaptureResult result;
@@ -92,6 +99,7 @@ public static class AdoptCommand
             result = CaptureRunner.Apply(plan, source.Tree, layout, new CaptureOptions
             {
                 Stop = stop,
+                Open = open,
                 Clock = clock,
                 Progress = (verb, text) =>
                 {

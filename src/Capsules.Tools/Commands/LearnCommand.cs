@@ -100,7 +100,7 @@ public static class LearnCommand
             output.Data.Write(options.Capture.Json ? Encoding.UTF8.GetString(CapturePlanJson.Write(plan)) : CapturePlanText.Of(plan, output.Size));
             return exit;
         }
-        AdoptCommand.Apply(plan, source, layout, stop: false, output with { Data = output.Words }, clock); // standard output is the command's
+        AdoptCommand.Apply(plan, source, layout, stop: false, output with { Data = output.Words }, clock, AdoptCommand.OpenOf(options.Capture, source)); // standard output is the command's
         return exit;
     }
 

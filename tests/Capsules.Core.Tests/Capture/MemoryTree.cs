@@ -12,6 +12,14 @@ internal sealed class MemoryTree : ISourceTree
 
     public MemoryTree File(string path, string content = "", int mode = 0x1A4, uint uid = 0) => File(path, Encoding.UTF8.GetBytes(content), mode, uid);
 
+    /// <summary>Gives an entry another group than its owner's.</summary>
+    public MemoryTree Group(string path, uint gid)
+    {
+        var (fact, content) = _entries[GuestPath.Parse(path)];
+        _entries[GuestPath.Parse(path)] = (fact with { Gid = gid }, content);
+        return this;
+    }
+
     public MemoryTree File(string path, byte[] content, int mode = 0x1A4, uint uid = 0) => Put(path, EntryKind.Regular, mode, uid, content, []);
 
     /// <summary>A file of which only the size is known.</summary>
