@@ -1,4 +1,5 @@
 using Capsules.Core.Problems;
+using Capsules.Engine.Running;
 using Capsules.Linux.Processes;
 
 namespace Capsules.Runtime;
@@ -9,15 +10,10 @@ internal static class Tools
     /// <summary>Becomes capsule-tools: beside this program, or in the usual place of helpers.</summary>
     public static int Become(string[] words)
     {
-        string here = Path.GetDirectoryName(Environment.ProcessPath) ?? "/usr/bin";
-        foreach (string directory in (string[])[here, here + "/../libexec/capsule", "/usr/libexec/capsule"])
-        {
-            string program = directory + "/capsule-tools";
-            if (!File.Exists(program)) continue;
-            List<string> environment = [];
-            foreach (System.Collections.DictionaryEntry variable in Environment.GetEnvironmentVariables()) environment.Add($"{variable.Key}={variable.Value}");
-            ProcessCalls.Execute(program, ["capsule", .. words], [.. environment]);
-        }
-        throw new CapsuleException(Problems.ToolsMissing(here));
+        if (Programs.Tools is not { } program) throw new CapsuleException(Problems.ToolsMissing(Path.GetDirectoryName(Environment.ProcessPath) ?? "/usr/bin"));
+        List<string> environment = [];
+        foreach (System.Collections.DictionaryEntry variable in Environment.GetEnvironmentVariables()) environment.Add($"{variable.Key}={variable.Value}");
+        ProcessCalls.Execute(program, ["capsule", .. words], [.. environment]);
+        throw new System.Diagnostics.UnreachableException();
     }
 }

@@ -1,9 +1,11 @@
 using Capsules.Core.CommandLine;
+using Capsules.Core.Model;
 using Capsules.Core.Problems;
 using Capsules.Engine.Doors;
 using Capsules.Engine.Images;
 using Capsules.Engine.Realms;
 using Capsules.Engine.Store;
+using Capsules.Engine.Watching;
 using Capsules.Tools.Commands;
 
 // The other program behind the word `capsule`: it knows the verbs that may start slower. `capsule` hands them over by execve.
@@ -32,11 +34,18 @@ return Failures.Guard(args, () =>
         "sbom" => SbomCommand.Run(command.Arguments[0], command.Value("--format"), command.Value("--output"), new CapsuleStore(layout), output),
         "import" => ImportCommand.Run(command.Arguments[0], command.Value("--name"), new CapsuleStore(layout), output, TimeProvider.System),
         "ports" => Relay(layout),
+        "watcher" => Watch(layout, CapsuleName.Parse(command.Arguments[0])),
         "explain" => ExplainCommand.Run(command.Arguments[0], output),
         "completion" => Print(Completion.Of(command.Arguments[0])),
         _ => throw new CapsuleException(Problems.UnknownVerb(command.Verb.Name)),
     };
 });
+
+int Watch(StoreLayout layout, CapsuleName name)
+{
+    Watcher.Run(layout, name);
+    return 0;
+}
 
 int Relay(StoreLayout layout)
 {

@@ -54,14 +54,14 @@ public sealed class Keeper : IDisposable
         {
             if (attempt == 30)
             {
-                EndGuard();
+                Guard.EndOwn();
                 return;
             }
             Thread.Sleep(100); // one that is just leaving
         }
         using var keeper = new Keeper(layout, held);
         keeper.Loop();
-        EndGuard();
+        Guard.EndOwn();
     }
 
     /// <inheritdoc/>
@@ -368,13 +368,6 @@ public sealed class Keeper : IDisposable
         kept.Logs.Clear();
         kept.Services.Clear();
         kept.Dispose();
-    }
-
-    /// <summary>The guard would start us again: it is our parent, when it is one.</summary>
-    private static void EndGuard()
-    {
-        int parent = ProcessTable.TryRead(Environment.ProcessId)?.Parent ?? 0;
-        if (parent > 1 && SmallFiles.TryRead($"/proc/{parent}/comm") is { } comm && System.Text.Encoding.UTF8.GetString(comm).Trim() == Guard.Name) ProcessCalls.Signal(parent, Signals.KILL);
     }
 
     /// <summary>What the keeper holds of one capsule.</summary>

@@ -11,8 +11,6 @@ namespace Capsules.Engine.Running;
 /// </summary>
 internal static class KeeperDoor
 {
-    private static readonly string[] Passed = ["CAPSULE_STATE", "CAPSULE_RUN", "CAPSULE_CGROUP", Realms.Realm.Mark, "XDG_RUNTIME_DIR", "XDG_DATA_HOME", "HOME", "PATH"];
-
     /// <summary>Where one knocks.</summary>
     public static string Fifo(StoreLayout layout) => layout.Run + "/keeper";
 
@@ -44,23 +42,12 @@ internal static class KeeperDoor
         return true;
     }
 
-    /// <summary>The keeper is `capsule`; where the other program knocks, it stands beside it or is the one that PATH finds.</summary>
-    private static string Program()
-    {
-        const string self = "/proc/self/exe", tools = "capsule-tools";
-        string path = Environment.ProcessPath ?? self;
-        if (Path.GetFileName(path) != tools) return self;
-        string here = Path.GetDirectoryName(path)!;
-        return ((string[])[here + "/capsule", here + "/../../bin/capsule", "/usr/bin/capsule", "/usr/local/bin/capsule"]).FirstOrDefault(File.Exists) ?? throw new SyscallException("open", here + "/capsule", Errno.ENOENT);
-    }
-
     private static void Start(StoreLayout layout)
     {
         SmallFiles.MakeDirectories(layout.Run);
-        using Descriptor program = FileCalls.Open(Program(), OpenFlags.PathOnly);
+        using Descriptor program = FileCalls.Open(Programs.Runtime, OpenFlags.PathOnly);
         using Descriptor nothing = FileCalls.Open("/dev/null", OpenFlags.ReadOnly);
         using Descriptor log = FileCalls.Open(layout.Run + "/keeper.log", OpenFlags.WriteOnly | OpenFlags.Create | OpenFlags.Append, 0x180);
-        string[] environment = [.. Passed.Where(n => Environment.GetEnvironmentVariable(n) is not null).Select(n => $"{n}={Environment.GetEnvironmentVariable(n)}")];
-        Guard.Start(program, ["capsule", "keeper"], environment, nothing, log);
+        Guard.Start(program, ["capsule", "keeper"], Programs.PassedEnvironment, nothing, log);
     }
 }

@@ -40,6 +40,8 @@ public sealed record CapsuleRecord
     public ClockOffsets? ClockOffsets { get; init; }
     /// <summary>Taken away when it stops (--rm).</summary>
     public bool RemoveWhenStopped { get; init; }
+    /// <summary>The capsule that it is a throw-away copy of (verify); it is taken away by whoever finds it without its maker.</summary>
+    public CapsuleName? CopyOf { get; init; }
     /// <summary>Its writable layer is in its image, and is to be emptied before it is looked at: a commit has come so far.</summary>
     public bool Committed { get; init; }
 
@@ -92,6 +94,7 @@ public sealed record CapsuleRecord
             w.WriteNumber("bootOffset", clocks.Boot.Seconds);
         }
         if (RemoveWhenStopped) w.WriteBoolean("removeWhenStopped", true);
+        w.Text("copyOf", CopyOf?.ToString());
         if (Committed) w.WriteBoolean("committed", true);
     });
 
@@ -117,6 +120,7 @@ public sealed record CapsuleRecord
             ReadOnly = e.Flag("readOnly") ?? false,
             ClockOffsets = e.Integer("monotonicOffset") is { } monotonic && e.Integer("bootOffset") is { } boot ? new(new(monotonic), new(boot)) : null,
             RemoveWhenStopped = e.Flag("removeWhenStopped") ?? false,
+            CopyOf = e.Text("copyOf") is { } original ? CapsuleName.Parse(original) : null,
             Committed = e.Flag("committed") ?? false,
         };
     }

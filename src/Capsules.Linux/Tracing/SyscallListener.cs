@@ -54,6 +54,12 @@ public sealed unsafe class SyscallListener : IDisposable
         Native.Call(SyscallNumber.Ioctl, listener.Number, unchecked((nint)SetFlags), wakeHere);
     }
 
+    /// <summary>Hears the number of a call as soon as it is read: who takes over from a listener that was killed answers that one first.</summary>
+    public Action<ulong>? Received { get; init; }
+
+    /// <summary>Lets a call go on that another one read, and did not answer; nothing happens when there is none of that number, or nobody has read it.</summary>
+    public void Release(ulong id) => Answer(id);
+
     /// <summary>Waits for the end of everything that is watched, as long as said (milliseconds; -1 for ever); whether it has come.</summary>
     public bool WaitForEnd(int milliseconds) => FileCalls.WaitClosed(_listener, milliseconds);
 
@@ -70,13 +76,16 @@ public sealed unsafe class SyscallListener : IDisposable
                 if (Marshal.GetLastPInvokeError() is not (Errno.EINTR or Errno.ENOENT) || WaitForEnd(0)) return;
                 continue;
             }
+            Received?.Invoke(call.Id);
             try { Tell(in call, observer, memory, name); }
-            finally
-            {
-                var answer = new Native.SeccompResponse { Id = call.Id, Flags = Continue };
-                Native.Call(SyscallNumber.Ioctl, _listener.Number, unchecked((nint)Send), (nint)(&answer)); // ENOENT: it has been killed meanwhile
-            }
+            finally { Answer(call.Id); }
         }
+    }
+
+    private void Answer(ulong id)
+    {
+        var answer = new Native.SeccompResponse { Id = id, Flags = Continue };
+        Native.Call(SyscallNumber.Ioctl, _listener.Number, unchecked((nint)Send), (nint)(&answer)); // ENOENT: it has been killed meanwhile. EINPROGRESS: nobody has read it
     }
 
     /// <summary>SECCOMP_IOCTL_NOTIF_ID_VALID.</summary>

@@ -69,9 +69,14 @@ public static class WatchedCalls
     private const int EmptyPath = 0x1000; // AT_EMPTY_PATH
 
     /// <summary>The filter: everything is allowed, and these calls are told first. Where the answer is always "allowed" the kernel remembers it, so that other calls cost nothing.</summary>
-    public static ulong[] Filter() => SeccompFilter.Compile(SeccompAction.Allow,
+    public static ulong[] Filter() => Compile(_ => true);
+
+    /// <summary>As <see cref="Filter"/>, of look-ups only: what makes, changes or removes a name, and sockets, are not told.</summary>
+    public static ulong[] LookUps() => Compile(call => call.Kind is CallKind.Look or CallKind.ReadLink or CallKind.Enter or CallKind.ChangeRoot or CallKind.Open or CallKind.Execute);
+
+    private static ulong[] Compile(Func<WatchedCall, bool> isTold) => SeccompFilter.Compile(SeccompAction.Allow,
     [
-        .. All.Select(call => new SeccompRule([call.Name], SeccompAction.Notify, call.CanBeEmpty ? [new(call.Flags, SeccompComparison.MaskedEqual, EmptyPath, 0)] : [])),
+        .. All.Where(isTold).Select(call => new SeccompRule([call.Name], SeccompAction.Notify, call.CanBeEmpty ? [new(call.Flags, SeccompComparison.MaskedEqual, EmptyPath, 0)] : [])),
     ], with32Bit: true);
 
     /// <summary>Rows of the table by the number of the call, in 64-bit programs or 32-bit ones.</summary>
