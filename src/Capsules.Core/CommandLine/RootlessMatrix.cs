@@ -39,6 +39,7 @@ public static class RootlessMatrix
         new(Rootless.Reduced, "tells what the user lacks, and clears what is left in his realm; root's capsules are not seen", ["doctor"]),
         new(Rootless.Reduced, "control groups are left out: limits, `oci pause`, `resume` and `update` are refused (CAP1010)", ["oci create", "oci run", "oci start", "oci state", "oci kill", "oci delete", "oci pause", "oci resume", "oci update", "oci ps", "oci exec", "oci list"]),
         new(Rootless.Refused, "copying owners and modes of the source needs root", ["adopt", "learn", "apply", "install", "prescan", "postscan", "compare"]),
+        new(Rootless.Refused, "the network of the copy is made with the rights of the host's root", ["verify"]),
     ];
 
     /// <summary>Options that are refused (CAP1010), and why.</summary>

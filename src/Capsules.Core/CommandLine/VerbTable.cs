@@ -122,6 +122,15 @@ public static class VerbTable
         },
         new("misses", Look, "CAPSULE [PATH]", "list what a capsule did not have when it was wanted, or explain a path that is not there", Door.Tools, 1, 2) { Options = [Json] },
 
+        new("verify", Look, "CAPSULE", "run a copy of a capsule in an empty world, and compare it with its source", Door.Tools, 1, 1)
+        {
+            Options =
+            [
+                new("--traffic", "FILE", "say again what clients said at the source, as tcpdump recorded it (pcap, pcapng)"), new("--probe", "COMMAND", "run a client's command, with CAPSULE_ADDRESS in its environment"),
+                new("--checks", "FILE", "run the clients' commands of a file, one a line (NAME: COMMAND => PATTERN)"), new("--against", "ADDRESS", "compare with the original at this address instead of what is recorded of it"), Json,
+            ],
+        },
+
         new("run", RunGroup, "CAPSULE [COMMAND [ARG...]]", "start a capsule, or run a command in a new one of its kind", Door.Runtime, 1, 1) { Options = [.. Launch, Watch, Plan], CommandAfter = 1 },
         new("start", RunGroup, "CAPSULE...", "start capsules", Door.Runtime, 1, 64) { Options = [Watch, Plan] },
         new("stop", RunGroup, "CAPSULE...", "stop capsules", Door.Runtime, 1, 64) { Options = [Time] },

@@ -220,7 +220,7 @@ public sealed class CapsuleRunner(CapsuleStore store)
     /// <summary>Ends what still runs of a capsule and takes away what was made for it; the caller holds the lock.</summary>
     internal void Finish(RunRecord run, string reason)
     {
-        CapsuleRecord? oneRun = store.TryFind(run.Name) is { RemoveWhenStopped: true } capsule ? capsule : null; // one whose record is broken is stopped like any other, and kept
+        CapsuleRecord? oneRun = store.TryFind(run.Name) is { } capsule && (capsule.RemoveWhenStopped || IsAbandoned(capsule)) ? capsule : null; // one whose record is broken is stopped like any other, and kept
         using (var running = new RunningCapsule(_layout, run))
         {
             var pipes = new List<(string Service, Descriptor Pipe)>();
@@ -249,6 +249,9 @@ public sealed class CapsuleRunner(CapsuleStore store)
         Clear(run.Name);
         if (oneRun is not null) RemoveWhole(oneRun);
     }
+
+    /// <summary>Whether it is a throw-away copy whose maker is gone.</summary>
+    internal bool IsAbandoned(CapsuleRecord capsule) => capsule.CopyOf is not null && !SmallFiles.IsLocked(_layout.Maker(capsule.Name));
 
     /// <summary>What the keeper has not taken yet; its processes are still there to be named.</summary>
     private void NoteWriters(RunningCapsule running, int writes)

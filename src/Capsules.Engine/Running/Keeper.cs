@@ -102,7 +102,7 @@ public sealed class Keeper : IDisposable
                 Look();
             }
             foreach (var (_, name, service) in _due.Where(d => d.Due <= Environment.TickCount64).ToArray()) Guarded(() => StartAgain(name, service));
-            foreach (Kept kept in _kept.Values.Where(k => k.Run.CommandOnly).ToArray()) Guarded(() => FinishIfAlone(kept));
+            foreach (Kept kept in _kept.Values.Where(k => k.Run.CommandOnly || k.Run.Owner != 0).ToArray()) Guarded(() => FinishIfAlone(kept));
         }
     }
 
@@ -131,7 +131,7 @@ public sealed class Keeper : IDisposable
         if (_paused.Count > 0) return 1000;
         if (_lookAgainAt != 0) return (int)Math.Clamp(_lookAgainAt - Environment.TickCount64, 0, 1000);
         if (_due.Count > 0) return (int)Math.Clamp(_due.Min(d => d.Due) - Environment.TickCount64, 0, 1000);
-        return _kept.Values.Any(k => k.Run.CommandOnly) ? 1000 : -1;
+        return _kept.Values.Any(k => k.Run.CommandOnly || k.Run.Owner != 0) ? 1000 : -1;
     }
 
     private void Handle(ulong token)
@@ -330,10 +330,10 @@ public sealed class Keeper : IDisposable
         _runner.Finish(kept.Run, "ended");
     }
 
-    /// <summary>A capsule that only held a command, whose starter is gone as well.</summary>
+    /// <summary>A capsule that only held a command, whose starter is gone as well; or one that ran for somebody who is gone.</summary>
     private void FinishIfAlone(Kept kept)
     {
-        if (!kept.Run.IsOrphan && kept.Running.Processes().Count > 1) return;
+        if (!kept.Run.IsOrphan && (!kept.Run.CommandOnly || kept.Running.Processes().Count > 1)) return;
         using Descriptor? held = _store.Lock(kept.Run.Name, wait: false);
         if (held is null || !kept.Run.IsOrphan && DateTimeOffset.UtcNow - kept.Run.Started < TimeSpan.FromSeconds(10)) return;
         Drop(kept);

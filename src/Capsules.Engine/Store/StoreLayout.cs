@@ -74,6 +74,8 @@ public sealed record StoreLayout(string State, string Run)
     public string Uncertain(CapsuleName capsule) => Capsule(capsule) + "/uncertain.jsonl";
     /// <summary>Notes of who wrote outside the declared state.</summary>
     public string Writers(CapsuleName capsule) => Capsule(capsule) + "/writers.jsonl";
+    /// <summary>Of a throw-away copy: held by whoever made it.</summary>
+    public string Maker(CapsuleName capsule) => Capsule(capsule) + "/maker";
     /// <summary>What a capsule did not have when it was wanted.</summary>
     public string Misses(CapsuleName capsule) => Capsule(capsule) + "/misses.jsonl";
     /// <summary>Logs of the services.</summary>

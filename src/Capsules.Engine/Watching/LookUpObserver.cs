@@ -71,7 +71,7 @@ internal sealed class LookUpObserver(Descriptor root, SourceNames source, Action
     {
         if (!source.Had(path) || !call.IsStillThere) return; // else what was read may be another's
         lock (_lock)
-            if (_told.Add(path)) report(new(DateTimeOffset.UtcNow, MissKind.Missing, path, ProgramOf(call.Thread), service, Reason: reason));
+            if (_told.Add(path)) report(new(DateTimeOffset.UtcNow, MissKind.Missing, path, ProgramOf(call.Thread)) { Service = service, Reason = reason });
     }
 
     /// <summary>Where a path leads to nothing, by its place without links; null when it leads somewhere, or that is not for us to say.</summary>
@@ -136,9 +136,9 @@ internal sealed class LookUpObserver(Descriptor root, SourceNames source, Action
     }
 
     /// <summary>Before its first execution it is our tail, and has none.</summary>
-    private static string ProgramOf(int thread)
+    private static string? ProgramOf(int thread)
     {
-        try { return FileCalls.ReadLink(null, $"/proc/{thread}/exe") is var path && path.AsSpan().StartsWith("/memfd:"u8) ? "" : BytePicture.Of(path); }
-        catch (SyscallException) { return ""; }
+        try { return FileCalls.ReadLink(null, $"/proc/{thread}/exe") is var path && path.AsSpan().StartsWith("/memfd:"u8) ? null : BytePicture.Of(path); }
+        catch (SyscallException) { return null; }
     }
 }

@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using Capsules.Core.Capture.Misses;
 using Capsules.Core.Model;
+using Capsules.Core.Problems;
 using Capsules.Engine.Store;
 using Capsules.Linux;
 using Capsules.Linux.Files;
@@ -11,7 +12,13 @@ namespace Capsules.Engine.Watching;
 public static class MissLog
 {
     /// <summary>What stands there; nothing when no such file is.</summary>
-    public static ImmutableArray<MissRecord> Read(StoreLayout layout, CapsuleName name) => SmallFiles.TryRead(layout.Misses(name)) is { } bytes ? MissRecord.ReadAll(bytes) : [];
+    /// <exception cref="CapsuleException">A line is none of ours.</exception>
+    public static ImmutableArray<MissRecord> Read(StoreLayout layout, CapsuleName name)
+    {
+        if (SmallFiles.TryRead(layout.Misses(name)) is not { } bytes) return [];
+        try { return [.. MissRecord.ReadAll(bytes)]; }
+        catch (FormatException e) { throw new CapsuleException(Problems.BadFile(layout.Misses(name), FactText.Of(e)), e); }
+    }
 
     /// <summary>Appends one.</summary>
     public static void Append(StoreLayout layout, CapsuleName name, MissRecord record)

@@ -23,20 +23,14 @@ public static class MissesCommand
         {
             output.Data.Write(System.Text.Encoding.UTF8.GetString(JsonWriting.List(misses, (w, miss) =>
             {
-                w.WriteString("time", miss.Time);
-                w.WriteString("what", JsonReading.Dashed(miss.What));
-                w.WriteString("path", miss.Path.ToString());
-                w.Text("program", miss.Program);
-                w.Text("service", miss.Service);
-                w.Integer("size", miss.Size);
-                w.Text("reason", miss.Reason);
+                miss.Write(w);
                 w.Text("fix", Fix(miss));
             })));
             return 0;
         }
         output.WriteTable(["TIME", "WHAT", "PATH", "PROGRAM", "SERVICE", "SIZE"], [.. misses.Select(m => new[]
         {
-            m.Time.ToString("yyyy-MM-dd'T'HH:mm:ss'Z'", CultureInfo.InvariantCulture), JsonReading.Dashed(m.What), m.Path.ToString(), m.Program, m.Service ?? "-", m.Size is long size ? output.Size(size) : "-",
+            m.Time.ToString("yyyy-MM-dd'T'HH:mm:ss'Z'", CultureInfo.InvariantCulture), JsonReading.Dashed(m.What), m.Path.ToString(), m.Program ?? "-", m.Service ?? "-", m.Size is long size ? output.Size(size) : "-",
         })]);
         foreach (string fix in misses.Select(Fix).OfType<string>().Distinct(StringComparer.Ordinal)) output.Words.WriteLine($"fix: {fix}");
         return 0;
