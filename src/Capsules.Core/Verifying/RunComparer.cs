@@ -70,10 +70,9 @@ public static class RunComparer
             foreach (ResourceLimit limit in service.ResourceLimits)
                 if (facts.Services.FirstOrDefault(s => s.Name == service.Name) is { IsRunning: true } fact && fact.Limits.TryGetValue(limit.Name, out var actual) && actual != (limit.Soft, limit.Hard))
                 {
-                    // A program may lower its own limits, and raise the soft one up to the hard one.
-                    bool isClamped = facts.HostHardLimits.TryGetValue(limit.Name, out ulong most) && limit.Hard > most, isLess = actual.Hard < limit.Hard && actual.Hard < (isClamped ? most : ulong.MaxValue) && actual.Hard < limit.Soft;
-                    if (isClamped) yield return new(FindingLevel.Warning, FindingKind.Limit, limit.Name, $"{limit.Name} of {service.Name} is {Number(actual.Hard)}, and {Number(limit.Hard)} at the source", "this host's own hard limit is lower, and may not be raised here", "run the capsule where CAP_SYS_RESOURCE is there");
-                    else if (isLess) yield return new(FindingLevel.Error, FindingKind.Limit, limit.Name, $"{limit.Name} of {service.Name} is {Number(actual.Hard)}, and {Number(limit.Hard)} at the source");
+                    // A program may lower its own limits, and raise the soft one up to the hard one; a host that may not raise its own gives no more than it has.
+                    ulong most = facts.HostHardLimits.GetValueOrDefault(limit.Name, ulong.MaxValue);
+                    if (actual.Hard < Math.Min(limit.Soft, most)) yield return new(FindingLevel.Error, FindingKind.Limit, limit.Name, $"{limit.Name} of {service.Name} is {Number(actual.Hard)}, and {Number(limit.Hard)} at the source");
                 }
     }
 

@@ -58,7 +58,7 @@ public sealed class HttpProtocol : TrafficProtocol
         {
             methods.Add(Encoding.ASCII.GetString(rest.Span[..rest.Span.IndexOf((byte)' ')]));
             if (Head(rest.Span) is not var (_, headers, length)) break;
-            int body = Body(rest[length..], headers, out _, out int taken) ? taken : rest.Length - length;
+            int body = Body(rest[length..], headers, isRequest: true, out _, out int taken) ? taken : rest.Length - length;
             rest = rest[(length + body)..];
         }
         return methods.ToImmutable();
@@ -82,7 +82,7 @@ public sealed class HttpProtocol : TrafficProtocol
             bool hasNone = status is 204 or 304 or 101 || messages.Count < methods.Length && methods[messages.Count] == "HEAD";
             ReadOnlyMemory<byte> body = default;
             int taken = 0;
-            isWhole = hasNone || Body(rest, headers, out body, out taken);
+            isWhole = hasNone || Body(rest, headers, isRequest: false, out body, out taken);
             if (!isWhole) (body, taken) = (rest, rest.Length); // up to the end of the connection
             messages.Add(new(status, headers, body));
             rest = rest[taken..];
@@ -107,11 +107,11 @@ public sealed class HttpProtocol : TrafficProtocol
     }
 
     /// <summary>The body by its length or its chunks, and how many bytes it takes; false when it is not whole, or ends with the connection.</summary>
-    private static bool Body(ReadOnlyMemory<byte> rest, ImmutableDictionary<string, string> headers, out ReadOnlyMemory<byte> body, out int taken)
+    private static bool Body(ReadOnlyMemory<byte> rest, ImmutableDictionary<string, string> headers, bool isRequest, out ReadOnlyMemory<byte> body, out int taken)
     {
         (body, taken) = (default, 0);
         if (headers.TryGetValue("transfer-encoding", out string? coding) && coding.Contains("chunked", StringComparison.OrdinalIgnoreCase)) return Chunks(rest, out body, out taken);
-        if (!headers.TryGetValue("content-length", out string? text)) return !headers.ContainsKey("content-type") && rest.Length == 0; // a request without a body
+        if (!headers.TryGetValue("content-length", out string? text)) return isRequest; // which has none then; an answer ends with the connection
         if (!int.TryParse(text, NumberStyles.None, null, out int length) || rest.Length < length) return false;
         (body, taken) = (rest[..length], length);
         return true;
