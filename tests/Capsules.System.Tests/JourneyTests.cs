@@ -14,8 +14,7 @@ public sealed class JourneyTests(JourneyTests.SourceTree source) : IClassFixture
     /// <summary>In the order in which they are set up: nginx-phpfpm shares files of apache-php.</summary>
     private static readonly string[] Applications = ["apache-php", "nginx", "nginx-phpfpm", "postgresql", "redis", "memcached", "mariadb", "dovecot", "postfix", "gunicorn-flask", "acme"];
 
-    /// <summary>Without dovecot, which answers all of its checks and not the one after a restart: docs/corpus.md.</summary>
-    public static TheoryData<string> Names => [.. Applications.Except(["dovecot"])];
+    public static TheoryData<string> Names => [.. Applications];
 
     [Theory]
     [MemberData(nameof(Names))]

@@ -115,6 +115,8 @@ public static class CapturePlanner
         var reasons = new Dictionary<string, Because>(StringComparer.Ordinal);
         bool compiles = CaptureTables.Compilers.Any(c => view.Resolver.Resolve(c) is { Entry: not null } found && view.Packages.OwnerOf(found.Path) is { } owner && footprint.Packages.Has(owner.Name));
         var catalogues = new Catalogues(view);
+        // A server that shows its manual has it named in its configuration.
+        HashSet<GuestPath> shown = [.. footprint.Configuration.SelectMany(c => c.Mentions).Where(m => IsBelowDocumentation(m) && !CaptureTables.Documentation.Contains(m))];
         foreach (ChosenPackage chosen in footprint.Packages.Chosen)
         {
             bool isOwn = footprint.Packages.Family.Contains(chosen.Package);
@@ -122,7 +124,7 @@ public static class CapturePlanner
             foreach (GuestPath path in view.Packages.FilesOf(chosen.Package))
             {
                 if (CaptureTables.Volatile.Any(path.IsWithin)) continue;
-                string? unneeded = CaptureTables.Documentation.Any(path.IsWithin) && !path.Name.SequenceEqual("copyright"u8) ? $"documentation of package {chosen.Package.Name}"
+                string? unneeded = IsBelowDocumentation(path) && !path.Name.SequenceEqual("copyright"u8) && !shown.Any(path.IsWithin) ? $"documentation of package {chosen.Package.Name}"
                     : !isOwn && catalogues.IsUnreadable(path) ? $"messages in a language that the source has no locale of (package {chosen.Package.Name})"
                     : !compiles && IsForDevelopment(path) ? $"read by compilers and locale-gen, not by programs that run (package {chosen.Package.Name})" : null;
                 if (unneeded is not null)
@@ -150,6 +152,8 @@ public static class CapturePlanner
         return path.IsWithin(Usr) && CaptureTables.DevelopmentNames.Any(end => name.EndsWith(end, StringComparison.Ordinal));
     }
 
+    private static bool IsBelowDocumentation(GuestPath path) => CaptureTables.Documentation.Any(path.IsWithin);
+
     private static void AddPam(PlanBuilder builder, SourceView view, Footprint footprint)
     {
         if (!footprint.Packages.Has("libpam0g") && !footprint.Packages.Has("libpam0t64") && !footprint.Packages.Has("pam")) return;
@@ -158,7 +162,7 @@ public static class CapturePlanner
         foreach (string name in CaptureTables.PamPackages)
             if (view.Packages.Find(name) is { } package)
                 foreach (GuestPath path in view.Packages.FilesOf(package))
-                    if (!CaptureTables.Documentation.Any(path.IsWithin)) builder.Add(path, path.IsWithin(Etc) ? PathKind.Config : PathKind.Code, why.Then($"part of package {name}"));
+                    if (!IsBelowDocumentation(path)) builder.Add(path, path.IsWithin(Etc) ? PathKind.Config : PathKind.Code, why.Then($"part of package {name}"));
     }
 
     /// <summary>Links of update-alternatives that lead into the plan.</summary>

@@ -30,10 +30,18 @@ public sealed partial class FootprintFinder
         }
         if (_application.Main is { } main)
         {
-            foreach (string argument in main.Arguments) Mention(BytePicture.FromPicture(argument), new($"the command line of process {main.Pid} names it", _start));
-            ImmutableArray<string> ambient = _view.Facts.Processes.FirstOrDefault(p => p.InnerPid == 1 && p.Pid != main.Pid)?.Environment ?? [];
-            foreach (string variable in main.Environment)
-                if (!variable.StartsWith("PATH=", StringComparison.Ordinal) && !ambient.Contains(variable)) Mention(BytePicture.FromPicture(variable), new($"the environment of process {main.Pid} names it", _start));
+            Because named = new($"the command line of process {main.Pid} names it", _start);
+            foreach (string argument in main.Arguments)
+            {
+                Mention(BytePicture.FromPicture(argument), named);
+                if (!RunsAsInterpreter) continue;
+                // What an interpreter is told to run is the application: its packages, not the interpreter's, bring settings and data.
+                foreach (GuestPath path in PathMentions.In(BytePicture.FromPicture(argument), skipComments: false))
+                    if (_view.Resolver.Resolve(path) is { Entry: not null } found && _view.Packages.OwnersOf(found.Path) is [var owner] && !IsBasic(owner))
+                        _closure.AddOwn(owner, $"{owner.Name} owns {found.Path} ← {named.Text}");
+            }
+            foreach (string variable in _view.Facts.EnvironmentOf(main))
+                if (!variable.StartsWith("PATH=", StringComparison.Ordinal)) Mention(BytePicture.FromPicture(variable), new($"the environment of process {main.Pid} names it", _start));
         }
         foreach (string name in (string[])[_application.Name, _application.Unit?.Name.Prefix ?? _application.Name])
             AddConfiguration(GuestPath.Parse("/etc/default").Child(CapsuleName.From(name).ToString()), new("settings of its service", _start));
@@ -64,7 +72,7 @@ public sealed partial class FootprintFinder
     /// <summary>Whether packages outside of the application use a directory, too, so that not everything in it is the application's.</summary>
     private bool IsSharedDirectory(GuestPath path)
     {
-        if (path.Parent == Etc && _view.Packages.OwnersOf(path).Any(o => !_closure.Has(o.Name))) return true;
+        if (path.Parent == Etc && _view.Packages.OwnersOf(path).Any(o => !_closure.Has(o.Name) && !_closure.Family.Any(f => f.Package.Source == o.Package.Source))) return true;
         GuestPath top = path;
         while (top.Parent != Etc && !top.IsRoot) top = top.Parent;
         return !top.IsRoot && IsAnothers(top); // a part that is left in another application's directory (/etc/apache2/conf-available/php8.2-fpm.conf)

@@ -39,7 +39,7 @@ public sealed partial class FootprintFinder
                 foreach (string name in unit.File.Words("Service", key)) AddState(GuestPath.Parse(parent).Combine(name.Split(':')[0]), new($"{key} of {unit.Name}", _start));
         foreach (ChosenPackage chosen in _closure.Chosen)
         {
-            if (chosen.Package.Package is { Essential: true } or { Priority: "required" or "important" } || CaptureTables.AlwaysPackages.Contains(chosen.Package.Name)) continue;
+            if (IsBasic(chosen.Package) || CaptureTables.AlwaysPackages.Contains(chosen.Package.Name)) continue;
             foreach (GuestPath path in _view.Packages.FilesOf(chosen.Package))
                 if ((CaptureTables.StateParents.Contains(path.Parent) || path == WebRoot) && !IsAnothers(path))
                     AddState(path, new($"package {chosen.Package.Name} brings it for data", ReasonOf(chosen.Package.Name)));
@@ -124,7 +124,9 @@ public sealed partial class FootprintFinder
     private readonly HashSet<GuestPath> _contentMentions = [];
 
     /// <summary>Whether the application is known to run programs that it finds among its content, or is an interpreter with a program of somebody's.</summary>
-    private bool RunsContent => _application.Known?.RunsContent == true || _application.Main?.Executable is { } program && CaptureTables.InterpreterPrograms.Any(i => Encoding.UTF8.GetString(program.Name).StartsWith(i, StringComparison.Ordinal));
+    private bool RunsContent => _application.Known?.RunsContent == true || RunsAsInterpreter;
+
+    private bool RunsAsInterpreter => _application.Main?.Executable is { } program && CaptureTables.InterpreterPrograms.Any(i => Encoding.UTF8.GetString(program.Name).StartsWith(i, StringComparison.Ordinal));
 
     /// <summary>
     /// An application that runs what it finds among its content: the content of those who call it is its own, too (php-fpm behind nginx), and

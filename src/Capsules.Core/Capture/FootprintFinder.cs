@@ -104,7 +104,7 @@ public sealed partial class FootprintFinder
         if (_view.Packages.OwnerOf(found.Path) is { } owner)
         {
             string text = $"{owner.Name} owns {found.Path} ← {why.Text}";
-            if (isMain && !owner.Package.Essential && owner.Package.Priority is not ("required" or "important")) _closure.AddOwn(owner, text);
+            if (isMain && !IsBasic(owner)) _closure.AddOwn(owner, text);
             else _closure.Add(owner, text);
         }
         else if (isMain && ApplicationRoot(found.Path) is { } root) Take(root, PathKind.Code, because.Then($"{root} is the directory of a program that no package owns"));
@@ -122,8 +122,15 @@ public sealed partial class FootprintFinder
                 if (!word.StartsWith('-')) Program(word, because.Then($"{found.Path} is a script for it"), isMain: false);
             if (isMain || !throughEnv) _needsShell = true;
         }
-        else if (_view.Packages.OwnerOf(found.Path) is null && ElfFile.IsElf(content.Span)) FindOpenedLibraries(found.Path, content.Span, because);
+        if (!ElfFile.IsElf(content.Span)) return;
+        if (isMain)
+            foreach (string text in (string[])[.. ElfFile.PathsBelow(content.Span, "/usr/lib/"u8), .. ElfFile.PathsBelow(content.Span, "/usr/share/"u8)])
+                if (_view.Resolver.Resolve(GuestPath.Normalize(Encoding.ASCII.GetBytes(text))) is { Entry.IsDirectory: true } named && !CaptureTables.TooWide.Contains(named.Path)) _closure.AddNamed(named.Path);
+        if (_view.Packages.OwnerOf(found.Path) is null) FindOpenedLibraries(found.Path, content.Span, because);
     }
+
+    /// <summary>Whether a package belongs to every system, so that it is no application's own.</summary>
+    private static bool IsBasic(PackageFact package) => package.Package is { Essential: true } or { Priority: "required" or "important" };
 
     /// <summary>The owner of a path becomes one of the application's own packages.</summary>
     private void Own(GuestPath path, Because why)

@@ -20,6 +20,7 @@ public sealed class PackageClosure(PackageIndex index)
     private readonly Dictionary<string, ChosenPackage> _chosen = new(StringComparer.Ordinal);
     private readonly HashSet<string> _sources = new(StringComparer.Ordinal);
     private readonly List<PackageFact> _family = [];
+    private readonly HashSet<GuestPath> _named = [];
 
     /// <summary>Everything chosen, in the order of choice.</summary>
     public IReadOnlyCollection<ChosenPackage> Chosen => _chosen.Values;
@@ -29,6 +30,9 @@ public sealed class PackageClosure(PackageIndex index)
 
     /// <summary>Whether a package is chosen.</summary>
     public bool Has(string name) => _chosen.ContainsKey(name);
+
+    /// <summary>The application's program names a directory: what another package of its source puts there, it uses.</summary>
+    public void AddNamed(GuestPath directory) => _named.Add(directory);
 
     /// <summary>Adds a beginning of the application with its dependencies.</summary>
     public void AddOwn(PackageFact package, string why, string? because = null)
@@ -80,16 +84,18 @@ public sealed class PackageClosure(PackageIndex index)
     {
         bool isInterface = host.Contains("api", StringComparison.Ordinal) || host.Contains("abi", StringComparison.Ordinal);
         // A part that its distribution packs apart (dovecot-imapd), and not one for another server (libapache2-mod-php8.2 beside php8.2-fpm).
-        bool hasModule = _sources.Contains(candidate.Package.Source) && !candidate.Package.Depends.SelectMany(g => g).SelectMany(index.Satisfying).Any(d => !_chosen.ContainsKey(d.Name) && !CaptureTables.InstallationOnly.Contains(d.Name) && HasProgram(d));
+        bool isOfSource = _sources.Contains(candidate.Package.Source), fillsNamed = false, hasProgram = false;
+        bool hasModule = isOfSource && !candidate.Package.Depends.SelectMany(g => g).SelectMany(index.Satisfying).Any(d => !_chosen.ContainsKey(d.Name) && !CaptureTables.InstallationOnly.Contains(d.Name) && HasProgram(d));
         foreach (GuestPath file in index.FilesOf(candidate))
         {
             GuestPath parent = file.Parent;
             string name = Encoding.UTF8.GetString(file.Name);
-            if (parent == Binaries || parent == SystemBinaries) return false; // a program of its own, not a part
+            hasProgram |= parent == Binaries || parent == SystemBinaries;
+            fillsNamed |= isOfSource && _named.Any(d => file != d && file.IsWithin(d));
             if (name.EndsWith(".so", StringComparison.Ordinal) || name.EndsWith(".control", StringComparison.Ordinal) || name.EndsWith(".load", StringComparison.Ordinal))
                 hasModule |= isInterface || moduleDirectories.Contains(parent);
         }
-        return hasModule;
+        return fillsNamed || hasModule && !hasProgram; // with a program of its own it is no part
     }
 
     private bool HasProgram(PackageFact package) => index.FilesOf(package).Any(f => f.Parent == Binaries || f.Parent == SystemBinaries);

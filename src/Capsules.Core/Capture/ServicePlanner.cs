@@ -99,7 +99,9 @@ internal sealed class ServicePlanner(SourceView view, Footprint footprint)
             if (hasArguments && kind != ServiceKind.Forking && !main!.Arguments.Skip(1).SequenceEqual(words.Skip(1)))
             {
                 _notes.Add(new($"its process runs with other arguments than {_application.Unit.Name} says: {string.Join(' ', main.Arguments)}"));
-                return new(main.Arguments, main.Arguments[0].StartsWith('/') ? null : main.Executable, kind != ServiceKind.Notify, false, null);
+                // Whoever started it by hand was told nothing by it; its unit would have asked to be told.
+                bool notifies = kind == ServiceKind.Notify && main.Environment.Any(v => v.StartsWith("NOTIFY_SOCKET=", StringComparison.Ordinal));
+                return new(main.Arguments, main.Arguments[0].StartsWith('/') ? null : main.Executable, !notifies, false, null);
             }
             return new(words, exec.Program is { } program ? GuestPath.Normalize(BytePicture.FromPicture(program)) : null, false, false, null);
         }
@@ -148,10 +150,7 @@ internal sealed class ServicePlanner(SourceView view, Footprint footprint)
         if (_application.Main is { } main && main.Environment.Any(e => e.StartsWith("PATH=", StringComparison.Ordinal)))
         {
             declared.Clear();
-            // What the first process of its namespace has as well belongs to the machine (or to whoever started it by hand), not to the application.
-            ImmutableArray<string> ambient = view.Facts.Processes.FirstOrDefault(p => p.InnerPid == 1 && p.Pid != main.Pid)?.Environment ?? [];
-            foreach (string word in main.Environment)
-                if (word.StartsWith("PATH=", StringComparison.Ordinal) || !ambient.Contains(word)) Set(word);
+            foreach (string word in view.Facts.EnvironmentOf(main)) Set(word);
         }
         return [.. declared.Where(v => !CaptureTables.ForeignVariables.Contains(v.Key)).OrderBy(v => v.Key, StringComparer.Ordinal).Select(v => $"{v.Key}={v.Value}")];
 

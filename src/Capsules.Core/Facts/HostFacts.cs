@@ -191,4 +191,14 @@ public sealed record HostFacts
 
     /// <summary>A group's name, or its number.</summary>
     public string GroupName(uint gid) => Groups.FirstOrDefault(g => g.Gid == gid)?.Name ?? gid.ToString();
+
+    /// <summary>Variables that a process was started with for its own sake, and PATH. What the first process of its namespace has as well belongs to the machine, or to whoever started it by hand.</summary>
+    public ImmutableArray<string> EnvironmentOf(ProcessFact process)
+    {
+        ImmutableArray<string> ambient = Processes.FirstOrDefault(p => p.InnerPid == 1 && p.Pid != process.Pid)?.Environment ?? [];
+        // A master that executed itself again told itself things by variables (how many workers it has). A worker that it made before has what both were started with.
+        ImmutableArray<string> own = Processes.FirstOrDefault(p => p.ParentPid == process.Pid && p.Name == process.Name && p.Environment.Length > 0 && p.Environment.Length < process.Environment.Length
+            && p.Arguments.SequenceEqual(process.Arguments) && p.Environment.All(process.Environment.Contains))?.Environment ?? process.Environment;
+        return [.. own.Where(v => v.StartsWith("PATH=", StringComparison.Ordinal) || !ambient.Contains(v))];
+    }
 }

@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using System.Net;
+using System.Text;
 using Capsules.Core.Capture;
 using Capsules.Core.Facts;
 using Capsules.Core.Formats.Accounts;
@@ -78,6 +79,32 @@ public sealed class CapturePlannerTests
     }
 
     [Fact]
+    public void Variables_that_a_master_gave_to_itself_are_not_the_services()
+    {
+        HostFacts facts = Facts(isRunning: true);
+        ProcessFact master = facts.Processes.Single(p => p.Pid == 200);
+        ProcessFact again = master with { Environment = [.. master.Environment, "BILL_WORKERS=pid 201"] }, worker = master with { Pid = 201, InnerPid = 201, ParentPid = 200 };
+        var view = new SourceView(facts with { Processes = [.. facts.Processes.Remove(master), again, worker] }, Tree);
+        CapturePlanner.Plan(view, TargetWords.Resolve(view, "acme-bill"), new()).Manifest.Services[0].Environment.ShouldBe(["BILL=1", "PATH=/bin"]);
+        facts.EnvironmentOf(again).ShouldContain("BILL_WORKERS=pid 201"); // nobody beside it says otherwise
+    }
+
+    [Fact]
+    public void A_directory_of_etc_that_packages_of_one_source_share_is_taken_whole()
+    {
+        HostFacts facts = Facts();
+        bool IsTaken(PackageFact guest)
+        {
+            var view = new SourceView(facts with { Packages = [.. facts.Packages, guest] }, Tree);
+            return CapturePlanner.Plan(view, TargetWords.Resolve(view, "httpd9"), new()).Paths.Any(p => p.Path == GuestPath.Parse("/etc/httpd9/sites/own.conf"));
+        }
+
+        PackageFact tools = Package("httpd9-tools", ["libc6"], "/usr/bin/dash", "/etc/httpd9");
+        IsTaken(tools).ShouldBeFalse();
+        IsTaken(tools with { Package = tools.Package with { Source = "httpd9" } }).ShouldBeTrue();
+    }
+
+    [Fact]
     public void Packages_are_taken_whole_without_documentation()
     {
         CapturePlan plan = Plan("httpd9");
@@ -88,7 +115,31 @@ public sealed class CapturePlannerTests
     }
 
     [Fact]
+    public void Documentation_that_the_configuration_names_is_taken()
+    {
+        var view = new SourceView(Facts(), Tree.File("/etc/httpd9/httpd9.conf", "manual /usr/share/doc/httpd9\n"));
+        CapturePlanner.Plan(view, TargetWords.Resolve(view, "httpd9"), new()).Paths.ShouldContain(p => p.Path == GuestPath.Parse("/usr/share/doc/httpd9/README"));
+    }
+
+    [Fact]
     public void A_plug_in_comes_along_though_nothing_depends_on_it() => Plan("httpd9").Why(GuestPath.Parse("/usr/lib/httpd9/modules/mod_x.so"))!.Value.ShouldContain(r => r.Contains("plugs into it"));
+
+    [Fact]
+    public void A_part_of_the_same_source_that_fills_a_directory_which_the_program_names_comes_along()
+    {
+        HostFacts facts = Facts();
+        PackageFact pages = Package("httpd9-pages", ["httpd9"], "/usr/sbin/httpd9-edit", "/usr/share/httpd9/pages", "/usr/share/httpd9/pages/start");
+        bool IsTaken(string named, string source)
+        {
+            MemoryTree tree = Tree.File("/usr/sbin/httpd9-edit", "").File("/usr/share/httpd9/pages/start", "hello").File("/usr/sbin/httpd9", [.. SmallElf.Make("/lib64/ld.so", ["libc.so.6"]), 0, .. Encoding.ASCII.GetBytes(named), 0], 0x1ED);
+            var view = new SourceView(facts with { Packages = [.. facts.Packages, pages with { Package = pages.Package with { Source = source } }] }, tree);
+            return CapturePlanner.Plan(view, TargetWords.Resolve(view, "httpd9"), new()).Paths.Any(p => p.Path == GuestPath.Parse("/usr/share/httpd9/pages/start"));
+        }
+
+        IsTaken("/usr/share/httpd9/pages", "httpd9").ShouldBeTrue();
+        IsTaken("/usr/share/httpd9/other", "httpd9").ShouldBeFalse();
+        IsTaken("/usr/share/httpd9/pages", "another").ShouldBeFalse();
+    }
 
     [Fact]
     public void Links_of_a_merged_usr_are_taken_and_what_they_lead_to()

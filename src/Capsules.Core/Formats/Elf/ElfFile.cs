@@ -130,6 +130,19 @@ public sealed record ElfFile
         return [.. found];
     }
 
+    /// <summary>Paths that stand in the file as a text of their own and begin like this ("/usr/lib/cups").</summary>
+    public static ImmutableArray<string> PathsBelow(ReadOnlySpan<byte> bytes, ReadOnlySpan<byte> beginning)
+    {
+        var found = new SortedSet<string>(StringComparer.Ordinal);
+        for (int at = 0, hit; (hit = bytes[at..].IndexOf(beginning)) >= 0; at += hit + beginning.Length)
+        {
+            int start = at + hit, end = start;
+            while (end < bytes.Length && IsNameByte(bytes[end])) end++;
+            if (start > 0 && bytes[start - 1] == 0 && end < bytes.Length && bytes[end] == 0 && end - start < 200) found.Add(Encoding.ASCII.GetString(bytes[start..end]));
+        }
+        return [.. found];
+    }
+
     private static bool IsNameByte(byte b) => b is >= (byte)'a' and <= (byte)'z' or >= (byte)'A' and <= (byte)'Z' or >= (byte)'0' and <= (byte)'9' or (byte)'.' or (byte)'_' or (byte)'-' or (byte)'+' or (byte)'/';
 
     private static ImmutableArray<string> Paths(string text) => [.. text.Split(':', StringSplitOptions.RemoveEmptyEntries)];
