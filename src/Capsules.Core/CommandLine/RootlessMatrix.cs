@@ -48,6 +48,7 @@ public static class RootlessMatrix
         new("--memory", [], "control groups are root's"),
         new("--cpus", [], "control groups are root's"),
         new("--pids-limit", [], "control groups are root's"),
+        new("--watch", [], "the filter that tells look-ups is the host's root's to put in place"),
         new("--network", ["macvlan:", "bridge:"], "links of this host are root's"),
         new("--network", ["host"], "the network of this host is not the realm's"),
     ];
