@@ -20,7 +20,7 @@ namespace Capsules.Engine.Watching;
 internal sealed class LookUpObserver(Descriptor root, SourceNames source, Action<MissRecord> report)
 {
     private const int MostPaths = 200_000, MostLinks = 40; // names that a client makes up must not fill the memory; MAXSYMLINKS
-    private const int Create = 0x40, Directory = 0x10000, NoFollow = 0x20000; // O_*
+    private const int Create = 0x40, Directory = 0x10000; // O_*
 
     private readonly Lock _lock = new();
     private readonly HashSet<byte[]> _met = new(new ByBytes());
@@ -47,7 +47,7 @@ internal sealed class LookUpObserver(Descriptor root, SourceNames source, Action
         if (call.Path.StartsWith("/proc/"u8) || call.Path.StartsWith("/sys/"u8) || call.Path.StartsWith("/dev/"u8)) return; // the kernel's own, in every capsule
         ReadOnlySpan<byte> path = call.Path;
         Span<byte> key = stackalloc byte[1 + path.Length]; // PATH_MAX at most
-        key[0] = (byte)(executes ? 'x' : lists ? 'l' : opens ? 'o' : '-');
+        key[0] = (byte)(executes ? 'x' : lists ? 'l' : call.Follows ? 'f' : '-');
         path.CopyTo(key[1..]);
         lock (_lock)
         {
@@ -56,8 +56,7 @@ internal sealed class LookUpObserver(Descriptor root, SourceNames source, Action
         }
         try
         {
-            bool follows = executes || opens && (call.Flags & NoFollow) == 0 || call.Kind == CallKind.Enter;
-            if (Missing(path, follows) is { } missing) Judge(in call, missing, service, null);
+            if (Missing(path, call.Follows) is { } missing) Judge(in call, missing, service, null);
             else if (executes) Loader(in call, path, service);
             else if (lists) Listing(in call, path, service);
         }

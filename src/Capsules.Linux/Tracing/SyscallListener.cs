@@ -10,6 +10,8 @@ public readonly ref struct SeenCall
     public required CallKind Kind { get; init; }
     /// <summary>The flags of open(2), where it has some.</summary>
     public int Flags { get; init; }
+    /// <summary>It is about what a symbolic link leads to, and not about the link.</summary>
+    public bool Follows { get; init; }
     /// <summary>The thread that makes it.</summary>
     public required int Thread { get; init; }
     /// <summary>The absolute path as the program gave it: not canonical. For sockets the address, which begins with its family; empty for <see cref="CallKind.Ring"/>.</summary>
@@ -141,7 +143,9 @@ public sealed unsafe class SyscallListener : IDisposable
         }
         if (start + length > LongestPath) return; // ENAMETOOLONG, or nearly: nothing that has such a name was taken from a package
         new ReadOnlySpan<byte>(path, length).CopyTo(new Span<byte>(memory + start, length));
-        observer.Seen(new() { Kind = kind, Flags = flags, Thread = thread, Listener = this, Id = call.Id, Path = new(memory, start + length) });
+        const int noFollow = 0x20000, noFollowAt = 0x100; // O_NOFOLLOW, AT_SYMLINK_NOFOLLOW
+        bool follows = !row.NeverFollows && (flags & (kind == CallKind.Open ? noFollow : noFollowAt)) == 0;
+        observer.Seen(new() { Kind = kind, Flags = flags, Follows = follows, Thread = thread, Listener = this, Id = call.Id, Path = new(memory, start + length) });
     }
 
     /// <summary>process_vm_readv(2): bytes of another process; fewer where its memory ends.</summary>
