@@ -102,11 +102,12 @@ public sealed class Watcher
         TakeOver(listener, mark);
         ICallObserver observer = _observer.Of(service >= 0 && service < _run.Services.Length ? _run.Services[service].Name : null);
         // One thread for each: every call wakes all that wait for it (kernel/seccomp.c, recv_wait_event), and all but one in vain.
-        new Thread(() =>
+        void Answer()
         {
             using (listener) listener.Run(observer);
             _hasEnded = true;
-        }) { IsBackground = true, Name = "listener" }.Start();
+        }
+        new Thread(Answer) { IsBackground = true, Name = "listener" }.Start();
     }
 
     /// <summary>The call that a watcher read last, and the next one, which it may have read without a word about it, when it was killed.</summary>
