@@ -244,4 +244,18 @@ public sealed class InstallTests(InstallTests.Machine machine) : IClassFixture<I
         _box.Shell($"ls {_box.Store}/tmp {_box.Store}/stacks").Out.ShouldNotContain("install-");
         _box.Capsule("inspect", "bad").Code.ShouldBe(3);
     }
+
+    [Fact]
+    public void An_interrupt_reaches_what_the_installer_waits_for()
+    {
+        using var running = _box.Start([Sandbox.Programs + "/capsule", "install", "waits", "--base", "builders", "--", "/bin/sh", "-c", "sleep 601; echo it went on; exit 0"]);
+        Sandbox.Eventually(() => _box.Shell("pgrep -f '^sleep 60[1]'").Code == 0, "the installer waits", 60);
+        _box.Shell("kill -INT $(pgrep -f '[c]apsule install waits')").Ok();
+        running.WaitForExit(30_000).ShouldBeTrue();
+        running.ExitCode.ShouldBe(1);
+        running.StandardError.ReadToEnd().ShouldContain("CAP2101");
+        _box.Shell("pgrep -f '^sleep 60[1]'").Code.ShouldNotBe(0);
+        _box.Shell($"ls {_box.Store}/tmp {_box.Store}/stacks").Out.ShouldNotContain("install-");
+        _box.Capsule("inspect", "waits").Code.ShouldBe(3);
+    }
 }

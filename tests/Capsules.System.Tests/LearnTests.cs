@@ -154,6 +154,8 @@ public sealed class LearnTests(JourneyTests.SourceTree source) : IDisposable, IC
         Signal("cut", "KILL");
         Sandbox.Eventually(() => _sandbox.Shell($"test -d /proc/{sleeper} && ! grep -q '^State:.Z' /proc/{sleeper}/status").Code != 0, "its program ends with it", 10);
         Log("cut").Exit.ShouldBeNull();
+        _sandbox.Capsule("doctor", "--fix").Out.ShouldContain("of a learner that is gone");
+        _sandbox.Capsule("doctor").Out.ShouldNotContain("learner");
         File.AppendAllText(Logs("cut")[0], "{\"path\":\"/usr/sh"); // torn while it was written
 
         _sandbox.Run([Sandbox.Programs + "/capsule", "learn", "cut", "--merge", "--root", tree, "--plan", "--", "cat", "/etc/hostname"]).Ok();

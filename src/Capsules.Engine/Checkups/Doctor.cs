@@ -138,6 +138,17 @@ public sealed class Doctor(CapsuleStore store)
             if (record.Committed) store.EndCommit(record);
             else SmallFiles.RemoveTree(_layout.NewSecrets(name));
         }
+        foreach (CapsuleName name in store.Names())
+        {
+            if (store.TryFind(name) is not { RemoveWhenStopped: true } record || _runner.Running(name) is not null || TimeProvider.System.GetUtcNow() - record.Created < TimeSpan.FromMinutes(1)) continue; // a young one may be about to start
+            Left($"capsule `{name}`, which was made for one run");
+            if (fix) _runner.RemoveWhole(record);
+        }
+        foreach (string directory in Learning.WatchGroup.Left(_layout))
+        {
+            Left($"control group {directory} of a learner that is gone");
+            if (fix) Learning.WatchGroup.Remove(directory);
+        }
         foreach (CgroupHierarchy hierarchy in Running.Host.Hierarchies)
             foreach (string name in Entries($"{hierarchy.MountPoint}/{_layout.Cgroup}").Where(n => CapsuleName.TryParse(n, out _) && FileCalls.TryStat(null, _layout.RunningCapsules + "/" + n) is null && FileCalls.TryStat(null, $"{hierarchy.MountPoint}/{_layout.Cgroup}/{n}") is { IsDirectory: true }))
             {

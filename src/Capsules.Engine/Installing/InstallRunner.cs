@@ -184,7 +184,7 @@ public sealed class InstallRunner(CapsuleStore store)
                 int pid;
                 using (write) (pid, _) = _runner.Exec(name, request with { Output = write });
                 using Descriptor process = ProcessCalls.OpenPidFd(pid);
-                using (new SignalForwarding(signal => ProcessCalls.Signal(process, signal))) Listen(read, process, options.Say, said);
+                using (new SignalForwarding(signal => _runner.SignalAll(name, signal))) Listen(read, process, options.Say, said);
                 status = ProcessCalls.Wait(pid);
             }
         }

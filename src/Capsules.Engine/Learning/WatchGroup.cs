@@ -23,17 +23,32 @@ internal sealed class WatchGroup : IDisposable
     /// <summary>As /proc/PID/cgroup shows it.</summary>
     public string Path { get; }
 
+    /// <summary>Groups whose learner is gone.</summary>
+    public static IReadOnlyList<string> Left(StoreLayout layout)
+    {
+        if (CgroupHierarchies.Read().FirstOrDefault(h => h.IsUnified) is not { } hierarchy) return [];
+        string prefix = Prefix(layout);
+        using Descriptor all = FileCalls.Open(hierarchy.MountPoint, OpenFlags.ReadOnly | OpenFlags.Directory);
+        return [.. FileCalls.List(all).Select(e => Encoding.UTF8.GetString(e.Name)).Where(n => n.StartsWith(prefix, StringComparison.Ordinal) && FileCalls.TryStat(null, "/proc/" + n[prefix.Length..].Split('-')[0]) is null).Select(n => $"{hierarchy.MountPoint}/{n}")];
+    }
+
+    /// <summary>Ends what is in a group, and removes it.</summary>
+    public static void Remove(string directory)
+    {
+        FileCalls.WriteText(directory + "/cgroup.kill", "1");
+        for (int attempt = 0; attempt < 200 && !TryRemove(directory); attempt++) Thread.Sleep(5);
+    }
+
+    private static string Prefix(StoreLayout layout) => layout.Cgroup.Replace('/', '-') + "-learn-";
+
     /// <summary>Makes it, and removes those that a killed learner left.</summary>
     /// <exception cref="CapsuleException">The host shows no control groups of version 2.</exception>
     public static WatchGroup Make(StoreLayout layout)
     {
         if (CgroupHierarchies.Read().FirstOrDefault(h => h.IsUnified) is not { } hierarchy)
             throw new CapsuleException(Problems.CannotWatch("no control groups of version 2 are mounted below /sys/fs/cgroup", "mount them: mount -t cgroup2 none /sys/fs/cgroup/unified"));
-        string prefix = layout.Cgroup.Replace('/', '-') + "-learn-";
-        using (Descriptor all = FileCalls.Open(hierarchy.MountPoint, OpenFlags.ReadOnly | OpenFlags.Directory))
-            foreach (var (name, _) in FileCalls.List(all))
-                if (name.AsSpan().StartsWith(Encoding.UTF8.GetBytes(prefix))) TryRemove($"{hierarchy.MountPoint}/{Encoding.UTF8.GetString(name)}");
-        string path = $"/{prefix}{Convert.ToHexStringLower(Randomness.Get(4))}", directory = hierarchy.MountPoint + path;
+        foreach (string left in Left(layout)) Remove(left);
+        string path = $"/{Prefix(layout)}{Environment.ProcessId}-{Convert.ToHexStringLower(Randomness.Get(4))}", directory = hierarchy.MountPoint + path;
         FileCalls.MakeDirectory(null, directory);
         return new(directory, path, ThawGuard.Start([], [(directory + "/cgroup.kill", "1")]));
     }
@@ -53,8 +68,8 @@ internal sealed class WatchGroup : IDisposable
     /// <inheritdoc/>
     public void Dispose()
     {
-        _guard.Dispose(); // ends what is left
-        for (int attempt = 0; attempt < 200 && !TryRemove(_directory); attempt++) Thread.Sleep(5);
+        _guard.Dispose();
+        Remove(_directory);
     }
 
     private static bool TryRemove(string directory)

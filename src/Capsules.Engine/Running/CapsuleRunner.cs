@@ -260,6 +260,18 @@ public sealed class CapsuleRunner(CapsuleStore store)
         WhereThereIsRoom(() => new StrayWriters(_layout, running).Take(queue));
     }
 
+    /// <summary>Sends a signal to everything in a running capsule but its first process, as a terminal does to its foreground group.</summary>
+    public void SignalAll(CapsuleName name, int signal)
+    {
+        if (Running(name) is not { } run) return;
+        using var running = new RunningCapsule(_layout, run);
+        foreach (int pid in running.Processes().Where(p => p != run.Init))
+        {
+            using Descriptor? process = ProcessCalls.TryOpenPidFd(pid);
+            if (process is not null) ProcessCalls.Signal(process, signal);
+        }
+    }
+
     /// <summary>Removes a capsule that was made for one run (--rm), its data and its identity with it.</summary>
     public void RemoveWhole(CapsuleRecord capsule)
     {
