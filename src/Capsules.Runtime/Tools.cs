@@ -1,5 +1,5 @@
 using Capsules.Core.Problems;
-using Capsules.Engine.Doors;
+using Capsules.Engine.Running;
 using Capsules.Linux.Processes;
 
 namespace Capsules.Runtime;
@@ -10,10 +10,10 @@ internal static class Tools
     /// <summary>Becomes capsule-tools: beside this program, or in the usual place of helpers.</summary>
     public static int Become(string[] words)
     {
-        string program = ToolsProgram.Find() ?? throw new CapsuleException(Problems.ToolsMissing(Path.GetDirectoryName(Environment.ProcessPath) ?? "/usr/bin"));
+        if (Programs.Tools is not { } program) throw new CapsuleException(Problems.ToolsMissing(Path.GetDirectoryName(Environment.ProcessPath) ?? "/usr/bin"));
         List<string> environment = [];
         foreach (System.Collections.DictionaryEntry variable in Environment.GetEnvironmentVariables()) environment.Add($"{variable.Key}={variable.Value}");
         ProcessCalls.Execute(program, ["capsule", .. words], [.. environment]);
-        return (int)ExitCode.Failed;
+        throw new System.Diagnostics.UnreachableException();
     }
 }

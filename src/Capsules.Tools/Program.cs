@@ -6,6 +6,7 @@ using Capsules.Engine.Images;
 using Capsules.Engine.Opening;
 using Capsules.Engine.Realms;
 using Capsules.Engine.Store;
+using Capsules.Engine.Watching;
 using Capsules.Tools.Commands;
 
 // The other program behind the word `capsule`: it knows the verbs that may start slower. `capsule` hands them over by execve.
@@ -35,11 +36,18 @@ return Failures.Guard(args, () =>
         "import" => ImportCommand.Run(command.Arguments[0], command.Value("--name"), new CapsuleStore(layout), output, TimeProvider.System),
         "ports" => Relay(layout),
         "filler" => Fill(layout, command.Arguments[0]),
+        "watcher" => Watch(layout, CapsuleName.Parse(command.Arguments[0])),
         "explain" => ExplainCommand.Run(command.Arguments[0], output),
         "completion" => Print(Completion.Of(command.Arguments[0])),
         _ => throw new CapsuleException(Problems.UnknownVerb(command.Verb.Name)),
     };
 });
+
+int Watch(StoreLayout layout, CapsuleName name)
+{
+    Watcher.Run(layout, name);
+    return 0;
+}
 
 int Relay(StoreLayout layout)
 {

@@ -33,12 +33,13 @@ public static class RootlessMatrix
         new(Rootless.Full, "in the user's own realm: his store, his ids, his network",
         [
             "run", "start", "stop", "restart", "reload", "kill", "wait", "exec", "rm", "ps", "status", "inspect", "diff", "logs", "misses", "images", "export", "import", "sbom", "capture export", "commit", "state add",
-            "identity show", "identity list", "identity set", "identity check", "stack list", "stack start", "stack stop", "stack rm", "keeper", "ports",
+            "identity show", "identity list", "identity set", "identity check", "stack list", "stack start", "stack stop", "stack rm", "keeper", "ports", "watcher",
         ]),
         new(Rootless.Reduced, "processes of other users are seen without their files, and unreadable files are left out", ["scan"]),
         new(Rootless.Reduced, "tells what the user lacks, and clears what is left in his realm; root's capsules are not seen", ["doctor"]),
         new(Rootless.Reduced, "control groups are left out: limits, `oci pause`, `resume` and `update` are refused (CAP1010)", ["oci create", "oci run", "oci start", "oci state", "oci kill", "oci delete", "oci pause", "oci resume", "oci update", "oci ps", "oci exec", "oci list"]),
         new(Rootless.Refused, "copying owners and modes of the source needs root", ["adopt", "learn", "apply", "install", "prescan", "postscan", "compare", "seal", "filler"]),
+        new(Rootless.Refused, "the network of the copy is made with the rights of the host's root", ["verify"]),
     ];
 
     /// <summary>Options that are refused (CAP1010), and why.</summary>
@@ -47,6 +48,7 @@ public static class RootlessMatrix
         new("--memory", [], "control groups are root's"),
         new("--cpus", [], "control groups are root's"),
         new("--pids-limit", [], "control groups are root's"),
+        new("--watch", [], "the filter that tells look-ups is the host's root's to put in place"),
         new("--network", ["macvlan:", "bridge:"], "links of this host are root's"),
         new("--network", ["host"], "the network of this host is not the realm's"),
     ];

@@ -20,6 +20,7 @@ public static class VerbTable
     private static readonly Option Plan = new("--plan", null, "show what would be done, and stop");
     private static readonly Option Yes = new("--yes", null, "do not ask", 'y');
     private static readonly Option Quiet = new("--quiet", null, "names only", 'q');
+    private static readonly Option Watch = new("--watch", null, "note look-ups of paths that fail here and would not have failed at the source, at a cost");
     private static readonly Option All = new("--all", null, "those that do not run, too", 'a');
     private static readonly Option Open = new("--open", null, "leave it open: what the plan does not take comes from the source when it is first opened");
     private static readonly Option Time = new("--time", "SECONDS", "longest time to wait before it is killed", 't');
@@ -121,10 +122,19 @@ public static class VerbTable
                 new("--timestamps", null, "with the time of each line", 't'), new("--service", "NAME", "of one service only"),
             ],
         },
-        new("misses", Look, "CAPSULE [PATH]", "list what the capture did not foresee, or explain a path that is not there", Door.Tools, 1, 2) { Options = [Json] },
+        new("misses", Look, "CAPSULE [PATH]", "list what a capsule did not have when it was wanted, or explain a path that is not there", Door.Tools, 1, 2) { Options = [Json] },
 
-        new("run", RunGroup, "CAPSULE [COMMAND [ARG...]]", "start a capsule, or run a command in a new one of its kind", Door.Runtime, 1, 1) { Options = [.. Launch, Plan], CommandAfter = 1 },
-        new("start", RunGroup, "CAPSULE...", "start capsules", Door.Runtime, 1, 64) { Options = [Plan] },
+        new("verify", Look, "CAPSULE", "run a copy of a capsule in an empty world, and compare it with its source", Door.Tools, 1, 1)
+        {
+            Options =
+            [
+                new("--traffic", "FILE", "say again what clients said at the source, as tcpdump recorded it (pcap, pcapng)"), new("--probe", "COMMAND", "run a client's command, with CAPSULE_ADDRESS in its environment"),
+                new("--checks", "FILE", "run the clients' commands of a file, one a line (NAME: COMMAND => PATTERN)"), new("--against", "ADDRESS", "compare with the original at this address instead of what is recorded of it"), Json,
+            ],
+        },
+
+        new("run", RunGroup, "CAPSULE [COMMAND [ARG...]]", "start a capsule, or run a command in a new one of its kind", Door.Runtime, 1, 1) { Options = [.. Launch, Watch, Plan], CommandAfter = 1 },
+        new("start", RunGroup, "CAPSULE...", "start capsules", Door.Runtime, 1, 64) { Options = [Watch, Plan] },
         new("stop", RunGroup, "CAPSULE...", "stop capsules", Door.Runtime, 1, 64) { Options = [Time] },
         new("restart", RunGroup, "CAPSULE...", "stop and start capsules", Door.Runtime, 1, 64) { Options = [Time] },
         new("reload", RunGroup, "CAPSULE", "make the services read their configuration again", Door.Runtime, 1, 1),
@@ -221,6 +231,7 @@ public static class VerbTable
 
         new("ports", "oci", "", "answer for published ports of a user (started by itself)", Door.Tools, 0, 0) { Hidden = true },
         new("filler", "oci", "CAPSULE", "fill the files of an open capsule (started by itself)", Door.Tools, 1, 1) { Hidden = true },
+        new("watcher", "oci", "CAPSULE", "answer the look-ups of a watched capsule (started by itself)", Door.Tools, 1, 1) { Hidden = true },
         new("keeper", "oci", "", "watch over running capsules (started by itself)", Door.Runtime, 0, 0) { Hidden = true },
     ];
 }

@@ -119,6 +119,8 @@ public abstract record TailStep
     public sealed record NoNewPrivileges : TailStep;
     /// <summary>Installs the filter of system calls.</summary>
     public sealed record Seccomp(SeccompSpec Spec) : TailStep;
+    /// <summary>Puts a filter in place by which look-ups of paths are told, and waits until somebody listens.</summary>
+    public sealed record WatchLookUps : TailStep;
     /// <summary>Changes user and groups, then sets capabilities.</summary>
     public sealed record BecomeUser(uint Uid, uint Gid, ImmutableArray<uint> Groups, CapabilitySets Capabilities) : TailStep;
     /// <summary>umask(2).</summary>

@@ -70,6 +70,7 @@ public static class LaunchPlanText
         TailStep.BoundCapabilities bound => $"bounding  {Names(bound.Bounding)}",
         TailStep.NoNewPrivileges => "no new privileges",
         TailStep.Seccomp seccomp => $"seccomp   {seccomp.Spec.DefaultAction}, {seccomp.Spec.Calls.Sum(c => c.Names.Length)} calls named",
+        TailStep.WatchLookUps => "watch     look-ups of paths",
         TailStep.BecomeUser user => $"user      {user.Uid}:{user.Gid}{(user.Groups.IsEmpty ? "" : " groups " + string.Join(',', user.Groups))}, capabilities {Names(user.Capabilities.Effective)}{(user.Capabilities.Ambient.IsEmpty ? "" : ", ambient " + Names(user.Capabilities.Ambient))}",
         TailStep.Umask umask => $"umask     {Octal(umask.Value)}",
         TailStep.WorkingDirectory directory => $"chdir     {directory.Path}",

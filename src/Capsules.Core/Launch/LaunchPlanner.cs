@@ -145,6 +145,7 @@ public static class LaunchPlanner
         if (process.Nice is int nice) yield return new TailStep.NiceLevel(nice);
         CapabilitySets capabilities = process.Capabilities ?? CapabilitySets.Of([]);
         yield return new TailStep.BoundCapabilities(capabilities.Bounding);
+        if (request.Watched) yield return new TailStep.WatchLookUps(); // while it is root: a user would need no_new_privs
         if (seccomp is not null && !process.NoNewPrivileges) yield return new TailStep.Seccomp(seccomp); // needs CAP_SYS_ADMIN, which goes next
         yield return new TailStep.BecomeUser(process.Uid, process.Gid, process.Groups, capabilities);
         yield return new TailStep.WorkingDirectory(process.WorkingDirectory);

@@ -44,6 +44,8 @@ public sealed record LaunchRequest
     public ImmutableArray<WorldStep.Directory> RuntimeDirectories { get; init; } = [];
     /// <summary>Hard limits that this host itself has, by name: what is above them is clamped.</summary>
     public ImmutableDictionary<string, ulong> HostHardLimits { get; init; } = ImmutableDictionary<string, ulong>.Empty;
+    /// <summary>Look-ups of paths are told (run --watch).</summary>
+    public bool Watched { get; init; }
     /// <summary>Whether those hard limits may be raised (CAP_SYS_RESOURCE).</summary>
     public bool MayRaiseLimits { get; init; } = true;
 }

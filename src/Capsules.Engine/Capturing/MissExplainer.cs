@@ -6,6 +6,7 @@ using Capsules.Engine.Scanning;
 using Capsules.Engine.Store;
 using Capsules.Linux;
 using Capsules.Linux.Files;
+using Capsules.Linux.Processes;
 
 namespace Capsules.Engine.Capturing;
 
@@ -45,7 +46,7 @@ public static class MissExplainer
         if (plan?.Base is not null) return new(path, false, leftOut is null ? false : true, leftOut ?? "neither the base has it nor did the installer bring it", null, null);
         string adopt = $"capsule adopt {plan?.Application ?? capsule.Name.ToString()} {Words(capsule.Source)}--add {path} --name {capsule.Name}-2";
         if (leftOut is not null) return new(path, false, true, leftOut, null, adopt);
-        if (capsule.Source is null || TryOpen(capsule.Source) is not { } source) return new(path, false, null, "its capture did not meet it, and the source is not there to look", null, null);
+        if (capsule.Source is null || TryOpen(capsule) is not { } source) return new(path, false, null, "its capture did not meet it, and the source is not there to look", null, null);
         using (source)
         {
             if (source.Look(path) is not { } entry) return new(path, false, false, "the source does not have it either", null, null);
@@ -59,18 +60,28 @@ public static class MissExplainer
         }
     }
 
-    private static RootTree? TryOpen(string source)
+    /// <summary>The source's tree; null when it is not there any more.</summary>
+    internal static RootTree? TryOpen(CapsuleRecord capsule)
     {
+        if (capsule.Source is not { } source) return null;
         try
         {
             SourceReference reference = SourceReference.Parse(source);
-            if (reference.Kind == SourceKind.Base) return null;
+            if (reference.Kind == SourceKind.Base || reference.Kind == SourceKind.PidNamespace && IsAnother(reference.Place, capsule.Created)) return null;
             return new(reference.Kind == SourceKind.PidNamespace ? $"/proc/{reference.Place}/root" : reference.Place);
         }
         catch (Exception e) when (e is FormatException or SyscallException)
         {
             return null; // a record of another version, or a source that is gone: both mean that nobody can look
         }
+    }
+
+    /// <summary>A process that started after the capture has only the number of the one that was there.</summary>
+    private static bool IsAnother(string pid, DateTimeOffset created)
+    {
+        const int ticksASecond = 100; // USER_HZ
+        return !int.TryParse(pid, out int number) || ProcessTable.TryRead(number) is not { } status
+            || DateTimeOffset.UtcNow.AddSeconds(status.StartTime / (double)ticksASecond - Environment.TickCount64 / 1000.0) > created;
     }
 
     private static string Words(string? source) => source is null or "live" ? "" : source.StartsWith("root:", StringComparison.Ordinal) ? $"--root {source[5..]} " : $"--pid-ns {source[7..]} ";

@@ -99,6 +99,22 @@ public sealed class Doctor(CapsuleStore store)
             Left($"run directory, mounts and control group of `{name}`, which does not run");
             if (fix) _runner.Discard(name);
         }
+        foreach (CapsuleName name in store.Names())
+        {
+            if (_runner.Running(name) is { Watch: not null } && !SmallFiles.IsLocked(WatchDoor.LockFile(_layout, name)))
+            {
+                Left($"look-ups of `{name}`, which wait for a watcher that is gone");
+                if (fix) WatchDoor.Start(_layout, name);
+            }
+            if (store.TryFind(name) is not { } copy || !_runner.IsAbandoned(copy) || _runner.Running(name) is not null) continue;
+            Left($"the copy `{name}` of {copy.CopyOf}, whose `capsule verify` is gone");
+            if (!fix) continue;
+            using (store.Lock(name, wait: true))
+            {
+                _runner.Discard(name);
+                if (store.Has(name)) _runner.RemoveWhole(copy);
+            }
+        }
         foreach (CapsuleName name in DirectoryNames.In(_layout.RunningStacks))
         {
             if (_runner.IsInUse(name) || IsBusy(name)) continue;

@@ -1,5 +1,4 @@
 using System.Buffers.Binary;
-using System.Diagnostics.CodeAnalysis;
 using System.Net;
 using System.Runtime.InteropServices;
 using Capsules.Core.Capture;
@@ -219,20 +218,5 @@ public sealed class LearnLog : ICallObserver, IDisposable
         if (Failure is not null) return;
         try { FileCalls.Write(_file, line, "observation log"); }
         catch (SyscallException e) { Failure = e; }
-    }
-
-    /// <summary>Keys that can be looked up by bytes that lie anywhere.</summary>
-    private sealed class ByBytes : IEqualityComparer<byte[]>, IAlternateEqualityComparer<ReadOnlySpan<byte>, byte[]>
-    {
-        public bool Equals(byte[]? x, byte[]? y) => x.AsSpan().SequenceEqual(y);
-        public int GetHashCode([DisallowNull] byte[] obj) => GetHashCode((ReadOnlySpan<byte>)obj);
-        public byte[] Create(ReadOnlySpan<byte> alternate) => alternate.ToArray();
-        public bool Equals(ReadOnlySpan<byte> alternate, byte[] other) => alternate.SequenceEqual(other);
-        public int GetHashCode(ReadOnlySpan<byte> alternate)
-        {
-            var hash = new HashCode();
-            hash.AddBytes(alternate);
-            return hash.ToHashCode();
-        }
     }
 }

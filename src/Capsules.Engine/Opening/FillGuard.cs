@@ -64,9 +64,9 @@ internal static class FillGuard
     /// <summary>Starts a filler under a guard of its own.</summary>
     public static void Start(StoreLayout layout, CapsuleName name, Descriptor group)
     {
-        string program = ToolsProgram.Find() ?? throw new CapsuleException(Problems.ToolsMissing(Path.GetDirectoryName(Environment.ProcessPath) ?? ""));
+        string program = Programs.Tools ?? throw new CapsuleException(Problems.ToolsMissing(Path.GetDirectoryName(Environment.ProcessPath) ?? ""));
         using Descriptor opened = FileCalls.Open(program, OpenFlags.PathOnly);
         using Descriptor log = FileCalls.Open(LogFile(layout), OpenFlags.WriteOnly | OpenFlags.Create | OpenFlags.Append, 0x180);
-        Guard.Start(opened, ["capsule", "filler", name.ToString()], KeeperDoor.Environment(), group, log);
+        Guard.Start(opened, ["capsule", "filler", name.ToString()], Programs.PassedEnvironment, group, log);
     }
 }

@@ -7,8 +7,10 @@ using Capsules.Core.Model;
 using Capsules.Core.Problems;
 using Capsules.Engine.Running;
 using Capsules.Engine.Store;
+using Capsules.Engine.Watching;
 using Capsules.Linux;
 using Capsules.Linux.Files;
+using Capsules.Linux.Launching;
 using Capsules.Linux.Processes;
 
 namespace Capsules.Engine.Opening;
@@ -57,7 +59,7 @@ public sealed class Filler
         using (held)
             if (held is not null && SmallFiles.TryRead(layout.Open(name) + OpenTree.Source) is { } bytes && IsOurs(held))
                 new Filler(layout, name, group, OpenSource.FromJson(bytes)).Serve(FileCalls.Stat(held));
-        Keeper.EndGuard();
+        Guard.EndOwn();
         Environment.Exit(0); // the workers know no end
     }
 
@@ -185,14 +187,12 @@ public sealed class Filler
             try
             {
                 if (result.Errno != 0 && !_told.Add((waiting.Path, reason))) return; // tried again and again
-                byte[] line = new MissRecord(DateTimeOffset.UtcNow, result.Errno == 0 ? MissKind.Filled : MissKind.Failed, waiting.Path, waiting.Program)
+                MissLog.Append(_layout, _name, new(DateTimeOffset.UtcNow, result.Errno == 0 ? MissKind.Filled : MissKind.Failed, waiting.Path, waiting.Program)
                 {
                     Service = waiting.Service,
                     Size = FileCalls.TryStat(null, OpenTree.PlaceOf(_tree, waiting.Path))?.Size,
                     Reason = reason,
-                }.ToLine();
-                using Descriptor log = FileCalls.Open(_layout.Misses(_name), OpenFlags.WriteOnly | OpenFlags.Create | OpenFlags.Append, 0x180);
-                FileCalls.Write(log, line, "misses.jsonl");
+                });
             }
             catch (SyscallException e) { Say(e.Message); } // a full disk costs a note, never the answer
     }

@@ -10,6 +10,7 @@ using Capsules.Engine.Images;
 using Capsules.Engine.Running;
 using Capsules.Engine.Scanning;
 using Capsules.Engine.Store;
+using Capsules.Engine.Watching;
 using Capsules.Linux;
 using Capsules.Linux.Files;
 
@@ -53,7 +54,7 @@ public sealed class SealRunner(CapsuleStore store)
         try
         {
             before = CapturePlanJson.Read(SmallFiles.TryRead(image + "/plan.json") ?? throw new CapsuleException(Problems.NoCapturePlan(capsule.Name.ToString())));
-            misses = SmallFiles.TryRead(_layout.Misses(capsule.Name)) is { } lines ? [.. MissRecord.ReadAll(lines)] : [];
+            misses = MissLog.Read(_layout, capsule.Name);
         }
         catch (FormatException e) { throw new CapsuleException(Problems.BadFile(image, FactText.Of(e)), e); }
 

@@ -46,12 +46,14 @@ internal sealed record CapsuleLaunch(CapsuleRecord Capsule, CapsuleManifest Mani
             Seccomp = filter,
         };
         RuntimeSpec spec = CapsuleSpecs.Of(manifest, places);
-        string secrets = layout.Secrets(capsule.Name);
+        string secrets = layout.Secrets(capsule.CopyOf ?? capsule.Name);
+        string? changes = capsule.CopyOf is { } original ? layout.Writable(original) + "/upper" : null; // what a copy shows begins with what its original wrote
         var request = new LaunchRequest
         {
             Spec = spec,
             Lower =
             [
+                .. changes is not null && FileCalls.TryStat(null, changes) is not null ? [new HostPath(changes)] : ImmutableArray<HostPath>.Empty,
                 .. FileCalls.TryStat(null, secrets) is not null ? [new HostPath(secrets)] : ImmutableArray<HostPath>.Empty,
                 .. LayerOrder.TopmostFirst(manifest.Layers).Select(l => new HostPath(layout.Layer(l))),
                 .. capsule.Open ? [new HostPath(layout.OpenTree(capsule.Name))] : ImmutableArray<HostPath>.Empty,

@@ -45,9 +45,10 @@ public sealed class CapsuleRunner(CapsuleStore store)
     /// <param name="services">Whether services are started, or only PID 1 for a command of the user's.</param>
     /// <param name="interruption">Ends the start when a signal comes.</param>
     /// <param name="endsWithUs">Whether the keeper ends it when this process is gone.</param>
+    /// <param name="watch">Whether look-ups of its services that fail and would not have failed at the source are noted.</param>
     /// <returns>What will not be as expected.</returns>
     /// <exception cref="CapsuleException">It runs already, its identity is held elsewhere, or a step failed; nothing is left of it but its logs.</exception>
-    public ImmutableArray<Warning> Start(CapsuleRecord capsule, bool services = true, Interruption? interruption = null, bool endsWithUs = false)
+    public ImmutableArray<Warning> Start(CapsuleRecord capsule, bool services = true, Interruption? interruption = null, bool endsWithUs = false, bool watch = false)
     {
         if (Host.Kernel.Version < KernelFacts.Oldest) throw new CapsuleException(Problems.KernelTooOld($"{Host.Kernel.Version}", $"{KernelFacts.Oldest}"));
         string? Ended() => Signalled(interruption) ?? StoppedBy(capsule.Name);
@@ -64,7 +65,8 @@ public sealed class CapsuleRunner(CapsuleStore store)
         CheckVolumes(capsule, manifest);
         if (!Host.IsInitial && (manifest.Limits != new ResourceLimits() || capsule.Limits != new ResourceLimits())) warnings = warnings.Add(Warnings.LimitsNotApplied(capsule.Name.ToString()));
         CapsuleLaunch launch = CapsuleLaunch.Of(store, capsule, manifest, up, DefaultFilter.Compiled(_layout));
-        (RunRecord run, launch) = Launch(launch, rollback, commandOnly: !services, endsWithUs);
+        (RunRecord run, launch) = Launch(launch, rollback, commandOnly: !services, endsWithUs, watch);
+        if (watch) WatchDoor.Start(_layout, capsule.Name); // before any service: each waits until its look-ups are answered
         KeeperDoor.Knock(_layout);
 
         using var running = new RunningCapsule(_layout, run);
@@ -219,7 +221,7 @@ public sealed class CapsuleRunner(CapsuleStore store)
     /// <summary>Ends what still runs of a capsule and takes away what was made for it; the caller holds the lock.</summary>
     internal void Finish(RunRecord run, string reason)
     {
-        CapsuleRecord? oneRun = store.TryFind(run.Name) is { RemoveWhenStopped: true } capsule ? capsule : null; // one whose record is broken is stopped like any other, and kept
+        CapsuleRecord? oneRun = store.TryFind(run.Name) is { } capsule && (capsule.RemoveWhenStopped || IsAbandoned(capsule)) ? capsule : null; // one whose record is broken is stopped like any other, and kept
         using (var running = new RunningCapsule(_layout, run))
         {
             var pipes = new List<(string Service, Descriptor Pipe)>();
@@ -248,6 +250,9 @@ public sealed class CapsuleRunner(CapsuleStore store)
         Clear(run.Name);
         if (oneRun is not null) RemoveWhole(oneRun);
     }
+
+    /// <summary>Whether it is a throw-away copy whose maker is gone.</summary>
+    internal bool IsAbandoned(CapsuleRecord capsule) => capsule.CopyOf is not null && !SmallFiles.IsLocked(_layout.Maker(capsule.Name));
 
     /// <summary>What the keeper has not taken yet; its processes are still there to be named.</summary>
     private void NoteWriters(RunningCapsule running, int writes)
@@ -323,7 +328,7 @@ public sealed class CapsuleRunner(CapsuleStore store)
         return up;
     }
 
-    private (RunRecord Run, CapsuleLaunch Launch) Launch(CapsuleLaunch launch, Rollback rollback, bool commandOnly, bool endsWithUs)
+    private (RunRecord Run, CapsuleLaunch Launch) Launch(CapsuleLaunch launch, Rollback rollback, bool commandOnly, bool endsWithUs, bool watch)
     {
         CapsuleName name = launch.Capsule.Name;
         string run = _layout.RunOf(name), writable = _layout.Writable(name);
@@ -347,13 +352,14 @@ public sealed class CapsuleRunner(CapsuleStore store)
         using Descriptor nothing = FileCalls.Open("/dev/null", OpenFlags.ReadWrite);
         using Descriptor systemLog = UnixDatagram.Bind(run + "/log");
         using Descriptor? writes = WriteWatch.TryCreate();
+        Descriptor[] queues = watch ? WatchDoor.MakeQueues() : [];
         StrayWriters.Begin(_layout, name);
         Linux.Cgroups.Cgroup group = launch.Group;
         try
         {
             group.Create(ControlGroups.Limits(request.Spec.Resources, []));
             List<Descriptor> groups = group.OpenForEntering();
-            Descriptor[] kept = [.. pipes.SelectMany(p => new[] { p.Read, p.Write }), systemLog, .. ((Descriptor?[])[writes, fills]).OfType<Descriptor>()];
+            Descriptor[] kept = [.. pipes.SelectMany(p => new[] { p.Read, p.Write }), systemLog, .. ((Descriptor?[])[writes, fills]).OfType<Descriptor>(), .. queues];
             try
             {
                 Launched launched = Launcher.Launch(LaunchPlanner.Plan(request), request.Spec, new HostPath(run), new() { Board = board, Kept = kept, Cgroups = groups, Input = nothing, Output = nothing, Error = nothing });
@@ -374,10 +380,11 @@ public sealed class CapsuleRunner(CapsuleStore store)
                     SystemLog = systemLog.Number,
                     Writes = watched ? writes!.Number : -1,
                     Fills = fills?.Number ?? -1,
+                    Watch = watch ? new(queues[0].Number, queues[1].Number, queues[2].Number, queues[3].Number) : null,
                     Entry = KeptEntry.Of(request, launch.Manifest.Environment, process: null),
                 };
                 SmallFiles.Write(RunRecord.FileOf(_layout, name), record.ToJson(), durable: false);
-                return (record, launch with { Request = request });
+                return (record, launch with { Request = request with { Watched = watch } });
             }
             finally
             {
@@ -387,6 +394,7 @@ public sealed class CapsuleRunner(CapsuleStore store)
         catch (SyscallException e) { throw new CapsuleException(Problems.LaunchFailed("prepare the launch", e.Message), e); }
         finally
         {
+            foreach (Descriptor queue in queues) queue.Dispose();
             foreach (var (read, write) in pipes)
             {
                 read.Dispose();
@@ -412,7 +420,8 @@ public sealed class CapsuleRunner(CapsuleStore store)
         SeccompSpec filter;
         try { filter = run.Entry.ToRequest(RunRecord.FilterOf(_layout, run.Name), []).Spec.Seccomp ?? DefaultFilter.Compiled(_layout); }
         catch (FormatException) { filter = DefaultFilter.Compiled(_layout); } // broken: a stop must not fail for it, and the default is what it was
-        return (CapsuleLaunch.Of(store, capsule, run.CommandOnly ? manifest with { Services = [] } : manifest, Stacks.Describe(stack), filter), new RunningCapsule(_layout, run));
+        var launch = CapsuleLaunch.Of(store, capsule, run.CommandOnly ? manifest with { Services = [] } : manifest, Stacks.Describe(stack), filter);
+        return (launch with { Request = launch.Request with { Watched = run.Watch is not null } }, new RunningCapsule(_layout, run));
     }
 
     /// <summary>Written before a stop takes the lock.</summary>

@@ -55,14 +55,14 @@ public sealed class Keeper : IDisposable
         {
             if (attempt == 30)
             {
-                EndGuard();
+                Guard.EndOwn();
                 return;
             }
             Thread.Sleep(100); // one that is just leaving
         }
         using var keeper = new Keeper(layout, held);
         keeper.Loop();
-        EndGuard();
+        Guard.EndOwn();
     }
 
     /// <inheritdoc/>
@@ -104,7 +104,7 @@ public sealed class Keeper : IDisposable
             }
             foreach (var (_, name, service) in _due.Where(d => d.Due <= Environment.TickCount64).ToArray()) Guarded(() => StartAgain(name, service));
             foreach (Kept kept in _kept.Values.Where(k => k.Fills is not null)) Guarded(() => EnsureFiller(kept));
-            foreach (Kept kept in _kept.Values.Where(k => k.Run.CommandOnly).ToArray()) Guarded(() => FinishIfAlone(kept));
+            foreach (Kept kept in _kept.Values.Where(k => k.Run.CommandOnly || k.Run.Owner != 0).ToArray()) Guarded(() => FinishIfAlone(kept));
         }
     }
 
@@ -133,7 +133,7 @@ public sealed class Keeper : IDisposable
         if (_paused.Count > 0) return 1000;
         if (_lookAgainAt != 0) return (int)Math.Clamp(_lookAgainAt - Environment.TickCount64, 0, 1000);
         if (_due.Count > 0) return (int)Math.Clamp(_due.Min(d => d.Due) - Environment.TickCount64, 0, 1000);
-        return _kept.Values.Any(k => k.Run.CommandOnly) ? 1000 : _kept.Values.Any(k => k.Fills is not null) ? FillerPause : -1;
+        return _kept.Values.Any(k => k.Run.CommandOnly || k.Run.Owner != 0) ? 1000 : _kept.Values.Any(k => k.Fills is not null) ? FillerPause : -1;
     }
 
     private void Handle(ulong token)
@@ -345,10 +345,10 @@ public sealed class Keeper : IDisposable
         _runner.Finish(kept.Run, "ended");
     }
 
-    /// <summary>A capsule that only held a command, whose starter is gone as well.</summary>
+    /// <summary>A capsule that only held a command, whose starter is gone as well; or one that ran for somebody who is gone.</summary>
     private void FinishIfAlone(Kept kept)
     {
-        if (!kept.Run.IsOrphan && kept.Running.Processes().Count > 1) return;
+        if (!kept.Run.IsOrphan && (!kept.Run.CommandOnly || kept.Running.Processes().Count > 1)) return;
         using Descriptor? held = _store.Lock(kept.Run.Name, wait: false);
         if (held is null || !kept.Run.IsOrphan && DateTimeOffset.UtcNow - kept.Run.Started < TimeSpan.FromSeconds(10)) return;
         Drop(kept);
@@ -383,13 +383,6 @@ public sealed class Keeper : IDisposable
         kept.Logs.Clear();
         kept.Services.Clear();
         kept.Dispose();
-    }
-
-    /// <summary>The guard would start us again: it is our parent, when it is one.</summary>
-    internal static void EndGuard()
-    {
-        int parent = ProcessTable.TryRead(Environment.ProcessId)?.Parent ?? 0;
-        if (parent > 1 && SmallFiles.TryRead($"/proc/{parent}/comm") is { } comm && System.Text.Encoding.UTF8.GetString(comm).Trim() == Guard.Name) ProcessCalls.Signal(parent, Signals.KILL);
     }
 
     /// <summary>What the keeper holds of one capsule.</summary>

@@ -11,8 +11,6 @@ namespace Capsules.Engine.Running;
 /// </summary>
 internal static class KeeperDoor
 {
-    private static readonly string[] Passed = ["CAPSULE_STATE", "CAPSULE_RUN", "CAPSULE_CGROUP", Realms.Realm.Mark, "XDG_RUNTIME_DIR", "XDG_DATA_HOME", "HOME", "PATH"];
-
     /// <summary>Where one knocks.</summary>
     public static string Fifo(StoreLayout layout) => layout.Run + "/keeper";
 
@@ -34,9 +32,6 @@ internal static class KeeperDoor
         }
     }
 
-    /// <summary>What programs that stay get of our environment: where things are, and nothing that belongs to a terminal.</summary>
-    public static string[] Environment() => [.. Passed.Where(n => System.Environment.GetEnvironmentVariable(n) is not null).Select(n => $"{n}={System.Environment.GetEnvironmentVariable(n)}")];
-
     private static bool TryKnock(StoreLayout layout)
     {
         var (fifo, _) = FileCalls.TryOpenAt(null, Fifo(layout), OpenFlags.WriteOnly | OpenFlags.NonBlock);
@@ -47,22 +42,12 @@ internal static class KeeperDoor
         return true;
     }
 
-    /// <summary>The keeper is `capsule`; where the other program knocks, it stands beside it or is the one that PATH finds.</summary>
-    private static string Program()
-    {
-        const string self = "/proc/self/exe", tools = "capsule-tools";
-        string path = System.Environment.ProcessPath ?? self;
-        if (Path.GetFileName(path) != tools) return self;
-        string here = Path.GetDirectoryName(path)!;
-        return ((string[])[here + "/capsule", here + "/../../bin/capsule", "/usr/bin/capsule", "/usr/local/bin/capsule"]).FirstOrDefault(File.Exists) ?? throw new SyscallException("open", here + "/capsule", Errno.ENOENT);
-    }
-
     private static void Start(StoreLayout layout)
     {
         SmallFiles.MakeDirectories(layout.Run);
-        using Descriptor program = FileCalls.Open(Program(), OpenFlags.PathOnly);
+        using Descriptor program = FileCalls.Open(Programs.Runtime, OpenFlags.PathOnly);
         using Descriptor nothing = FileCalls.Open("/dev/null", OpenFlags.ReadOnly);
         using Descriptor log = FileCalls.Open(layout.Run + "/keeper.log", OpenFlags.WriteOnly | OpenFlags.Create | OpenFlags.Append, 0x180);
-        Guard.Start(program, ["capsule", "keeper"], Environment(), nothing, log);
+        Guard.Start(program, ["capsule", "keeper"], Programs.PassedEnvironment, nothing, log);
     }
 }

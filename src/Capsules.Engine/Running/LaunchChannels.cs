@@ -27,6 +27,10 @@ internal sealed record LaunchChannels
     public Descriptor? Process { get; init; }
     /// <summary>cgroup.procs of the capsule's control groups.</summary>
     public IReadOnlyList<Descriptor> Cgroups { get; init; } = [];
+    /// <summary>A descriptor whose number the listener of a watched process takes.</summary>
+    public Descriptor? ListenerPlace { get; init; }
+    /// <summary>A byte from here says that the listener is where it is answered.</summary>
+    public Descriptor? ListenerTaken { get; init; }
     /// <summary>How many descriptors from 3 on the process keeps (LISTEN_FDS, --preserve-fds).</summary>
     public int PreservedDescriptors { get; init; }
 }

@@ -65,10 +65,10 @@ internal static class Launcher
 
     /// <summary>Brings a process into a capsule that runs.</summary>
     /// <exception cref="CapsuleException">A step failed.</exception>
-    public static int Enter(LaunchPlan plan, LaunchChannels channels)
+    public static int Enter(LaunchPlan plan, LaunchChannels channels, Action<int>? onCreated = null)
     {
         using var none = new OpenedNamespaces();
-        try { return TailRun.Follow(tail => new TailTranslator(tail, channels, null, none.Open, null).Translate(plan.Tail)).Pid; }
+        try { return TailRun.Follow(tail => new TailTranslator(tail, channels, null, none.Open, null).Translate(plan.Tail), onCreated: onCreated).Pid; }
         catch (SyscallException e) { throw new CapsuleException(Problems.LaunchFailed("enter the capsule", e.Message), e); }
         catch (TailException e) { throw new CapsuleException(TailFailed(e), e); }
     }

@@ -44,6 +44,9 @@ public sealed record RunRecord
     /// <summary>When that process started.</summary>
     public ulong OwnerStart { get; init; }
 
+    /// <summary>Where the listeners of its look-ups are (run --watch); null when it is not watched.</summary>
+    public WatchQueues? Watch { get; init; }
+
     /// <summary>Whether whoever it ran for is gone.</summary>
     public bool IsOrphan => Owner != 0 && !ProcessTable.IsAlive(Owner, OwnerStart);
 
@@ -94,6 +97,15 @@ public sealed record RunRecord
             w.WriteNumber("owner", Owner);
             w.WriteNumber("ownerStart", OwnerStart);
         }
+        if (Watch is not null)
+        {
+            w.WriteStartObject("watch");
+            w.WriteNumber("keptIn", Watch.KeptIn);
+            w.WriteNumber("keptOut", Watch.KeptOut);
+            w.WriteNumber("newIn", Watch.NewIn);
+            w.WriteNumber("newOut", Watch.NewOut);
+            w.WriteEndObject();
+        }
         Entry.Write(w);
     });
 
@@ -118,8 +130,11 @@ public sealed record RunRecord
             CommandOnly = e.Flag("commandOnly") ?? false,
             Owner = e.SmallInteger("owner") ?? 0,
             OwnerStart = e.Unsigned("ownerStart") ?? 0,
+            Watch = e.Member("watch") is { } watch ? new(Number(watch, "keptIn"), Number(watch, "keptOut"), Number(watch, "newIn"), Number(watch, "newOut")) : null,
             Entry = KeptEntry.Read(e),
         };
+
+        static int Number(JsonElement watch, string name) => watch.SmallInteger(name) ?? throw new FormatException($"`{name}` is missing");
     }
 }
 

@@ -67,11 +67,16 @@ internal sealed class RunningCapsule(StoreLayout layout, RunRecord record) : IDi
     public LogFile LogOf(string service) => new(layout.Logs(record.Name), service);
 
     /// <summary>Brings a process in: a command as our child, a service as a child of PID 1. The host's pid.</summary>
-    public int Enter(LaunchPlan plan, LaunchChannels channels)
+    /// <param name="plan">The plan.</param>
+    /// <param name="channels">Descriptors.</param>
+    /// <param name="service">The service that it is of, by its place in the list; for one that is watched.</param>
+    public int Enter(LaunchPlan plan, LaunchChannels channels, int service = -1)
     {
+        using WatchDoor.Entrance? watched = record.Watch is { } queues && plan.Tail.Any(s => s is TailStep.WatchLookUps) ? new(this, queues, service) : null;
+        if (watched is not null) channels = watched.Add(channels);
         List<Descriptor> groups = Group.OpenForEntering();
         using Descriptor? board = plan.Tail.Any(s => s is TailStep.NewService) ? FileCalls.Open(BoardFile, OpenFlags.ReadWrite) : null;
-        try { return Launcher.Enter(plan, channels with { Process = Init, Cgroups = groups, Board = board }); }
+        try { return Launcher.Enter(plan, channels with { Process = Init, Cgroups = groups, Board = board }, watched is null ? null : watched.HandOver); }
         catch (SyscallException e) when (e.Errno == Errno.ESRCH) { throw new CapsuleException(Problems.NotRunning(record.Name.ToString()), e); }
         finally
         {

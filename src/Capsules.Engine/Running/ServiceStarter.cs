@@ -52,7 +52,7 @@ internal sealed class ServiceStarter(CapsuleLaunch launch, RunningCapsule runnin
         LaunchPlan plan = LaunchPlanner.PlanEnter(process, launch.Request, (index, generation));
         using (Descriptor log = running.Copy(running.Record.Services[index].LogWrite))
         using (Descriptor nothing = FileCalls.Open("/dev/null", OpenFlags.ReadOnly))
-            running.Enter(plan, new() { Input = nothing, Output = log, Error = log });
+            running.Enter(plan, new() { Input = nothing, Output = log, Error = log }, index);
 
         WaitUntilUp(service, index, generation, notify);
         foreach (ImmutableArray<string> command in service.StartPost) RunHelper(service, index, command, user, "after the start");
@@ -133,7 +133,7 @@ internal sealed class ServiceStarter(CapsuleLaunch launch, RunningCapsule runnin
         if (service.Ready is { Port: int port }) return ($"port {port}", r => r.Listens(port));
         if (service.Ready is { Socket: { } socket }) return ($"socket {socket}", r => r.Listens(socket.ToString()));
         if (service.Ready is { Command: { Length: > 0 } command })
-            return ($"`{string.Join(' ', command)}`", _ => RunToEnd(service, launch.Manifest.Services.IndexOf(service), command, ResolvedUser.Root, []) == 0);
+            return ($"`{string.Join(' ', command)}`", _ => RunToEnd(service, launch.Manifest.Services.IndexOf(service), command, ResolvedUser.Root, [], null, launch.Request with { Watched = false }) == 0);
         return launch.Manifest.Listeners.FirstOrDefault(l => l.Protocol == "tcp" && l.Service == service.Name) is { } listener ? ($"port {listener.Port}", r => r.Listens(listener.Port)) : null;
     }
 
@@ -157,17 +157,17 @@ internal sealed class ServiceStarter(CapsuleLaunch launch, RunningCapsule runnin
     {
         bool mayFail = command[0].StartsWith('-');
         if (mayFail) command = command.SetItem(0, command[0][1..]);
-        int status = RunToEnd(service, index, command, user, further, most);
+        int status = RunToEnd(service, index, command, user, further, most, launch.Request);
         if (status != 0 && !mayFail) throw new CapsuleException(Problems.ServiceFailed(service.Name, $"`{string.Join(' ', command)}` ({when}) ended with {status}", launch.Capsule.Name.ToString()));
     }
 
-    private int RunToEnd(ServiceManifest service, int index, ImmutableArray<string> command, ResolvedUser user, IEnumerable<string> further, TimeSpan? most = null)
+    private int RunToEnd(ServiceManifest service, int index, ImmutableArray<string> command, ResolvedUser user, IEnumerable<string> further, TimeSpan? most, LaunchRequest request)
     {
         command = [.. command.Select(word => further.Where(f => f.StartsWith("MAINPID=", StringComparison.Ordinal)).Aggregate(word, (w, f) => w.Replace("$MAINPID", f[8..], StringComparison.Ordinal).Replace("${MAINPID}", f[8..], StringComparison.Ordinal)))];
-        LaunchPlan plan = LaunchPlanner.PlanEnter(CapsuleSpecs.ProcessOf(service, launch.Manifest, command, user, further), launch.Request, service: null);
+        LaunchPlan plan = LaunchPlanner.PlanEnter(CapsuleSpecs.ProcessOf(service, launch.Manifest, command, user, further), request, service: null);
         using Descriptor log = running.Copy(running.Record.Services[index].LogWrite);
         using Descriptor nothing = FileCalls.Open("/dev/null", OpenFlags.ReadOnly);
-        int pid = running.Enter(plan, new() { Input = nothing, Output = log, Error = log });
+        int pid = running.Enter(plan, new() { Input = nothing, Output = log, Error = log }, index);
         using Descriptor process = ProcessCalls.OpenPidFd(pid);
         long end = most is { } patience ? Environment.TickCount64 + (long)patience.TotalMilliseconds : long.MaxValue;
         while (!FileCalls.WaitReadable(process, HelperPollMilliseconds))

@@ -8,6 +8,7 @@ using Capsules.Linux.Mounts;
 using Capsules.Linux.Namespaces;
 using Capsules.Linux.Processes;
 using Capsules.Linux.Security;
+using Capsules.Linux.Tracing;
 
 namespace Capsules.Engine.Running;
 
@@ -69,6 +70,11 @@ internal sealed class TailTranslator(TailPlan tail, LaunchChannels channels, Wor
             case TailStep.BoundCapabilities bound: Bound(bound); break;
             case TailStep.NoNewPrivileges: tail.NoNewPrivileges(); break;
             case TailStep.Seccomp seccomp: tail.Seccomp(SeccompTranslator.Compile(seccomp.Spec), SeccompTranslator.Flags(seccomp.Spec)); break;
+            case TailStep.WatchLookUps:
+                tail.ListenedSeccomp(WatchedCalls.LookUps(), channels.ListenerPlace!);
+                tail.TellCreated();
+                tail.WaitForByte("wait until the listener is handed over", channels.ListenerTaken!);
+                break;
             case TailStep.BecomeUser user: BecomeUser(user); break;
             case TailStep.Umask umask: tail.Call("umask", SyscallNumber.Umask, umask.Value); break;
             case TailStep.WorkingDirectory directory: tail.Call($"chdir {directory.Path}", SyscallNumber.Chdir, directory.Path.ToNative()); break;

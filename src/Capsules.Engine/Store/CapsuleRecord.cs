@@ -42,6 +42,8 @@ public sealed record CapsuleRecord
     public bool RemoveWhenStopped { get; init; }
     /// <summary>Below its layers lies what surrounded it at its source, filled as it is opened; an `open` directory without this is left over from a seal.</summary>
     public bool Open { get; init; }
+    /// <summary>The capsule that it is a throw-away copy of (verify); it is taken away by whoever finds it without its maker.</summary>
+    public CapsuleName? CopyOf { get; init; }
     /// <summary>Its writable layer is in its image, and is to be emptied before it is looked at: a commit has come so far.</summary>
     public bool Committed { get; init; }
 
@@ -95,6 +97,7 @@ public sealed record CapsuleRecord
         }
         if (RemoveWhenStopped) w.WriteBoolean("removeWhenStopped", true);
         if (Open) w.WriteBoolean("open", true);
+        w.Text("copyOf", CopyOf?.ToString());
         if (Committed) w.WriteBoolean("committed", true);
     });
 
@@ -121,6 +124,7 @@ public sealed record CapsuleRecord
             ClockOffsets = e.Integer("monotonicOffset") is { } monotonic && e.Integer("bootOffset") is { } boot ? new(new(monotonic), new(boot)) : null,
             RemoveWhenStopped = e.Flag("removeWhenStopped") ?? false,
             Open = e.Flag("open") ?? false,
+            CopyOf = e.Text("copyOf") is { } original ? CapsuleName.Parse(original) : null,
             Committed = e.Flag("committed") ?? false,
         };
     }

@@ -79,6 +79,9 @@ public sealed record StoreLayout(string State, string Run)
     /// <summary>The lowest tree of an open capsule's root.</summary>
     public string OpenTree(CapsuleName capsule) => Open(capsule) + "/tree";
     /// <summary>Paths that its capture did not foresee.</summary>
+    /// <summary>Of a throw-away copy: held by whoever made it.</summary>
+    public string Maker(CapsuleName capsule) => Capsule(capsule) + "/maker";
+    /// <summary>What a capsule did not have when it was wanted.</summary>
     public string Misses(CapsuleName capsule) => Capsule(capsule) + "/misses.jsonl";
     /// <summary>Logs of the services.</summary>
     public string Logs(CapsuleName capsule) => Capsule(capsule) + "/logs";

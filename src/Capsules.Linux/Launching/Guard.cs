@@ -1,3 +1,5 @@
+using Capsules.Linux.Processes;
+
 namespace Capsules.Linux.Launching;
 
 /// <summary>
@@ -31,6 +33,13 @@ public static class Guard
             }
             if (ReportChannel.Receive(report) is (Report { Step: >= 0 } failed, _)) throw new TailException(plan.Label(failed.Step), failed.Value);
         }
+    }
+
+    /// <summary>The guard would start this program again: it is our parent, when it is one.</summary>
+    public static void EndOwn()
+    {
+        int parent = ProcessTable.TryRead(Environment.ProcessId)?.Parent ?? 0;
+        if (parent > 1 && ProcessTable.NameOf(parent) == Name) ProcessCalls.Signal(parent, Signals.KILL);
     }
 
     private static void Describe(TailPlan plan, Descriptor program, IReadOnlyList<string> arguments, IReadOnlyList<string> environment, Descriptor input, Descriptor output)

@@ -26,10 +26,11 @@ public static class TailRun
 
     /// <summary>
     /// Builds a plan around a report pipe, starts the tail by <paramref name="start"/> (which runs <see cref="StartHere"/> where the tail
-    /// shall be born) and follows it. <paramref name="onStarted"/> sees the child's pid as soon as it is known.
+    /// shall be born) and follows it. <paramref name="onStarted"/> sees the child's pid as soon as it is known; <paramref name="onCreated"/> sees it when
+    /// the child says that all is made, and lets it go on: the child is followed up to its exec then.
     /// </summary>
     /// <exception cref="TailException">A step failed; a child that was cloned already has been killed and reaped.</exception>
-    public static Started Follow(Action<TailPlan> describe, Func<TailPlan, int>? start = null, Action<int>? onStarted = null)
+    public static Started Follow(Action<TailPlan> describe, Func<TailPlan, int>? start = null, Action<int>? onStarted = null, Action<int>? onCreated = null)
     {
         var plan = new TailPlan();
         var (report, reportEnd) = ReportChannel.Open();
@@ -42,14 +43,14 @@ public static class TailRun
                 describe(plan);
                 launcher = (start ?? StartHere)(plan);
             }
-            return Handshake(plan, report, launcher, onStarted);
+            return Handshake(plan, report, launcher, onStarted, onCreated);
         }
     }
 
     /// <summary>Starts the tail from the calling thread, into its namespaces.</summary>
     public static int StartHere(TailPlan plan) => TailProgram.Start(plan);
 
-    private static Started Handshake(TailPlan plan, Descriptor report, int launcher, Action<int>? onStarted)
+    private static Started Handshake(TailPlan plan, Descriptor report, int launcher, Action<int>? onStarted, Action<int>? onCreated)
     {
         int pid = 0;
         try
@@ -57,8 +58,12 @@ public static class TailRun
             bool waits = false;
             while (!waits && Next(report, plan) is Report message)
             {
-                waits = message.Step == Report.Created;
-                if (waits) continue;
+                if (message.Step == Report.Created)
+                {
+                    waits = onCreated is null;
+                    onCreated?.Invoke(pid);
+                    continue;
+                }
                 pid = message.Value;
                 onStarted?.Invoke(pid);
             }

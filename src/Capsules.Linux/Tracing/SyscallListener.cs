@@ -10,6 +10,8 @@ public readonly ref struct SeenCall
     public required CallKind Kind { get; init; }
     /// <summary>The flags of open(2), where it has some.</summary>
     public int Flags { get; init; }
+    /// <summary>It is about what a symbolic link leads to, and not about the link.</summary>
+    public bool Follows { get; init; }
     /// <summary>The thread that makes it.</summary>
     public required int Thread { get; init; }
     /// <summary>The absolute path as the program gave it: not canonical. For sockets the address, which begins with its family; empty for <see cref="CallKind.Ring"/>.</summary>
@@ -54,6 +56,12 @@ public sealed unsafe class SyscallListener : IDisposable
         Native.Call(SyscallNumber.Ioctl, listener.Number, unchecked((nint)SetFlags), wakeHere);
     }
 
+    /// <summary>Hears the number of a call as soon as it is read: who takes over from a listener that was killed answers that one first.</summary>
+    public Action<ulong>? Received { get; init; }
+
+    /// <summary>Lets a call go on that another one read, and did not answer; nothing happens when there is none of that number, or nobody has read it.</summary>
+    public void Release(ulong id) => Answer(id);
+
     /// <summary>Waits for the end of everything that is watched, as long as said (milliseconds; -1 for ever); whether it has come.</summary>
     public bool WaitForEnd(int milliseconds) => FileCalls.WaitClosed(_listener, milliseconds);
 
@@ -70,13 +78,16 @@ public sealed unsafe class SyscallListener : IDisposable
                 if (Marshal.GetLastPInvokeError() is not (Errno.EINTR or Errno.ENOENT) || WaitForEnd(0)) return;
                 continue;
             }
+            Received?.Invoke(call.Id);
             try { Tell(in call, observer, memory, name); }
-            finally
-            {
-                var answer = new Native.SeccompResponse { Id = call.Id, Flags = Continue };
-                Native.Call(SyscallNumber.Ioctl, _listener.Number, unchecked((nint)Send), (nint)(&answer)); // ENOENT: it has been killed meanwhile
-            }
+            finally { Answer(call.Id); }
         }
+    }
+
+    private void Answer(ulong id)
+    {
+        var answer = new Native.SeccompResponse { Id = id, Flags = Continue };
+        Native.Call(SyscallNumber.Ioctl, _listener.Number, unchecked((nint)Send), (nint)(&answer)); // ENOENT: it has been killed meanwhile. EINPROGRESS: nobody has read it
     }
 
     /// <summary>SECCOMP_IOCTL_NOTIF_ID_VALID.</summary>
@@ -132,7 +143,9 @@ public sealed unsafe class SyscallListener : IDisposable
         }
         if (start + length > LongestPath) return; // ENAMETOOLONG, or nearly: nothing that has such a name was taken from a package
         new ReadOnlySpan<byte>(path, length).CopyTo(new Span<byte>(memory + start, length));
-        observer.Seen(new() { Kind = kind, Flags = flags, Thread = thread, Listener = this, Id = call.Id, Path = new(memory, start + length) });
+        const int noFollow = 0x20000, noFollowAt = 0x100; // O_NOFOLLOW, AT_SYMLINK_NOFOLLOW
+        bool follows = !row.NeverFollows && (flags & (kind == CallKind.Open ? noFollow : noFollowAt)) == 0;
+        observer.Seen(new() { Kind = kind, Flags = flags, Follows = follows, Thread = thread, Listener = this, Id = call.Id, Path = new(memory, start + length) });
     }
 
     /// <summary>process_vm_readv(2): bytes of another process; fewer where its memory ends.</summary>

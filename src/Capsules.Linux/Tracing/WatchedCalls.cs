@@ -39,6 +39,8 @@ public sealed record WatchedCall(string Name, CallKind Kind, int Path, int Direc
     public int SecondPath { get; init; } = -1;
     /// <summary>As <see cref="Directory"/>, of the second path.</summary>
     public int SecondDirectory { get; init; } = -1;
+    /// <summary>It is about a symbolic link itself, whatever its flags say.</summary>
+    public bool NeverFollows { get; init; }
     /// <summary>With AT_EMPTY_PATH it is about a descriptor and carries no path: the filter lets such calls through.</summary>
     public bool CanBeEmpty { get; init; }
 }
@@ -51,16 +53,16 @@ public static class WatchedCalls
     [
         new("open", CallKind.Open, 0, Flags: 1), new("openat", CallKind.Open, 1, 0, 2), new("openat2", CallKind.Open, 1, 0, 2), new("creat", CallKind.Change, 0),
         new("execve", CallKind.Execute, 0), new("execveat", CallKind.Execute, 1, 0, 4),
-        new("stat", CallKind.Look, 0), new("lstat", CallKind.Look, 0), new("access", CallKind.Look, 0), new("statfs", CallKind.Look, 0),
+        new("stat", CallKind.Look, 0), new("lstat", CallKind.Look, 0) { NeverFollows = true }, new("access", CallKind.Look, 0), new("statfs", CallKind.Look, 0),
         new("newfstatat", CallKind.Look, 1, 0, 3) { CanBeEmpty = true }, new("statx", CallKind.Look, 1, 0, 2) { CanBeEmpty = true },
         new("faccessat", CallKind.Look, 1, 0), new("faccessat2", CallKind.Look, 1, 0, 3) { CanBeEmpty = true }, new("inotify_add_watch", CallKind.Look, 1),
-        new("stat64", CallKind.Look, 0), new("lstat64", CallKind.Look, 0), new("fstatat64", CallKind.Look, 1, 0, 3) { CanBeEmpty = true }, new("statfs64", CallKind.Look, 0),
-        new("readlink", CallKind.ReadLink, 0), new("readlinkat", CallKind.ReadLink, 1, 0),
+        new("stat64", CallKind.Look, 0), new("lstat64", CallKind.Look, 0) { NeverFollows = true }, new("fstatat64", CallKind.Look, 1, 0, 3) { CanBeEmpty = true }, new("statfs64", CallKind.Look, 0),
+        new("readlink", CallKind.ReadLink, 0) { NeverFollows = true }, new("readlinkat", CallKind.ReadLink, 1, 0) { NeverFollows = true },
         new("chdir", CallKind.Enter, 0), new("chroot", CallKind.ChangeRoot, 0), new("pivot_root", CallKind.ChangeRoot, 0),
         new("mkdir", CallKind.Change, 0), new("mkdirat", CallKind.Change, 1, 0), new("mknod", CallKind.Change, 0), new("mknodat", CallKind.Change, 1, 0),
         new("truncate", CallKind.Change, 0), new("truncate64", CallKind.Change, 0), new("symlink", CallKind.Change, 1), new("symlinkat", CallKind.Change, 2, 1),
         new("unlink", CallKind.Change, 0), new("unlinkat", CallKind.Change, 1, 0), new("rmdir", CallKind.Change, 0),
-        new("link", CallKind.Look, 0) { SecondPath = 1 }, new("linkat", CallKind.Look, 1, 0) { SecondPath = 3, SecondDirectory = 2 },
+        new("link", CallKind.Look, 0) { SecondPath = 1, NeverFollows = true }, new("linkat", CallKind.Look, 1, 0) { SecondPath = 3, SecondDirectory = 2, NeverFollows = true },
         new("rename", CallKind.Change, 0) { SecondPath = 1 }, new("renameat", CallKind.Change, 1, 0) { SecondPath = 3, SecondDirectory = 2 }, new("renameat2", CallKind.Change, 1, 0) { SecondPath = 3, SecondDirectory = 2 },
         new("connect", CallKind.Connect, 1), new("bind", CallKind.Bind, 1),
         new("io_uring_setup", CallKind.Ring, -1),
@@ -69,9 +71,14 @@ public static class WatchedCalls
     private const int EmptyPath = 0x1000; // AT_EMPTY_PATH
 
     /// <summary>The filter: everything is allowed, and these calls are told first. Where the answer is always "allowed" the kernel remembers it, so that other calls cost nothing.</summary>
-    public static ulong[] Filter() => SeccompFilter.Compile(SeccompAction.Allow,
+    public static ulong[] Filter() => Compile(_ => true);
+
+    /// <summary>As <see cref="Filter"/>, of look-ups only: what makes, changes or removes a name, and sockets, are not told.</summary>
+    public static ulong[] LookUps() => Compile(call => call.Kind is CallKind.Look or CallKind.ReadLink or CallKind.Enter or CallKind.ChangeRoot or CallKind.Open or CallKind.Execute);
+
+    private static ulong[] Compile(Func<WatchedCall, bool> isTold) => SeccompFilter.Compile(SeccompAction.Allow,
     [
-        .. All.Select(call => new SeccompRule([call.Name], SeccompAction.Notify, call.CanBeEmpty ? [new(call.Flags, SeccompComparison.MaskedEqual, EmptyPath, 0)] : [])),
+        .. All.Where(isTold).Select(call => new SeccompRule([call.Name], SeccompAction.Notify, call.CanBeEmpty ? [new(call.Flags, SeccompComparison.MaskedEqual, EmptyPath, 0)] : [])),
     ], with32Bit: true);
 
     /// <summary>Rows of the table by the number of the call, in 64-bit programs or 32-bit ones.</summary>

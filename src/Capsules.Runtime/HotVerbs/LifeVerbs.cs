@@ -18,8 +18,9 @@ internal static class LifeVerbs
 
     public static int Restart(Home home, ParsedCommand command) => RunVerb.Interruptible(interruption => Each(home, command, capsule =>
     {
+        bool watch = home.Runner.Running(capsule.Name)?.Watch is not null; // it goes on as it was
         home.Runner.Stop(capsule.Name, Home.Patience(command), Output.Say);
-        Output.Warn(home.Runner.Start(capsule, interruption: interruption));
+        Output.Warn(home.Runner.Start(capsule, interruption: interruption, watch: watch));
         Console.Out.WriteLine(capsule.Name);
     }));
 

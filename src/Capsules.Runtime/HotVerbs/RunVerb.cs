@@ -20,6 +20,7 @@ internal static class RunVerb
 {
     public static int Run(Home home, ParsedCommand command)
     {
+        if (command.Has("--watch") && !command.Command.IsEmpty) throw new CapsuleException(Problems.WrongUsage("--watch is for services; a command alone is watched by `capsule learn`", command.Verb.Usage));
         bool further = command.Has("--rm") || command.Value("--name") is not null || !command.Command.IsEmpty;
         CapsuleRecord named = home.Capsule(command);
         CapsuleRecord capsule = Changed(further ? Further(home, named, command) : named, command);
@@ -37,7 +38,7 @@ internal static class RunVerb
         return Interruptible(interruption =>
         {
             var watch = Stopwatch.StartNew();
-            Output.Warn(home.Runner.Start(capsule, interruption: interruption));
+            Output.Warn(home.Runner.Start(capsule, interruption: interruption, watch: command.Has("--watch")));
             Announce(home, capsule, watch.Elapsed);
         });
     }
@@ -68,7 +69,7 @@ internal static class RunVerb
             }
             if (home.Runner.Running(capsule.Name) is not null) continue; // as systemctl: what runs is started
             var watch = Stopwatch.StartNew();
-            Output.Warn(home.Runner.Start(capsule, interruption: interruption));
+            Output.Warn(home.Runner.Start(capsule, interruption: interruption, watch: command.Has("--watch")));
             Announce(home, capsule, watch.Elapsed);
         }
     });

@@ -29,6 +29,7 @@ public static class CaptureVerbs
         "capture export" => CaptureExportCommand.Run(command.Arguments[0], command.Arguments[1], new CapsuleStore(layout), output),
         "commit" => CommitCommand.Run(Name(command.Arguments[0]), command.Value("--as") is { } other ? Name(other) : null, new CapsuleStore(layout), output, clock),
         "seal" => SealCommand.Run(Name(command.Arguments[0]), new CapsuleStore(layout), output),
+        "verify" => VerifyCommand.Run(command, layout, output, clock),
         "misses" when command.Arguments.Length == 1 => MissesCommand.List(command.Arguments[0], command.Has("--json"), layout, output),
         "misses" => MissesCommand.Run(command.Arguments[0], command.Arguments[1], command.Has("--json"), layout, output),
         _ => null,

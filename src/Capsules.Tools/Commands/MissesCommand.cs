@@ -1,33 +1,42 @@
+using System.Collections.Immutable;
+using System.Globalization;
 using Capsules.Core.Capture.Misses;
 using Capsules.Core.Json;
 using Capsules.Core.Model;
 using Capsules.Core.Problems;
 using Capsules.Engine.Capturing;
 using Capsules.Engine.Store;
+using Capsules.Engine.Watching;
 
 namespace Capsules.Tools.Commands;
 
-/// <summary>`capsule misses`: lists what a capture did not foresee, and explains a path that is not in a capsule.</summary>
+/// <summary>`capsule misses`: lists what a capsule did not have when it was wanted, or explains a path that is not in it.</summary>
 public static class MissesCommand
 {
-    /// <summary>Lists what was met so far; the exit code. None is no failure.</summary>
+    /// <summary>Lists; the exit code.</summary>
     public static int List(string capsule, bool json, StoreLayout layout, CommandOutput output)
     {
         CapsuleRecord record = new CapsuleStore(layout).Get(capsule);
-        MissRecord[] misses;
-        try { misses = File.Exists(layout.Misses(record.Name)) ? [.. MissRecord.ReadAll(File.ReadAllBytes(layout.Misses(record.Name)))] : []; }
-        catch (FormatException e) { throw new CapsuleException(Problems.BadFile(layout.Misses(record.Name), FactText.Of(e)), e); }
-        if (json) output.Data.Write(System.Text.Encoding.UTF8.GetString(JsonWriting.List(misses, (w, m) => m.Write(w))));
-        else
-            output.WriteTable(["TIME", "WHAT", "PROGRAM", "SIZE", "PATH", "REASON"], [.. misses.Select(m => (string[])
-            [
-                m.Time.UtcDateTime.ToString("yyyy-MM-dd'T'HH:mm:ss'Z'", System.Globalization.CultureInfo.InvariantCulture), JsonReading.Dashed(m.What), m.Program ?? "-",
-                m.Size is { } size ? output.Size(size) : "-", m.Path.ToString(), m.Reason ?? "-",
-            ])]);
+        ImmutableArray<MissRecord> misses = MissLog.Read(layout, record.Name);
+        string? Fix(MissRecord miss) => miss.What == MissKind.Missing ? MissExplainer.Explain(record, layout, miss.Path).Fix : null;
+        if (json)
+        {
+            output.Data.Write(System.Text.Encoding.UTF8.GetString(JsonWriting.List(misses, (w, miss) =>
+            {
+                miss.Write(w);
+                w.Text("fix", Fix(miss));
+            })));
+            return 0;
+        }
+        output.WriteTable(["TIME", "WHAT", "PATH", "PROGRAM", "SERVICE", "SIZE", "REASON"], [.. misses.Select(m => new[]
+        {
+            m.Time.ToString("yyyy-MM-dd'T'HH:mm:ss'Z'", CultureInfo.InvariantCulture), JsonReading.Dashed(m.What), m.Path.ToString(), m.Program ?? "-", m.Service ?? "-", m.Size is long size ? output.Size(size) : "-", m.Reason ?? "-",
+        })]);
+        foreach (string fix in misses.Select(Fix).OfType<string>().Distinct(StringComparer.Ordinal)) output.Words.WriteLine($"fix: {fix}");
         return 0;
     }
 
-    /// <summary>Runs it; the exit code: 0 when the path is explained, 3 when the source does not have it either.</summary>
+    /// <summary>Explains; the exit code: 0 when the path is explained, 3 when the source does not have it either.</summary>
     public static int Run(string capsule, string path, bool json, StoreLayout layout, CommandOutput output)
     {
         CapsuleRecord record = new CapsuleStore(layout).Get(capsule);
