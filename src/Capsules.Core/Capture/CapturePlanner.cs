@@ -29,9 +29,12 @@ public static class CapturePlanner
         ImmutableArray<GuestPath> hostKeys = HostKeyFinder.Find(view, application, footprint);
         var builder = new PlanBuilder(view, [.. state.Select(s => s.Path)], request.Leave) { Replaced = request.HostKeys == HostKeys.Fresh ? hostKeys : [] };
         (service, ImmutableArray<PlanNote> keyNotes) = HostKeyFinder.Decide(builder, view, service, hostKeys, request.HostKeys);
-        AddBase(builder, view);
-        AddPackages(builder, view, footprint);
-        AddPam(builder, view, footprint);
+        AddBase(builder, view, request.Bare);
+        if (!request.Bare)
+        {
+            AddPackages(builder, view, footprint);
+            AddPam(builder, view, footprint);
+        }
         foreach (ConfigurationFile file in footprint.Configuration)
             builder.Add(file.Path, file.Path.IsWithin(Usr) ? PathKind.Code : PathKind.Config, file.Why);
         foreach (string path in application.Known?.Configuration ?? []) builder.AddTree(GuestPath.Parse(path), PathKind.Config, footprint.Start.Then($"{application.Known!.Name} reads {path} by that name"));
@@ -96,11 +99,11 @@ public static class CapturePlanner
 
     private static string Any(System.Net.IPAddress address) => address.Equals(System.Net.IPAddress.Any) || address.Equals(System.Net.IPAddress.IPv6Any) ? "*" : address.ToString();
 
-    private static void AddBase(PlanBuilder builder, SourceView view)
+    private static void AddBase(PlanBuilder builder, SourceView view, bool isBare)
     {
         Because everywhere = new("every system has it, and programs look for it"), names = new("programs read it without any dependency saying so (names, accounts, locale, time, certificates)");
         foreach (GuestPath path in CaptureTables.Skeleton) builder.Add(path, path.IsWithin(Etc) ? PathKind.Config : PathKind.Code, everywhere);
-        foreach (GuestPath path in CaptureTables.AlwaysPaths) builder.AddTree(path, path.IsWithin(Etc) ? PathKind.Config : PathKind.Code, names);
+        foreach (GuestPath path in CaptureTables.AlwaysPaths.Where(p => !isBare || p.IsWithin(Etc))) builder.AddTree(path, path.IsWithin(Etc) ? PathKind.Config : PathKind.Code, names);
         if (!view.Packages.All.IsEmpty) return;
         foreach (GuestPath path in CaptureTables.ShellCommands)
         {

@@ -23,6 +23,8 @@ public sealed record CaptureRequest
     public ImmutableArray<GuestPath> State { get; init; } = [];
     /// <summary>Paths to leave out.</summary>
     public ImmutableArray<GuestPath> Leave { get; init; } = [];
+    /// <summary>Of packages nothing is taken but what was met by another way: what is not in the plan comes from the source when it is opened.</summary>
+    public bool Bare { get; init; }
     /// <summary>What becomes of SSH host keys.</summary>
     public HostKeys HostKeys { get; init; }
 }

@@ -23,6 +23,7 @@ public static class VerbTable
     private static readonly Option Watch = new("--watch", null, "note look-ups of paths that fail here and would not have failed at the source, at a cost");
     private static readonly Option All = new("--all", null, "those that do not run, too", 'a');
     private static readonly Option Open = new("--open", null, "leave it open: what the plan does not take comes from the source when it is first opened");
+    private static readonly Option Bare = new("--bare", null, "with --open: of packages take only what was seen in use; the rest comes when it is opened");
     private static readonly Option Time = new("--time", "SECONDS", "longest time to wait before it is killed", 't');
 
     private static Option JsonWith(params ImmutableArray<string> fields) => Json with { Help = "as JSON, all of it or these fields: " + string.Join(", ", fields), Fields = fields };
@@ -78,7 +79,7 @@ public static class VerbTable
                 new("--why", "PATH", "explain why a path is in the plan"), new("--stop", null, "stop the processes for the copy of the state instead of freezing them"),
                 new("--state", "PATH", "treat a directory as state", Repeats: true), new("--leave", "PATH", "leave a path out", Repeats: true), new("--add", "PATH", "take a path in", Repeats: true),
                 new("--keep", "host-keys", "take the SSH host keys along, among the secrets (this is the default)", Repeats: true), new("--fresh", "host-keys", "leave the SSH host keys, and make others at the first start", Repeats: true),
-                Open, Plan, Json, Yes,
+                Open, Bare, Plan, Json, Yes,
             ],
         },
         new("learn", Make, "NAME -- COMMAND [ARG...]", "make a capsule of an application by watching it while it is used", Door.Tools, 0, 1)
@@ -89,7 +90,7 @@ public static class VerbTable
                 new("--merge", null, "add this run to the earlier ones of that name; without a command, plan from those"), new("--rules", "FILE", "the rules from files to directories and packages"),
                 new("--show-rules", null, "print the rules that hold by default, and stop"), new("--env", "NAME=VALUE", "set a variable for the command and the capsule", 'e', Repeats: true),
                 new("--user", "USER[:GROUP]", "run the command as this user", 'u'), new("--stack", "NAME", "the stack that the capsule joins"), new("--why", "PATH", "explain why a path is in the plan"),
-                new("--state", "PATH", "treat a directory as state", Repeats: true), new("--leave", "PATH", "leave a path out", Repeats: true), new("--add", "PATH", "take a path in", Repeats: true), Open, Plan, Json,
+                new("--state", "PATH", "treat a directory as state", Repeats: true), new("--leave", "PATH", "leave a path out", Repeats: true), new("--add", "PATH", "take a path in", Repeats: true), Open, Bare, Plan, Json,
             ],
             CommandAfter = 1,
         },

@@ -32,6 +32,8 @@ public sealed record AdoptOptions
     public bool Stop { get; init; }
     /// <summary>Leave it open to its source.</summary>
     public bool Open { get; init; }
+    /// <summary>Of packages take only what was seen in use.</summary>
+    public bool Bare { get; init; }
     /// <summary>Do not ask.</summary>
     public bool Yes { get; init; }
     /// <summary>--keep host-keys, --fresh host-keys.</summary>
@@ -63,6 +65,7 @@ public static class AdoptCommand
                 Add = Paths(options.Add),
                 State = Paths(options.State),
                 Leave = Paths(options.Leave),
+                Bare = IsBare(options),
                 HostKeys = options.HostKeys,
             }));
 
@@ -85,6 +88,10 @@ public static class AdoptCommand
         foreach (CapturePlan plan in plans) Apply(plan, source, layout, options.Stop, output, clock, OpenOf(options, source));
         return 0;
     }
+
+    /// <summary>Whether --bare was said, which wants --open.</summary>
+    internal static bool IsBare(AdoptOptions options) => options is { Bare: true, Open: false }
+        ? throw new CapsuleException(Problems.WrongUsage("--bare leaves out what a capsule needs, which only an open one gets later", "capsule adopt APPLICATION --open --bare")) : options.Bare;
 
     /// <summary>What --open asks for; null without it.</summary>
     /// <exception cref="CapsuleException">The source will not be there later.</exception>

@@ -47,6 +47,7 @@ public static class CaptureVerbs
         Why = command.Value("--why"),
         Stop = command.Has("--stop"),
         Open = command.Has("--open"),
+        Bare = command.Has("--bare"),
         Yes = command.Has("--yes"),
         HostKeys = HostKeysOf(command),
         State = command.Values("--state"),

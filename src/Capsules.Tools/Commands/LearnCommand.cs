@@ -63,6 +63,7 @@ public static class LearnCommand
         if (options.Attach is not null && options.Root is not null) throw new CapsuleException(Problems.WrongUsage("what runs is on this machine, not in a tree", Usage));
         bool makes = !options.Capture.Plan && options.Capture.Why is null;
         if (makes && FileCalls.TryStat(null, layout.Capsule(name)) is not null) throw new CapsuleException(Problems.NameTaken(name.ToString()));
+        bool isBare = AdoptCommand.IsBare(options.Capture);
         WideningRules rules = options.Rules is { } file ? LearnedRuns.Rules(Path.GetFullPath(file)) : WideningRules.Default;
 
         var logs = new LearnedRuns(layout, name);
@@ -92,6 +93,7 @@ public static class LearnCommand
             Add = AdoptCommand.Paths(options.Capture.Add),
             State = AdoptCommand.Paths(options.Capture.State),
             Leave = AdoptCommand.Paths(options.Capture.Leave),
+            Bare = isBare,
         });
         plan = SharedState.Apply(view, [plan])[0];
         if (options.Capture.Why is { } why) return AdoptCommand.Explain([plan], AdoptCommand.Paths([why])[0], source.Tree, output);

@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using System.Net;
 using System.Text;
 using Capsules.Core.Capture;
+using Capsules.Core.Capture.Learning;
 using Capsules.Core.Facts;
 using Capsules.Core.Formats.Accounts;
 using Capsules.Core.Formats.Dpkg;
@@ -112,6 +113,17 @@ public sealed class CapturePlannerTests
         plan.Paths.Select(p => p.Path.ToString()).ShouldContain("/usr/share/doc/httpd9/copyright");
         plan.Paths.Select(p => p.Path.ToString()).ShouldNotContain("/usr/share/doc/httpd9/README");
         plan.LeftOut.ShouldContain(new LeftOutPath(GuestPath.Parse("/usr/share/doc/httpd9/README"), "documentation of package httpd9"));
+    }
+
+    [Fact]
+    public void A_bare_plan_has_the_configuration_and_what_was_met_and_nothing_else_of_packages()
+    {
+        CapturePlan plan = Plan("httpd9", request: new() { Bare = true, Found = [new(GuestPath.Parse("/usr/lib/libc.so.6"), new("met")) { Uses = Uses.Open }], Rules = WideningRules.Parse("# capsule rules 1\nseen -> itself\n"u8.ToArray()) });
+        string[] paths = [.. plan.Paths.Select(p => p.Path.ToString())];
+        paths.ShouldContain("/etc/httpd9/httpd9.conf");
+        paths.ShouldContain("/usr/lib/libc.so.6");
+        paths.ShouldNotContain("/usr/share/doc/httpd9/copyright");
+        paths.ShouldNotContain("/usr/lib/httpd9/modules/mod_x.so");
     }
 
     [Fact]
