@@ -42,6 +42,7 @@ public sealed partial class FootprintFinder
     {
         var finder = new FootprintFinder(view, application, all);
         finder.FindPrograms();
+        finder.FindExecuted(request?.Found ?? []);
         finder.FindUsers();
         finder.FindConfiguration();
         foreach (FoundPath found in request?.Found ?? []) finder.Widen(found, request!.Rules);
@@ -83,6 +84,15 @@ public sealed partial class FootprintFinder
             foreach (GuestPath mapped in process.Mapped) Needed(mapped, running);
         }
         _closure.AddPlugIns();
+    }
+
+    /// <summary>Of a command that was watched, and that is a shell's: the programs that it executed are the application.</summary>
+    private void FindExecuted(ImmutableArray<FoundPath> met)
+    {
+        if (_application.Learned is null || _application.Executable is not { } shell || _view.Packages.OwnerOf(shell) is not { } everywhere || !IsBasic(everywhere)) return;
+        foreach (FoundPath found in met.Where(m => (m.Uses & Learning.Uses.Execute) != 0))
+            if (_view.Resolver.Resolve(found.Path) is { Entry.IsRegular: true } program && _view.Packages.OwnerOf(program.Path) is { } owner && !IsBasic(owner))
+                _closure.AddOwn(owner, $"{owner.Name} owns {program.Path} ← {found.Why.Text}");
     }
 
     private void Program(string picture, Because why, bool isMain)
@@ -130,7 +140,7 @@ public sealed partial class FootprintFinder
     }
 
     /// <summary>Whether a package belongs to every system, so that it is no application's own.</summary>
-    private static bool IsBasic(PackageFact package) => package.Package is { Essential: true } or { Priority: "required" or "important" };
+    internal static bool IsBasic(PackageFact package) => package.Package is { Essential: true } or { Priority: "required" or "important" };
 
     /// <summary>The owner of a path becomes one of the application's own packages.</summary>
     private void Own(GuestPath path, Because why)

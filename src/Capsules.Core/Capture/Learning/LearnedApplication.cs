@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using System.Text;
 using Capsules.Core.Facts;
+using Capsules.Core.Formats.Systemd;
 using Capsules.Core.Model;
 
 namespace Capsules.Core.Capture.Learning;
@@ -16,8 +17,11 @@ public static class LearnedApplication
     public static Application Of(SourceView view, GuestPath program, LearnedCommand command, LearnedPaths learned)
     {
         GuestPath real = view.Resolver.Resolve(program) is { Entry: not null } found ? found.Path : program;
-        Application application = ApplicationFinder.Find(view).FirstOrDefault(a => a.Unit is not null && a.Executable == real)
-            ?? (view.Facts.Units.FirstOrDefault(u => ApplicationFinder.ProgramOf(u, view) == real) is { } unit ? ApplicationFinder.OfUnit(view, unit) : null)
+        // A shell is started by many units: then it must be told the same.
+        bool isShell = view.Packages.OwnerOf(real) is { } owner && FootprintFinder.IsBasic(owner);
+        bool Starts(UnitFact unit) => !isShell || UnitText.Words(unit.File.Last("Service", "ExecStart") ?? "").Skip(1).SequenceEqual(command.Command.Skip(1));
+        Application application = ApplicationFinder.Find(view).FirstOrDefault(a => a.Unit is not null && a.Executable == real && Starts(a.Unit))
+            ?? (view.Facts.Units.FirstOrDefault(u => ApplicationFinder.ProgramOf(u, view) == real && Starts(u)) is { } unit ? ApplicationFinder.OfUnit(view, unit) : null)
             ?? new() { Name = CapsuleName.From(Encoding.UTF8.GetString(program.Name)).ToString(), Executable = real, Learned = command };
         return application.Listeners.IsEmpty ? application with { Listeners = Listeners(learned) } : application;
     }

@@ -65,6 +65,13 @@ public sealed class Surroundings
         return (entry.Mode & OthersRead) == 0 || !entry.Path.IsWithin(Usr) && PlanBuilder.IsSecretName(entry) ? Showing.Hidden : Showing.Shown;
     }
 
+    /// <summary>The source of a compiled Python file: the interpreter looks at it by stat(2) alone, and passes over a compiled file without one.</summary>
+    public static GuestPath? CompanionOf(GuestPath file)
+    {
+        ReadOnlySpan<byte> name = file.Name;
+        return file.Parent.Name.SequenceEqual("__pycache__"u8) && name.EndsWith(".pyc"u8) && name.IndexOf((byte)'.') is > 0 and int dot ? file.Parent.Parent.Child([.. name[..dot], .. ".py"u8]) : null;
+    }
+
     /// <summary>The data folder that a file belongs to: it is filled whole or not at all. Null for a file that stands for itself.</summary>
     public static GuestPath? FolderOf(GuestPath file)
     {

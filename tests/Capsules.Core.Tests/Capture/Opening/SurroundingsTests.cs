@@ -50,6 +50,12 @@ public sealed class SurroundingsTests
     public void What_is_shown_is_what_everybody_at_the_source_could_read(string path, Showing showing) => Of().Of(Tree.Look(GuestPath.Parse(path))!).ShouldBe(showing);
 
     [Theory]
+    [InlineData("/usr/lib/python3/dist-packages/flask/__pycache__/app.cpython-311.opt-1.pyc", "/usr/lib/python3/dist-packages/flask/app.py")]
+    [InlineData("/usr/lib/python3/__pycache__/.pyc", null)]
+    [InlineData("/usr/lib/python3/app.pyc", null)]
+    public void A_compiled_file_comes_with_its_source(string file, string? source) => (Surroundings.CompanionOf(GuestPath.Parse(file))?.ToString()).ShouldBe(source);
+
+    [Theory]
     [InlineData("/var/lib/other/db/1", "/var/lib/other")]
     [InlineData("/srv/www/index.html", "/srv/www")]
     [InlineData("/var/cache/app/x", "/var/cache/app")]
