@@ -30,7 +30,7 @@ internal sealed class FileFiller(string tree, SourceReference source)
     /// <summary>Fills a file, with the data folder that it belongs to. Several threads may do so.</summary>
     public FillResult Fill(GuestPath file)
     {
-        if (Surroundings.CompanionOf(file) is { } companion && UnfilledMark.Find(Place(companion)) is not null) Fill(companion);
+        if (Surroundings.CompanionOf(file) is { } companion) Fill(companion); // whether it could be filled, or is there at all, is for who opens that one
         GuestPath? folder = Surroundings.FolderOf(file);
         lock (_units.GetOrAdd(folder ?? file, _ => new()))
             try
