@@ -21,6 +21,18 @@ def enter():
     os.environ["BENCH_INSIDE"] = "yes"
     os.execvp("unshare", ["unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc", "--propagation", "private", sys.executable] + sys.argv)
 
+def alone(what, script, *arguments, timeout=600):
+    """Runs a bash script in a machine of its own: private mount, PID and network namespaces, an empty store and run directory. In it $1 is a
+    directory that is gone afterwards, $2 and so on are the arguments, `capsule` is on PATH, and lo is up."""
+    work = tempfile.mkdtemp(prefix=f"capsule-{what}.", dir="/var/tmp")
+    os.chmod(work, 0o755)
+    environment = dict(os.environ, PATH=os.path.dirname(capsule) + ":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", CAPSULE_STATE=work + "/state", CAPSULE_RUN=work + "/run", CAPSULE_CGROUP=f"capsule-{what}")
+    script = 'mkdir -p "$1/run"; mount -t tmpfs none "$1/run"; ip link set lo up; ' + script
+    try: return subprocess.run(["unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc", "--propagation", "private", "bash", "-c", script, what, work, *arguments], env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+        subprocess.run(f"find /sys/fs/cgroup -depth -type d -path '*capsule-{what}*' -exec rmdir {{}} + 2>/dev/null", shell=True)
+
 def sh(command):
     result = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
     if result.returncode: raise SystemExit(f"`{command}` ended with {result.returncode}\n{result.stdout}{result.stderr}")
