@@ -10,10 +10,9 @@ internal static class Tools
     /// <summary>Becomes capsule-tools: beside this program, or in the usual place of helpers.</summary>
     public static int Become(string[] words)
     {
-        if (Programs.Tools is not { } program) throw new CapsuleException(Problems.ToolsMissing(Path.GetDirectoryName(Environment.ProcessPath) ?? "/usr/bin"));
         List<string> environment = [];
         foreach (System.Collections.DictionaryEntry variable in Environment.GetEnvironmentVariables()) environment.Add($"{variable.Key}={variable.Value}");
-        ProcessCalls.Execute(program, ["capsule", .. words], [.. environment]);
+        ProcessCalls.Execute(Programs.Tools, ["capsule", .. words], [.. environment]);
         throw new System.Diagnostics.UnreachableException();
     }
 }

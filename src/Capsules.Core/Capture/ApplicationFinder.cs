@@ -161,7 +161,7 @@ public static class ApplicationFinder
     /// <summary>Whether a unit is a server that belongs to no system.</summary>
     internal static bool IsServer(UnitFact unit, SourceView view) =>
         !IsSystem(unit.Name.ToString()) && !IsOneShot(unit) && ProgramOf(unit, view) is not null &&
-        view.Packages.OwnerOf(view.Resolver.Resolve(unit.Path)?.Path ?? unit.Path) is not { Package: { Essential: true } or { Priority: "required" or "important" } };
+        view.Packages.OwnerOf(view.Resolver.Resolve(unit.Path)?.Path ?? unit.Path) is not { IsBasic: true };
 
     private static ImmutableArray<Application> WithUniqueNames(List<Application> found)
     {

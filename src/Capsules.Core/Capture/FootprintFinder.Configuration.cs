@@ -37,7 +37,7 @@ public sealed partial class FootprintFinder
                 if (!RunsAsInterpreter) continue;
                 // What an interpreter is told to run is the application: its packages, not the interpreter's, bring settings and data.
                 foreach (GuestPath path in PathMentions.In(BytePicture.FromPicture(argument), skipComments: false))
-                    if (_view.Resolver.Resolve(path) is { Entry: not null } found && _view.Packages.OwnersOf(found.Path) is [var owner] && !IsBasic(owner))
+                    if (_view.Resolver.Resolve(path) is { Entry: not null } found && _view.Packages.OwnersOf(found.Path) is [{ IsBasic: false } owner])
                         _closure.AddOwn(owner, $"{owner.Name} owns {found.Path} ← {named.Text}");
             }
             foreach (string variable in _view.Facts.EnvironmentOf(main))

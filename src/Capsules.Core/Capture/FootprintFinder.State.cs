@@ -39,7 +39,7 @@ public sealed partial class FootprintFinder
                 foreach (string name in unit.File.Words("Service", key)) AddState(GuestPath.Parse(parent).Combine(name.Split(':')[0]), new($"{key} of {unit.Name}", _start));
         foreach (ChosenPackage chosen in _closure.Chosen)
         {
-            if (IsBasic(chosen.Package) || CaptureTables.AlwaysPackages.Contains(chosen.Package.Name)) continue;
+            if (chosen.Package.IsBasic || CaptureTables.AlwaysPackages.Contains(chosen.Package.Name)) continue;
             foreach (GuestPath path in _view.Packages.FilesOf(chosen.Package))
                 if ((CaptureTables.StateParents.Contains(path.Parent) || path == WebRoot) && !IsAnothers(path))
                     AddState(path, new($"package {chosen.Package.Name} brings it for data", ReasonOf(chosen.Package.Name)));
@@ -100,11 +100,9 @@ public sealed partial class FootprintFinder
     {
         if (_configuration.Values.FirstOrDefault(c => c.NamesHomes && !CaptureTables.SharedConfiguration.Contains(c.Path.Parent)) is not { } file) return;
         foreach (UserAccount user in _view.Facts.Users)
-            if (user.Uid is >= FirstPerson and < Nobody && GuestPath.TryParse(Encoding.UTF8.GetBytes(user.Home), out GuestPath home) && home != Home && home.IsWithin(Home))
+            if (user.IsPerson && GuestPath.TryParse(Encoding.UTF8.GetBytes(user.Home), out GuestPath home) && home != Home && home.IsWithin(Home))
                 AddState(home, new($"{file.Path} speaks of the homes of users, and {user.Name} is one", _start));
     }
-
-    private const uint FirstPerson = 1000, Nobody = 65534;
 
     /// <summary>Spools that programs of the application's own packages name, or its configuration.</summary>
     private void FindSpools()

@@ -89,9 +89,9 @@ public sealed partial class FootprintFinder
     /// <summary>Of a command that was watched, and that is a shell's: the programs that it executed are the application.</summary>
     private void FindExecuted(ImmutableArray<FoundPath> met)
     {
-        if (_application.Learned is null || _application.Executable is not { } shell || _view.Packages.OwnerOf(shell) is not { } everywhere || !IsBasic(everywhere)) return;
+        if (_application.Learned is null || _application.Executable is not { } shell || _view.Packages.OwnerOf(shell) is not { IsBasic: true }) return;
         foreach (FoundPath found in met.Where(m => (m.Uses & Learning.Uses.Execute) != 0))
-            if (_view.Resolver.Resolve(found.Path) is { Entry.IsRegular: true } program && _view.Packages.OwnerOf(program.Path) is { } owner && !IsBasic(owner))
+            if (_view.Resolver.Resolve(found.Path) is { Entry.IsRegular: true } program && _view.Packages.OwnerOf(program.Path) is { IsBasic: false } owner)
                 _closure.AddOwn(owner, $"{owner.Name} owns {program.Path} ← {found.Why.Text}");
     }
 
@@ -114,7 +114,7 @@ public sealed partial class FootprintFinder
         if (_view.Packages.OwnerOf(found.Path) is { } owner)
         {
             string text = $"{owner.Name} owns {found.Path} ← {why.Text}";
-            if (isMain && !IsBasic(owner)) _closure.AddOwn(owner, text);
+            if (isMain && !owner.IsBasic) _closure.AddOwn(owner, text);
             else _closure.Add(owner, text);
         }
         else if (isMain && ApplicationRoot(found.Path) is { } root) Take(root, PathKind.Code, because.Then($"{root} is the directory of a program that no package owns"));
@@ -138,9 +138,6 @@ public sealed partial class FootprintFinder
                 if (_view.Resolver.Resolve(GuestPath.Normalize(Encoding.ASCII.GetBytes(text))) is { Entry.IsDirectory: true } named && !CaptureTables.TooWide.Contains(named.Path)) _closure.AddNamed(named.Path);
         if (_view.Packages.OwnerOf(found.Path) is null) FindOpenedLibraries(found.Path, content.Span, because);
     }
-
-    /// <summary>Whether a package belongs to every system, so that it is no application's own.</summary>
-    internal static bool IsBasic(PackageFact package) => package.Package is { Essential: true } or { Priority: "required" or "important" };
 
     /// <summary>The owner of a path becomes one of the application's own packages.</summary>
     private void Own(GuestPath path, Because why)

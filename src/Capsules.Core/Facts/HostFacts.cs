@@ -61,6 +61,8 @@ public sealed record PackageFact(DpkgPackage Package, ImmutableArray<GuestPath> 
 {
     /// <summary>Its name.</summary>
     public string Name => Package.Name;
+    /// <summary>Whether it belongs to every system, so that it is no application's own.</summary>
+    public bool IsBasic => Package is { Essential: true } or { Priority: "required" or "important" };
     /// <summary>Digests of files that have one, where they are cheap to know: hexadecimal MD5.</summary>
     public ImmutableArray<(GuestPath Path, string Md5)> Digests { get; init; } = [];
 }

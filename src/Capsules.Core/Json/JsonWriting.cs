@@ -49,6 +49,10 @@ public static class JsonWriting
         if (value is not null) writer.WriteString(name, value);
     }
 
+    /// <summary>A moment, as RFC 3339 writes it, in UTC and to the millisecond.</summary>
+    public static void Time(this Utf8JsonWriter writer, string name, DateTimeOffset value) =>
+        writer.WriteString(name, value.ToUniversalTime().ToString("yyyy-MM-dd'T'HH:mm:ss.fff'Z'", System.Globalization.CultureInfo.InvariantCulture));
+
     /// <summary>A number, unless it is null.</summary>
     public static void Integer(this Utf8JsonWriter writer, string name, long? value)
     {

@@ -90,7 +90,7 @@ public static class CapsuleSpecs
             UserMappings = places.Ids,
             GroupMappings = places.Ids,
             CgroupsPath = places.Cgroup,
-            Resources = Resources(manifest.Limits, places.Limits),
+            Resources = Resources(places.Limits.Over(manifest.Limits)),
             Seccomp = places.Seccomp,
             MaskedPaths = [.. Masked.Select(GuestPath.Parse)],
             ReadOnlyPaths = [.. ReadOnly.Select(GuestPath.Parse)],
@@ -166,20 +166,15 @@ public static class CapsuleSpecs
         return [.. variables.Values];
     }
 
-    private static ResourcesSpec Resources(ResourceLimits manifest, ResourceLimits over)
+    private static ResourcesSpec Resources(ResourceLimits limits) => new()
     {
-        double? cpus = over.Cpus ?? manifest.Cpus;
-        int? weight = over.IoWeight ?? manifest.IoWeight;
-        return new()
-        {
-            Memory = over.Memory ?? manifest.Memory,
-            CpuQuota = cpus is double n ? (long)(n * 100_000) : null,
-            CpuPeriod = cpus is null ? null : 100_000,
-            Pids = over.Pids ?? manifest.Pids,
-            IoWeight = weight is int w ? Math.Clamp(w, 10, 1000) : null,
-            Devices = [new(false, 'a', null, null, "rwm")],
-        };
-    }
+        Memory = limits.Memory,
+        CpuQuota = limits.Cpus is double n ? (long)(n * 100_000) : null,
+        CpuPeriod = limits.Cpus is null ? null : 100_000,
+        Pids = limits.Pids,
+        IoWeight = limits.IoWeight is int w ? Math.Clamp(w, 10, 1000) : null,
+        Devices = [new(false, 'a', null, null, "rwm")],
+    };
 }
 
 /// <summary>A user as the capsule's own files describe it.</summary>

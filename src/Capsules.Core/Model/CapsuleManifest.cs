@@ -208,4 +208,7 @@ public sealed record ResourceLimits
     public long? Pids { get; init; }
     /// <summary>Relative share of I/O, 1 to 10000.</summary>
     public int? IoWeight { get; init; }
+
+    /// <summary>These, and where they say nothing the others.</summary>
+    public ResourceLimits Over(ResourceLimits others) => new() { Memory = Memory ?? others.Memory, Cpus = Cpus ?? others.Cpus, Pids = Pids ?? others.Pids, IoWeight = IoWeight ?? others.IoWeight };
 }

@@ -52,13 +52,7 @@ public static class CaptureRunner
     public static CaptureResult Apply(CapturePlan plan, RootTree source, StoreLayout layout, CaptureOptions options)
     {
         CheckName(plan, layout);
-        foreach (string directory in (string[])[layout.Layers, layout.Images, layout.Capsules]) SmallFiles.MakeDirectories(directory);
-        using var work = new WorkDirectory(layout, "adopt");
-        try { return Make(plan, source, layout, options, work.Place); }
-        catch (SyscallException e) when (e.Errno is Errno.ENOSPC or Errno.EDQUOT)
-        {
-            throw new CapsuleException(Problems.StoreFull(layout.State, e.Message), e);
-        }
+        return WorkDirectory.Use(layout, "adopt", work => Make(plan, source, layout, options, work));
         // What had its final name is kept by nobody yet; the rest goes with the working directory.
     }
 

@@ -41,14 +41,7 @@ public sealed class CommitRunner(CapsuleStore store)
         CapsuleRecord capsule = store.EndCommit(store.Get(name.ToString()));
         if (capsule.Open) throw new CapsuleException(Problems.StillOpen(name.ToString(), "its changes cannot go into an image yet"));
         SmallFiles.RemoveTree(_layout.NewSecrets(name)); // of a commit that ended before it counted
-
-        foreach (string directory in (string[])[_layout.Layers, _layout.Images]) SmallFiles.MakeDirectories(directory);
-        using var work = new WorkDirectory(_layout, "commit");
-        try { return Make(capsule, other, clock, work.Place); }
-        catch (SyscallException e) when (e.Errno is Errno.ENOSPC or Errno.EDQUOT)
-        {
-            throw new CapsuleException(Problems.StoreFull(_layout.State, e.Message), e);
-        }
+        return WorkDirectory.Use(_layout, "commit", work => Make(capsule, other, clock, work));
     }
 
     private CommitResult Make(CapsuleRecord capsule, CapsuleName? other, TimeProvider clock, string work)

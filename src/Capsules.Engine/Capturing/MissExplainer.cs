@@ -19,45 +19,68 @@ namespace Capsules.Engine.Capturing;
 /// <param name="Fix">The command that takes it in; null when nothing does.</param>
 public sealed record Miss(GuestPath Path, bool IsThere, bool? AtSource, string Why, string? Owner, string? Fix);
 
-/// <summary>Explains paths that a capsule does not have: from what its capture left out, and from its source while that is there.</summary>
-public static class MissExplainer
+/// <summary>Explains paths that a capsule does not have: from what its capture left out, and from its source while that is there. What it reads for one path it keeps for the next.</summary>
+public sealed class MissExplainer : IDisposable
 {
-    /// <summary>Explains one path of a capsule.</summary>
-    /// <exception cref="CapsuleException">The capsule or its image is broken.</exception>
-    public static Miss Explain(CapsuleRecord capsule, StoreLayout layout, GuestPath path)
+    private readonly CapsuleRecord _capsule;
+    private readonly StoreLayout _layout;
+    private readonly Lazy<(CapturePlan? Plan, byte[]? LeftOut)> _image;
+    private readonly Lazy<(RootTree Tree, TreeResolver Resolver, PackageIndex Packages)?> _source;
+
+    /// <summary>Of a capsule.</summary>
+    public MissExplainer(CapsuleRecord capsule, StoreLayout layout)
     {
+        (_capsule, _layout) = (capsule, layout);
         string image = layout.Image(capsule.Image);
-        CapturePlan? plan = null;
-        string? leftOut = null;
+        _image = new(() => (SmallFiles.TryRead(image + "/plan.json") is { } bytes ? CapturePlanJson.Read(bytes) : null, SmallFiles.TryRead(image + "/left-out.jsonl")));
+        _source = new(OpenSource);
+    }
+
+    /// <summary>Explains one path.</summary>
+    /// <exception cref="CapsuleException">The capsule's image is broken.</exception>
+    public Miss Explain(GuestPath path)
+    {
+        CapturePlan? plan;
+        string? leftOut;
         try
         {
-            if (SmallFiles.TryRead(image + "/plan.json") is { } bytes) plan = CapturePlanJson.Read(bytes);
-            if (SmallFiles.TryRead(image + "/left-out.jsonl") is { } lines) leftOut = LeftOutFile.Find(lines, path);
+            plan = _image.Value.Plan;
+            leftOut = _image.Value.LeftOut is { } lines ? LeftOutFile.Find(lines, path) : null;
         }
-        catch (FormatException e) { throw new CapsuleException(Problems.BadFile(image, FactText.Of(e)), e); }
+        catch (FormatException e) { throw new CapsuleException(Problems.BadFile(_layout.Image(_capsule.Image), FactText.Of(e)), e); }
         if (plan?.Why(path) is { } chain) return new(path, true, null, string.Join(" ← ", chain), null, null);
 
-        if (capsule.Open && FileCalls.TryStat(null, Opening.OpenTree.PlaceOf(layout.OpenTree(capsule.Name), path)) is { } shown)
-            return new(path, true, true, shown.IsRegular && Opening.UnfilledMark.Find(Opening.OpenTree.PlaceOf(layout.OpenTree(capsule.Name), path)) is not null ? "the capsule is open: its content comes from the source when it is opened" : "the capsule is open, and shows it", null, null);
+        NativePath open = Opening.OpenTree.PlaceOf(_layout.OpenTree(_capsule.Name), path);
+        if (_capsule.Open && FileCalls.TryStat(null, open) is { } shown)
+            return new(path, true, true, shown.IsRegular && Opening.UnfilledMark.Find(open) is not null ? "the capsule is open: its content comes from the source when it is opened" : "the capsule is open, and shows it", null, null);
 
         if (plan?.Hidden.FirstOrDefault(h => path.IsWithin(h.Path)) is { } hidden) return new(path, false, true, string.Join(" ← ", plan.Chain(hidden.Reason)), null, null);
-        if (plan?.Base is { } below && below.Layers.Any(l => FileCalls.TryStat(null, new NativePath(layout.Layer(l)).Append(path.Bytes[1..])) is not null))
+        if (plan?.Base is { } below && below.Layers.Any(l => FileCalls.TryStat(null, new NativePath(_layout.Layer(l)).Append(path.Bytes[1..])) is not null))
             return new(path, true, null, $"the base {below.Name} has it", null, null);
         if (plan?.Base is not null) return new(path, false, leftOut is null ? false : true, leftOut ?? "neither the base has it nor did the installer bring it", null, null);
-        string adopt = $"capsule adopt {plan?.Application ?? capsule.Name.ToString()} {Words(capsule.Source)}--add {path} --name {capsule.Name}-2";
+        string adopt = $"capsule adopt {plan?.Application ?? _capsule.Name.ToString()} {Words(_capsule.Source)}--add {path} --name {_capsule.Name}-2";
         if (leftOut is not null) return new(path, false, true, leftOut, null, adopt);
-        if (capsule.Source is null || TryOpen(capsule) is not { } source) return new(path, false, null, "its capture did not meet it, and the source is not there to look", null, null);
-        using (source)
-        {
-            if (source.Look(path) is not { } entry) return new(path, false, false, "the source does not have it either", null, null);
-            var troubles = new List<string>();
-            var facts = new HostFacts { Source = SourceReference.Parse(capsule.Source), Packages = PackageReader.Read(source, troubles), Diversions = PackageReader.ReadDiversions(source, troubles) };
-            var resolver = new TreeResolver(source);
-            string? owner = resolver.ResolveParent(path) is { } place ? new PackageIndex(facts, resolver).OwnerOf(place.Path)?.Name : null;
-            string what = entry.IsDirectory ? "the directory" : "the file";
-            return new(path, false, true, owner is null ? $"{what} is of no package, and nothing that was found needs it" : $"{what} is of package {owner}, which the application does not depend on", owner,
-                entry.IsDirectory && CaptureTables.StateParents.Any(path.IsWithin) ? $"{adopt.Replace("--add", "--state", StringComparison.Ordinal)}" : adopt);
-        }
+        if (_source.Value is not var (tree, resolver, packages)) return new(path, false, null, "its capture did not meet it, and the source is not there to look", null, null);
+        if (tree.Look(path) is not { } entry) return new(path, false, false, "the source does not have it either", null, null);
+        string? owner = resolver.ResolveParent(path) is { } place ? packages.OwnerOf(place.Path)?.Name : null;
+        string what = entry.IsDirectory ? "the directory" : "the file";
+        return new(path, false, true, owner is null ? $"{what} is of no package, and nothing that was found needs it" : $"{what} is of package {owner}, which the application does not depend on", owner,
+            entry.IsDirectory && CaptureTables.StateParents.Any(path.IsWithin) ? $"{adopt.Replace("--add", "--state", StringComparison.Ordinal)}" : adopt);
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        if (_source.IsValueCreated) _source.Value?.Tree.Dispose();
+    }
+
+    private (RootTree, TreeResolver, PackageIndex)? OpenSource()
+    {
+        if (TryOpen(_capsule) is not { } tree) return null;
+        var troubles = new List<string>();
+        var resolver = new TreeResolver(tree);
+        var facts = new HostFacts { Source = SourceReference.Parse(_capsule.Source!), Packages = PackageReader.Read(tree, troubles), Diversions = PackageReader.ReadDiversions(tree, troubles) };
+        return (tree, resolver, new PackageIndex(facts, resolver));
     }
 
     /// <summary>The source's tree; null when it is not there any more.</summary>

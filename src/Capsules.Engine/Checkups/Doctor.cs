@@ -106,13 +106,15 @@ public sealed class Doctor(CapsuleStore store)
                 Left($"look-ups of `{name}`, which wait for a watcher that is gone");
                 if (fix) WatchDoor.Start(_layout, name);
             }
-            if (store.TryFind(name) is not { } copy || !_runner.IsAbandoned(copy) || _runner.Running(name) is not null) continue;
-            Left($"the copy `{name}` of {copy.CopyOf}, whose `capsule verify` is gone");
+            if (store.TryFind(name) is not { } once || _runner.Running(name) is not null) continue;
+            bool isAbandoned = _runner.IsAbandoned(once);
+            if (!isAbandoned && !(once.RemoveWhenStopped && TimeProvider.System.GetUtcNow() - once.Created >= TimeSpan.FromMinutes(1))) continue; // a young one may be about to start
+            Left(isAbandoned ? $"the copy `{name}` of {once.CopyOf}, whose `capsule verify` is gone" : $"capsule `{name}`, which was made for one run");
             if (!fix) continue;
             using (store.Lock(name, wait: true))
             {
                 _runner.Discard(name);
-                if (store.Has(name)) _runner.RemoveWhole(copy);
+                if (store.Has(name)) _runner.RemoveWhole(once);
             }
         }
         foreach (CapsuleName name in DirectoryNames.In(_layout.RunningStacks))
@@ -145,12 +147,6 @@ public sealed class Doctor(CapsuleStore store)
             if (!fix) continue;
             if (record.Committed) store.EndCommit(record);
             else SmallFiles.RemoveTree(_layout.NewSecrets(name));
-        }
-        foreach (CapsuleName name in store.Names())
-        {
-            if (store.TryFind(name) is not { RemoveWhenStopped: true } record || _runner.Running(name) is not null || TimeProvider.System.GetUtcNow() - record.Created < TimeSpan.FromMinutes(1)) continue; // a young one may be about to start
-            Left($"capsule `{name}`, which was made for one run");
-            if (fix) _runner.RemoveWhole(record);
         }
         foreach (string directory in Learning.WatchGroup.Left(_layout))
         {

@@ -62,11 +62,5 @@ internal static class FillGuard
     private static string LogFile(StoreLayout layout) => layout.Run + "/keeper.log";
 
     /// <summary>Starts a filler under a guard of its own.</summary>
-    public static void Start(StoreLayout layout, CapsuleName name, Descriptor group)
-    {
-        string program = Programs.Tools ?? throw new CapsuleException(Problems.ToolsMissing(Path.GetDirectoryName(Environment.ProcessPath) ?? ""));
-        using Descriptor opened = FileCalls.Open(program, OpenFlags.PathOnly);
-        using Descriptor log = FileCalls.Open(LogFile(layout), OpenFlags.WriteOnly | OpenFlags.Create | OpenFlags.Append, 0x180);
-        Guard.Start(opened, ["capsule", "filler", name.ToString()], Programs.PassedEnvironment, group, log);
-    }
+    public static void Start(StoreLayout layout, CapsuleName name, Descriptor group) => Programs.StartGuarded(Programs.Tools, ["filler", name.ToString()], group, LogFile(layout));
 }

@@ -36,13 +36,7 @@ public sealed class SealRunner(CapsuleStore store)
         if (new CapsuleRunner(store).Running(name) is not null) throw new CapsuleException(Problems.SealWhileRunning(name.ToString()));
         CapsuleRecord capsule = store.EndCommit(store.Get(name.ToString()));
         if (!capsule.Open) throw new CapsuleException(Problems.NotOpen(name.ToString()));
-        foreach (string directory in (string[])[_layout.Layers, _layout.Images]) SmallFiles.MakeDirectories(directory);
-        using var work = new WorkDirectory(_layout, "seal");
-        try { return Make(capsule, work.Place); }
-        catch (SyscallException e) when (e.Errno is Errno.ENOSPC or Errno.EDQUOT)
-        {
-            throw new CapsuleException(Problems.StoreFull(_layout.State, e.Message), e);
-        }
+        return WorkDirectory.Use(_layout, "seal", work => Make(capsule, work));
     }
 
     private SealResult Make(CapsuleRecord capsule, string work)

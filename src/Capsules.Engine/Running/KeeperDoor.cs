@@ -45,9 +45,6 @@ internal static class KeeperDoor
     private static void Start(StoreLayout layout)
     {
         SmallFiles.MakeDirectories(layout.Run);
-        using Descriptor program = FileCalls.Open(Programs.Runtime, OpenFlags.PathOnly);
-        using Descriptor nothing = FileCalls.Open("/dev/null", OpenFlags.ReadOnly);
-        using Descriptor log = FileCalls.Open(layout.Run + "/keeper.log", OpenFlags.WriteOnly | OpenFlags.Create | OpenFlags.Append, 0x180);
-        Guard.Start(program, ["capsule", "keeper"], Programs.PassedEnvironment, nothing, log);
+        Programs.StartGuarded(Programs.Runtime, ["keeper"], null, layout.Run + "/keeper.log");
     }
 }

@@ -44,8 +44,8 @@ public sealed record LastRun
     public byte[] ToJson() => JsonWriting.Document(w =>
     {
         w.WriteNumber("schemaVersion", CurrentSchemaVersion);
-        w.Text("started", Started.ToUniversalTime().ToString("yyyy-MM-dd'T'HH:mm:ss.fff'Z'"));
-        w.Text("ended", Ended.ToUniversalTime().ToString("yyyy-MM-dd'T'HH:mm:ss.fff'Z'"));
+        w.Time("started", Started);
+        w.Time("ended", Ended);
         w.Text("reason", Reason);
         w.Objects("services", Services, s =>
         {

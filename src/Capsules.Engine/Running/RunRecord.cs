@@ -79,7 +79,7 @@ public sealed record RunRecord
         w.Text("name", Name.ToString());
         w.WriteNumber("init", Init);
         w.WriteNumber("initStart", InitStart);
-        w.Text("started", Started.ToUniversalTime().ToString("yyyy-MM-dd'T'HH:mm:ss.fff'Z'"));
+        w.Time("started", Started);
         w.Objects("services", Services, s =>
         {
             w.Text("name", s.Name);

@@ -27,13 +27,7 @@ internal static class WatchDoor
 
     /// <summary>Starts the watcher, guarded. It ends with the capsule.</summary>
     /// <exception cref="CapsuleException">The other program is not there.</exception>
-    public static void Start(StoreLayout layout, CapsuleName name)
-    {
-        using Descriptor program = FileCalls.Open(Programs.Tools ?? throw new CapsuleException(Problems.ToolsMissing(Path.GetDirectoryName(Environment.ProcessPath) ?? "")), OpenFlags.PathOnly);
-        using Descriptor nothing = FileCalls.Open("/dev/null", OpenFlags.ReadOnly);
-        using Descriptor log = FileCalls.Open(layout.RunOf(name) + "/watcher.log", OpenFlags.WriteOnly | OpenFlags.Create | OpenFlags.Append, 0x180);
-        Guard.Start(program, ["capsule", "watcher", name.ToString()], Programs.PassedEnvironment, nothing, log);
-    }
+    public static void Start(StoreLayout layout, CapsuleName name) => Programs.StartGuarded(Programs.Tools, ["watcher", name.ToString()], null, layout.RunOf(name) + "/watcher.log");
 
     /// <summary>The two queues, in the order of <see cref="WatchQueues"/>.</summary>
     public static Descriptor[] MakeQueues()

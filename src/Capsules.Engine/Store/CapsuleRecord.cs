@@ -61,7 +61,7 @@ public sealed record CapsuleRecord
         w.Text("name", Name.ToString());
         w.Text("image", Image.ToString());
         w.Text("stack", Stack.ToString());
-        w.Text("created", Created.ToUniversalTime().ToString("yyyy-MM-dd'T'HH:mm:ss.fff'Z'"));
+        w.Time("created", Created);
         w.Text("source", Source);
         w.Texts("environment", Environment);
         w.Objects("furtherVolumes", FurtherVolumes, v =>

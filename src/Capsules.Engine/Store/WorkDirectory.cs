@@ -1,3 +1,4 @@
+using Capsules.Core.Problems;
 using Capsules.Linux;
 using Capsules.Linux.Files;
 
@@ -35,6 +36,19 @@ internal sealed class WorkDirectory : IDisposable
 
     /// <summary>Where it is.</summary>
     public string Place { get; }
+
+    /// <summary>Does work that ends in layers and images.</summary>
+    /// <exception cref="CapsuleException">The disk is full; and what the work throws.</exception>
+    public static T Use<T>(StoreLayout layout, string what, Func<string, T> make)
+    {
+        foreach (string directory in (string[])[layout.Layers, layout.Images, layout.Capsules]) SmallFiles.MakeDirectories(directory);
+        using var work = new WorkDirectory(layout, what);
+        try { return make(work.Place); }
+        catch (SyscallException e) when (e.Errno is Errno.ENOSPC or Errno.EDQUOT)
+        {
+            throw new CapsuleException(Problems.StoreFull(layout.State, e.Message), e);
+        }
+    }
 
     /// <inheritdoc/>
     public void Dispose() => _undo.Dispose();

@@ -48,7 +48,7 @@ public sealed class VerifyRunner(CapsuleStore store)
         using (store.Lock(name, wait: true)) original = store.EndCommit(store.Get(name.ToString()));
         if (original.Open) throw new CapsuleException(Problems.StillOpen(name.ToString(), "it is verified as it is without its source"));
         CapsuleManifest manifest = store.Manifest(original.Image);
-        ResourceLimits limits = new() { Memory = original.Limits.Memory ?? manifest.Limits.Memory, Cpus = original.Limits.Cpus ?? manifest.Limits.Cpus, Pids = original.Limits.Pids ?? manifest.Limits.Pids };
+        ResourceLimits limits = original.Limits.Over(manifest.Limits);
         var findings = new List<Finding>();
         var compared = new List<(string, int)>();
         using var interruption = new Interruption();
@@ -161,19 +161,20 @@ public sealed class VerifyRunner(CapsuleStore store)
         compared.Add(("connections", replayed));
     }
 
-    private static IPEndPoint Reached(IPEndPoint end) => end.Address.Equals(IPAddress.Any) ? new(IPAddress.Loopback, end.Port) : end.Address.Equals(IPAddress.IPv6Any) ? new(IPAddress.Loopback, end.Port) : end;
+    private static IPEndPoint Reached(IPEndPoint end) => end.Address.Equals(IPAddress.Any) || end.Address.Equals(IPAddress.IPv6Any) ? new(IPAddress.Loopback, end.Port) : end;
 
     /// <summary>What the copy looked for in vain, and its source had.</summary>
     private int Misses(CapsuleRecord original, ThrowAwayCopy copy, List<Finding> findings)
     {
         using (var source = new SourceNames(original, store))
+        using (var explainer = new MissExplainer(original, _layout))
         {
             if (!source.IsKnown) findings.Add(new(FindingLevel.Warning, FindingKind.NotCompared, "source", "failed look-ups were not judged", "nothing is known of the source's files: the capsule was not captured here"));
             ImmutableArray<MissRecord> misses = MissLog.Read(_layout, copy.Record.Name);
             foreach (MissRecord miss in misses)
             {
                 string by = miss.Program is { } program ? $"{program}{(miss.Service is { } service ? $" of {service}" : "")}" : miss.Service ?? "a service";
-                Miss explained = MissExplainer.Explain(original, _layout, miss.Path);
+                Miss explained = explainer.Explain(miss.Path);
                 string cause = explained.IsThere ? $"it was captured ({explained.Why.Split(" ← ")[0]}), and is gone from its layer, or was removed inside" : explained.Why;
                 findings.Add(new(FindingLevel.Error, FindingKind.Missing, miss.Path.ToString(), $"{miss.Path} is missing: {by} looked for it, and the source had it", miss.Reason is { } reason ? $"{cause}; {reason}" : cause,
                     explained.IsThere ? $"see `capsule diff {original.Name}`; adopt it again" : explained.Fix));

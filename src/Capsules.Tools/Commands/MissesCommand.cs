@@ -18,7 +18,8 @@ public static class MissesCommand
     {
         CapsuleRecord record = new CapsuleStore(layout).Get(capsule);
         ImmutableArray<MissRecord> misses = MissLog.Read(layout, record.Name);
-        string? Fix(MissRecord miss) => miss.What == MissKind.Missing ? MissExplainer.Explain(record, layout, miss.Path).Fix : null;
+        using var explainer = new MissExplainer(record, layout);
+        string? Fix(MissRecord miss) => miss.What == MissKind.Missing ? explainer.Explain(miss.Path).Fix : null;
         if (json)
         {
             output.Data.Write(System.Text.Encoding.UTF8.GetString(JsonWriting.List(misses, (w, miss) =>
@@ -43,7 +44,8 @@ public static class MissesCommand
         GuestPath place;
         try { place = GuestPath.Normalize(BytePicture.FromPicture(path)); }
         catch (FormatException e) { throw new CapsuleException(Problems.WrongUsage(FactText.Of(e), "capsule misses CAPSULE PATH"), e); }
-        Miss miss = MissExplainer.Explain(record, layout, place);
+        using var explainer = new MissExplainer(record, layout);
+        Miss miss = explainer.Explain(place);
         if (json)
             output.Data.Write(System.Text.Encoding.UTF8.GetString(JsonWriting.Document(w =>
             {

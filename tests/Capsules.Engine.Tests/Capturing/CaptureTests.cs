@@ -106,9 +106,10 @@ public sealed class CaptureTests : IDisposable
         File.ReadAllText(Layout.Secrets(record.Name) + "/etc/srv.key").ShouldBe("key");
         File.ReadAllText(Layout.Volume(record.Name, CapsuleName.Parse("data")) + "/rows").ShouldBe("1");
         Left().ShouldBeEmpty();
-        MissExplainer.Explain(record, Layout, GuestPath.Parse("/opt/srv/README")).Why.ShouldBe("documentation");
-        MissExplainer.Explain(record, Layout, GuestPath.Parse("/opt/other")).ShouldSatisfyAllConditions(m => m.AtSource.ShouldBe(true), m => m.Fix!.ShouldContain("--add /opt/other"));
-        MissExplainer.Explain(record, Layout, GuestPath.Parse("/nowhere")).AtSource.ShouldBe(false);
+        using var explainer = new MissExplainer(record, Layout);
+        explainer.Explain(GuestPath.Parse("/opt/srv/README")).Why.ShouldBe("documentation");
+        explainer.Explain(GuestPath.Parse("/opt/other")).ShouldSatisfyAllConditions(m => m.AtSource.ShouldBe(true), m => m.Fix!.ShouldContain("--add /opt/other"));
+        explainer.Explain(GuestPath.Parse("/nowhere")).AtSource.ShouldBe(false);
     }
 
     [Fact]

@@ -18,7 +18,7 @@ public static class LearnedApplication
     {
         GuestPath real = view.Resolver.Resolve(program) is { Entry: not null } found ? found.Path : program;
         // A shell is started by many units: then it must be told the same.
-        bool isShell = view.Packages.OwnerOf(real) is { } owner && FootprintFinder.IsBasic(owner);
+        bool isShell = view.Packages.OwnerOf(real) is { IsBasic: true };
         bool Starts(UnitFact unit) => !isShell || UnitText.Words(unit.File.Last("Service", "ExecStart") ?? "").Skip(1).SequenceEqual(command.Command.Skip(1));
         Application application = ApplicationFinder.Find(view).FirstOrDefault(a => a.Unit is not null && a.Executable == real && Starts(a.Unit))
             ?? (view.Facts.Units.FirstOrDefault(u => ApplicationFinder.ProgramOf(u, view) == real && Starts(u)) is { } unit ? ApplicationFinder.OfUnit(view, unit) : null)

@@ -81,7 +81,7 @@ public static class ObservationLog
     public static byte[] Head(DateTimeOffset started, string way, LearnedCommand? command) => JsonWriting.Document(w =>
     {
         w.WriteNumber("schemaVersion", CurrentSchemaVersion);
-        w.WriteString("started", started.ToUniversalTime().ToString("yyyy-MM-dd'T'HH:mm:ss.fff'Z'", System.Globalization.CultureInfo.InvariantCulture));
+        w.Time("started", started);
         w.Text("way", way);
         if (command is null) return;
         w.Texts("command", command.Command);

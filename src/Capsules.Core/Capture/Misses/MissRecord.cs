@@ -37,7 +37,7 @@ public sealed record MissRecord(DateTimeOffset Time, MissKind What, GuestPath Pa
     /// <summary>Its members.</summary>
     public void Write(Utf8JsonWriter w)
     {
-        w.WriteString("time", Time.ToUniversalTime().ToString("yyyy-MM-dd'T'HH:mm:ss.fff'Z'", CultureInfo.InvariantCulture));
+        w.Time("time", Time);
         w.Text("what", JsonReading.Dashed(What));
         w.Text("path", Path.ToString());
         w.Text("program", Program);

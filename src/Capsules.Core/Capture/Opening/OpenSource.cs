@@ -19,7 +19,7 @@ public sealed record OpenSource(SourceReference Source, DateTimeOffset Captured,
     {
         w.WriteNumber("schemaVersion", CurrentSchemaVersion);
         w.Text("source", Source.ToString());
-        w.Text("captured", Captured.ToUniversalTime().ToString("yyyy-MM-dd'T'HH:mm:ss.fff'Z'", System.Globalization.CultureInfo.InvariantCulture));
+        w.Time("captured", Captured);
         w.WriteNumber("files", Files);
         w.WriteNumber("bytes", Bytes);
     });

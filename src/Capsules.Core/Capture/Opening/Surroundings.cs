@@ -40,7 +40,7 @@ public sealed class Surroundings
             if (facts.Users.FirstOrDefault(u => u.Name == service.User || $"{u.Uid}" == service.User) is { } user) Own(user.Uid);
         foreach (PlannedVolume volume in plan.Volumes)
             if (tree.Look(volume.Path) is { } directory) Own(directory.Uid);
-        GuestPath[] homes = [.. facts.Users.Where(u => u.Uid is >= 1000 and < 65534 && !_users.Contains(u.Uid) && u.Home.StartsWith('/')).Select(u => GuestPath.Normalize(System.Text.Encoding.UTF8.GetBytes(u.Home))).Where(h => !CaptureTables.TooWide.Contains(h))];
+        GuestPath[] homes = [.. facts.Users.Where(u => u.IsPerson && !_users.Contains(u.Uid) && u.Home.StartsWith('/')).Select(u => GuestPath.Normalize(System.Text.Encoding.UTF8.GetBytes(u.Home))).Where(h => !CaptureTables.TooWide.Contains(h))];
         _hidden = [.. plan.Volumes.Select(v => v.Path), .. leave, .. homes];
 
         void Own(uint uid)

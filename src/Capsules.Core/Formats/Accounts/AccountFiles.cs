@@ -4,7 +4,13 @@ using Capsules.Core.Model;
 namespace Capsules.Core.Formats.Accounts;
 
 /// <summary>A line of passwd(5).</summary>
-public sealed record UserAccount(string Name, uint Uid, uint Gid, string Comment, string Home, string Shell);
+public sealed record UserAccount(string Name, uint Uid, uint Gid, string Comment, string Home, string Shell)
+{
+    private const uint FirstPerson = 1000, Nobody = 65534; // login.defs(5) of the usual distributions
+
+    /// <summary>Whether somebody has it, and not a service.</summary>
+    public bool IsPerson => Uid is >= FirstPerson and < Nobody;
+}
 
 /// <summary>A line of group(5).</summary>
 public sealed record GroupAccount(string Name, uint Gid, ImmutableArray<string> Members);
