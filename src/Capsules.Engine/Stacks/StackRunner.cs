@@ -123,7 +123,7 @@ public sealed class StackRunner(StoreLayout layout)
     public (StackUp Up, ImmutableArray<Warning> Warnings) Up(StackRecord record)
     {
         if (IsUp(record.Name)) return (Describe(record), []);
-        Down(record.Name); // of a life that ended without goodbye
+        if (FileCalls.TryStat(null, layout.RunOfStack(record.Name)) is not null) Down(record.Name); // of a life that ended without goodbye
         using var rollback = new Rollback();
         SmallFiles.MakeDirectories(layout.RunOfStack(record.Name));
         IdentityPlan plan = _network.Claim(record.ToRequest(Others(record.Name)), rollback);
