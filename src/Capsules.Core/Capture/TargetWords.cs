@@ -44,6 +44,16 @@ public static class TargetWords
 
     private static Application Named(SourceView view, ImmutableArray<Application> all, string word)
     {
+        if (FindNamed(view, all, word) is { } found) return found;
+        string unit = word.EndsWith(".service", StringComparison.Ordinal) ? word : word + ".service";
+        if (view.Facts.Units.FirstOrDefault(u => u.Name.ToString() == unit) is { } disabled) return ApplicationFinder.OfUnit(view, disabled);
+        throw None(word, all.Select(a => a.Name));
+    }
+
+    /// <summary>The one of some applications that is called so: by its name, its unit, the name that it is known by, its program, or its package; null when none is.</summary>
+    /// <exception cref="CapsuleException">Several are.</exception>
+    public static Application? FindNamed(SourceView view, ImmutableArray<Application> all, string word)
+    {
         foreach (Func<Application, bool> matches in (Func<Application, bool>[])
             [
                 a => a.Name == word,
@@ -57,9 +67,7 @@ public static class TargetWords
             if (found.Length == 1) return found[0];
             if (found.Length > 1) throw new CapsuleException(Problems.Problems.SeveralApplications(word, found.Select(a => a.Name)));
         }
-        string unit = word.EndsWith(".service", StringComparison.Ordinal) ? word : word + ".service";
-        if (view.Facts.Units.FirstOrDefault(u => u.Name.ToString() == unit) is { } disabled) return ApplicationFinder.OfUnit(view, disabled);
-        throw None(word, all.Select(a => a.Name));
+        return null;
     }
 
     private static IEnumerable<string> Owners(SourceView view, Application application)

@@ -118,7 +118,8 @@ public sealed class CompareRunner(StoreLayout layout)
         var notes = new List<PlanNote>();
         HashSet<GuestPath> taken = [.. sorted.Where(s => s.Verdict == ChangeVerdict.Taken).Select(s => s.Change.Path)];
         ImmutableArray<Application> came = NewApplications.Find(view, taken, notes);
-        Application application = came.FirstOrDefault(a => a.Name == wanted.ToString()) ?? came.FirstOrDefault() ?? throw new CapsuleException(Problems.NoNewApplication(ComparisonReport.Text(sorted)));
+        if (came.IsEmpty) throw new CapsuleException(Problems.NoNewApplication(ComparisonReport.Text(sorted)));
+        Application application = TargetWords.FindNamed(view, came, wanted.ToString()) ?? (came is [var only] ? only : throw new CapsuleException(Problems.SeveralApplications(wanted.ToString(), came.Select(a => a.Name))));
         foreach (Application other in came.Where(a => a != application)) notes.Add(new($"{other.Name} came as well", $"capsule adopt {other.Name}"));
         CapturePlan plan = CapturePlanner.Plan(view, application, new() { Name = wanted, Found = ChangeSorter.Found(view, sorted) });
         HashSet<GuestPath> planned = [.. plan.Paths.Select(p => p.Path), .. plan.LeftOut.Select(l => l.Path)];
