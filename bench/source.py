@@ -3,6 +3,7 @@ import os, shutil, subprocess, sys, tempfile, time
 
 project = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 capsule = os.path.join(project, "artifacts", "capsule", "capsule")
+journeys = os.path.join(project, "tests", "journeys")
 cache = os.environ.get("CAPSULE_TEST_CACHE", "/var/tmp/capsule-test-cache")
 applications = ["apache-php", "nginx", "nginx-phpfpm", "postgresql", "redis", "memcached", "mariadb", "dovecot", "postfix", "gunicorn-flask"]
 lived_in = os.path.join(cache, "applications")
@@ -10,7 +11,13 @@ lived_in = os.path.join(cache, "applications")
 def prepare(tree, names=(*applications, "acme")):
     """Makes a tree with these applications, unless it is there (some minutes)."""
     os.makedirs(cache, exist_ok=True)
-    subprocess.run([os.path.join(project, "tests", "journeys", "prepare"), tree, cache, *names], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run([os.path.join(journeys, "prepare"), tree, cache, *names], check=True, stdout=subprocess.DEVNULL)
+
+def bare():
+    """The tree of a Debian in which nothing is installed."""
+    tree = cache + "/bare"
+    if not os.path.isdir(tree): subprocess.run([os.path.join(project, "tests", "source", "make-source-server"), "bookworm", tree, cache], check=True, stdout=subprocess.DEVNULL)
+    return tree
 
 def enter():
     """Makes the tree, and goes on in private mount, network and PID namespaces."""
@@ -21,14 +28,14 @@ def enter():
     os.environ["BENCH_INSIDE"] = "yes"
     os.execvp("unshare", ["unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc", "--propagation", "private", sys.executable] + sys.argv)
 
-def alone(what, script, *arguments, timeout=600):
+def alone(what, script, *arguments, bare=None, timeout=600):
     """Runs a bash script in a machine of its own: private mount, PID and network namespaces, an empty store and run directory. In it $1 is a
-    directory that is gone afterwards, $2 and so on are the arguments, `capsule` is on PATH, and lo is up."""
+    directory that is gone afterwards, $2 and so on are the arguments, `capsule` is on PATH, and lo is up. Descriptor 9 is this host's network."""
     work = tempfile.mkdtemp(prefix=f"capsule-{what}.", dir="/var/tmp")
     os.chmod(work, 0o755)
-    environment = dict(os.environ, PATH=os.path.dirname(capsule) + ":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", CAPSULE_STATE=work + "/state", CAPSULE_RUN=work + "/run", CAPSULE_CGROUP=f"capsule-{what}")
+    environment = dict(os.environ, PATH=os.path.dirname(capsule) + ":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", CAPSULE_STATE=work + "/state", CAPSULE_RUN=work + "/run", CAPSULE_CGROUP=f"capsule-{what}", CAPSULE_BARE=bare or "")
     script = 'mkdir -p "$1/run"; mount -t tmpfs none "$1/run"; ip link set lo up; ' + script
-    try: return subprocess.run(["unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc", "--propagation", "private", "bash", "-c", script, what, work, *arguments], env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout)
+    try: return subprocess.run(["bash", "-c", 'exec 9</proc/self/ns/net "$@"', what, "unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc", "--propagation", "private", "bash", "-c", script, what, work, *arguments], env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout)
     finally:
         shutil.rmtree(work, ignore_errors=True)
         subprocess.run(f"find /sys/fs/cgroup -depth -type d -path '*capsule-{what}*' -exec rmdir {{}} + 2>/dev/null", shell=True)
