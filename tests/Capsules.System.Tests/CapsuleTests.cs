@@ -273,6 +273,21 @@ public sealed class CapsuleTests : IDisposable
     }
 
     [Fact]
+    public void Commands_before_the_start_run_as_their_signs_say()
+    {
+        BusyBox.MakeCapsule(_sandbox, "web", null, BusyBox.Script("sleep 1000") with
+        {
+            User = "1000",
+            Group = "1000",
+            StartPre = [["+/bin/sh", "-c", "id -u > /data/as-root"], ["/bin/sh", "-c", "id -u; mkdir /data/mine 2>/dev/null || echo refused"], ["-/bin/sh", "-c", "exit 3"], ["-+/bin/sh", "-c", "id -u >> /data/as-root; exit 3"]],
+        });
+        _sandbox.Capsule("run", "web").Ok();
+        File.ReadAllText($"{_sandbox.Store}/capsules/web/volumes/data/as-root").ShouldBe("0\n0\n");
+        _sandbox.Capsule("logs", "web").Out.ShouldBe("1000\nrefused\n");
+        _sandbox.Capsule("stop", "-t", "0", "web").Ok();
+    }
+
+    [Fact]
     public void A_stop_that_has_to_wait_says_so()
     {
         BusyBox.MakeCapsule(_sandbox, "web", null, BusyBox.Script("sleep 1000"));

@@ -28,10 +28,11 @@ public sealed partial class FootprintFinder
                 if (setting.Key is not ("Documentation" or "ExecPaths" or "NoExecPaths" or "InaccessiblePaths" or "ReadOnlyPaths") && !setting.Key.StartsWith("Condition", StringComparison.Ordinal))
                     Mention(Encoding.UTF8.GetBytes(setting.Value), new($"{setting.Key} of {unit.Name} names it", _start));
         }
-        if (_application.Main is { } main)
+        string? whose = _application.Main is { } running ? $"of process {running.Pid}" : _application.Learned is null ? null : "that was watched";
+        if (whose is not null)
         {
-            Because named = new($"the command line of process {main.Pid} names it", _start);
-            foreach (string argument in main.Arguments)
+            Because named = new($"the command line {whose} names it", _start);
+            foreach (string argument in _application.Main?.Arguments ?? _application.Learned!.Command)
             {
                 Mention(BytePicture.FromPicture(argument), named);
                 if (!RunsAsInterpreter) continue;
@@ -40,8 +41,8 @@ public sealed partial class FootprintFinder
                     if (_view.Resolver.Resolve(path) is { Entry: not null } found && _view.Packages.OwnersOf(found.Path) is [{ IsBasic: false } owner])
                         _closure.AddOwn(owner, $"{owner.Name} owns {found.Path} ← {named.Text}");
             }
-            foreach (string variable in _view.Facts.EnvironmentOf(main))
-                if (!variable.StartsWith("PATH=", StringComparison.Ordinal)) Mention(BytePicture.FromPicture(variable), new($"the environment of process {main.Pid} names it", _start));
+            foreach (string variable in _application.Main is { } main ? _view.Facts.EnvironmentOf(main) : _application.Learned!.Environment)
+                if (!variable.StartsWith("PATH=", StringComparison.Ordinal)) Mention(BytePicture.FromPicture(variable), new($"the environment {whose} names it", _start));
         }
         foreach (string name in (string[])[_application.Name, _application.Unit?.Name.Prefix ?? _application.Name])
             AddConfiguration(GuestPath.Parse("/etc/default").Child(CapsuleName.From(name).ToString()), new("settings of its service", _start));

@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using System.Text;
 using Capsules.Core.Facts;
+using Capsules.Core.Formats;
 using Capsules.Core.Formats.Accounts;
 using Capsules.Core.Formats.Elf;
 using Capsules.Core.Formats.Systemd;
@@ -124,7 +125,11 @@ public sealed partial class FootprintFinder
     /// <summary>Whether the application is known to run programs that it finds among its content, or is an interpreter with a program of somebody's.</summary>
     private bool RunsContent => _application.Known?.RunsContent == true || RunsAsInterpreter;
 
-    private bool RunsAsInterpreter => _application.Main?.Executable is { } program && CaptureTables.InterpreterPrograms.Any(i => Encoding.UTF8.GetString(program.Name).StartsWith(i, StringComparison.Ordinal));
+    private bool RunsAsInterpreter => Runner() is { } program && CaptureTables.InterpreterPrograms.Any(i => Encoding.UTF8.GetString(program.Name).StartsWith(i, StringComparison.Ordinal));
+
+    /// <summary>What runs: the process's program; of a command that was watched its program, or what that is a script for.</summary>
+    private GuestPath? Runner() => _application.Main is { } main ? main.Executable : _application is not { Learned: not null, Executable: { } program } ? null
+        : _view.Resolver.Tree.ReadStart(program, 256) is { } content && ScriptLine.Of(content.Span) is { } line && ApplicationFinder.Resolve(_view, line.Program) is { } interpreter ? interpreter : program;
 
     /// <summary>
     /// An application that runs what it finds among its content: the content of those who call it is its own, too (php-fpm behind nginx), and

@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using System.Text;
 using Capsules.Core.Capture.Learning;
 using Capsules.Core.Facts;
+using Capsules.Core.Formats;
 using Capsules.Core.Formats.Elf;
 using Capsules.Core.Formats.Systemd;
 using Capsules.Core.Model;
@@ -16,7 +17,7 @@ public sealed partial class FootprintFinder
     private readonly ImmutableArray<Application> _others;
     private readonly PackageClosure _closure;
     private readonly Because _start;
-    private readonly Dictionary<GuestPath, LoosePath> _loose = [];
+    private readonly Dictionary<GuestPath, LoosePath> _loose = [], _alone = []; // apart: what lies below a directory that is taken alone is not the application's
     private readonly Dictionary<GuestPath, ConfigurationFile> _configuration = [];
     private readonly Dictionary<GuestPath, StateDirectory> _state = [];
     private readonly Dictionary<GuestPath, VolatileDirectory> _volatile = [];
@@ -26,11 +27,11 @@ public sealed partial class FootprintFinder
     private readonly HashSet<GuestPath> _libraryRoots = [];
     private bool _needsShell;
 
-    private FootprintFinder(SourceView view, Application application, ImmutableArray<Application> all)
+    private FootprintFinder(SourceView view, Application application, ImmutableArray<Application> all, ImmutableArray<FoundPath> found)
     {
         (_view, _application) = (view, application);
         _others = [.. all.Where(a => a != application)];
-        _closure = new(view.Packages);
+        _closure = new(view.Packages, application.Learned is null ? null : UnusedInterpreters(found));
         _start = application.Learned is { } learned ? new($"learned from `{string.Join(' ', learned.Command)}`")
             : application.Unit is { } unit ? new($"ExecStart of {unit.Name}")
             : application.Main is { } main ? new($"process {main.Pid} ({main.Name})")
@@ -40,7 +41,7 @@ public sealed partial class FootprintFinder
     /// <summary>Everything that belongs to an application of a source.</summary>
     public static Footprint Find(SourceView view, Application application, ImmutableArray<Application> all, CaptureRequest? request = null)
     {
-        var finder = new FootprintFinder(view, application, all);
+        var finder = new FootprintFinder(view, application, all, request?.Found ?? []);
         finder.FindPrograms();
         finder.FindExecuted(request?.Found ?? []);
         finder.FindUsers();
@@ -58,12 +59,35 @@ public sealed partial class FootprintFinder
             NeedsShell = finder._needsShell,
             Configuration = [.. finder._configuration.Values.OrderBy(c => c.Path)],
             State = [.. finder._state.Values.OrderBy(s => s.Path)],
-            Loose = [.. finder._loose.Values.OrderBy(l => l.Path)],
+            Loose = [.. finder._loose.Values.Concat(finder._alone.Values.Where(a => !finder._loose.ContainsKey(a.Path) && !finder._state.Keys.Any(a.Path.IsWithin))).OrderBy(l => l.Path)],
             Volatile = [.. finder._volatile.Values.OrderBy(v => v.Path)],
             Missing = [.. finder._missing],
             Users = [.. finder._users],
             Notes = [.. finder._notes.Distinct()],
         };
+    }
+
+    /// <summary>
+    /// Of an application that was used while it was watched: packages of interpreters of which nothing was met, and which none of its unit's commands
+    /// is a script for. Administrators' scripts of its packages depend on them (postgresql-common and Perl), its service does not.
+    /// </summary>
+    private Func<PackageFact, bool> UnusedInterpreters(ImmutableArray<FoundPath> met)
+    {
+        var used = new HashSet<string>(StringComparer.Ordinal);
+        foreach (FoundPath path in met)
+            if (_view.Resolver.Resolve(path.Path) is { Entry.IsRegular: true } file) Use(file.Path);
+        bool isWrapped = _application.Commands("ExecStart").FirstOrDefault() is { } exec && ApplicationFinder.Resolve(_view, exec.Executable) != _application.Executable;
+        foreach (string key in isWrapped ? [] : (string[])["ExecStartPre", "ExecStartPost", "ExecReload", "ExecStop"])
+            foreach (UnitCommand command in _application.Commands(key))
+                if (ApplicationFinder.Resolve(_view, command.Executable) is { } program && _view.Resolver.Tree.ReadStart(program, 256) is { } text && ScriptLine.Of(text.Span) is { } line && ApplicationFinder.Resolve(_view, line.Program) is { } interpreter) Use(interpreter);
+        return package => !package.IsBasic && Interpreter(package) is { } name && !used.Contains(name);
+
+        string? Interpreter(PackageFact package) => CaptureTables.Interpreters.Select(i => i.Name).FirstOrDefault(n => package.Name.StartsWith(n, StringComparison.Ordinal));
+        void Use(GuestPath file)
+        {
+            foreach (PackageFact owner in _view.Packages.OwnersOf(file))
+                if (Interpreter(owner) is { } name) used.Add(name);
+        }
     }
 
     private void FindPrograms()
@@ -122,15 +146,11 @@ public sealed partial class FootprintFinder
         if (path != found.Path) Take(path, PathKind.Code, because);
         _libraryRoots.Add(found.Path);
         if (_view.Resolver.Tree.Read(found.Path, 64 << 20) is not { } content) return;
-        if (content.Span.StartsWith("#!"u8))
+        if (ScriptLine.Of(content.Span) is { } line)
         {
-            ReadOnlySpan<byte> line = content.Span[2..];
-            int end = line.IndexOf((byte)'\n');
-            string[] words = Formats.ByteLines.Words(Encoding.UTF8.GetString(end < 0 ? line : line[..end]));
-            bool throughEnv = words is [var env, _, ..] && env.EndsWith("/env", StringComparison.Ordinal);
-            foreach (string word in throughEnv ? words[..2] : words.Take(1))
-                if (!word.StartsWith('-')) Program(word, because.Then($"{found.Path} is a script for it"), isMain: false);
-            if (isMain || !throughEnv) _needsShell = true;
+            foreach (string? program in (string?[])[line.Through, line.Program])
+                if (program is not null) Program(program, because.Then($"{found.Path} is a script for it"), isMain: false);
+            if (isMain || line.Through is null) _needsShell = true;
         }
         if (!ElfFile.IsElf(content.Span)) return;
         if (isMain)
@@ -188,7 +208,7 @@ public sealed partial class FootprintFinder
             case Widening.Child when rule.Holder(place) is { } holder && holder != place: Take(ChildOf(holder, place), kind, why); break;
             case Widening.Leave: break;
             // A package that nobody has, a directory that is everybody's: then it alone.
-            default: _loose.TryAdd(met.Path, new(met.Path, kind, why) { IsAlone = true }); break;
+            default: (entry.IsDirectory ? _alone : _loose).TryAdd(met.Path, new(met.Path, kind, why) { IsAlone = true }); break;
         }
 
         static GuestPath ChildOf(GuestPath directory, GuestPath path)
@@ -243,6 +263,7 @@ public sealed partial class FootprintFinder
         foreach (ProcessFact process in _application.Processes)
             if (process.Uid != 0) _users.Add(process.Uid);
         if (_application.Unit?.File.Last("Service", "User") is { } user) AddUser(user);
+        if (_application.Learned?.User is { } asked) AddUser(asked.Split(':')[0]);
     }
 
     private void AddUser(string name)

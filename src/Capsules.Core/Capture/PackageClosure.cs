@@ -15,7 +15,9 @@ public sealed record ChosenPackage(PackageFact Package, string Why, string? Beca
 /// Which packages an application is: those it begins with, everything they depend on, and packages that plug into it though nothing of it
 /// depends on them (php8.2-sqlite3, libapache2-mod-php8.2, a PostgreSQL extension).
 /// </summary>
-public sealed class PackageClosure(PackageIndex index)
+/// <param name="index">The source's packages.</param>
+/// <param name="isUnused">Packages that a dependency alone does not bring.</param>
+public sealed class PackageClosure(PackageIndex index, Func<PackageFact, bool>? isUnused = null)
 {
     private readonly Dictionary<string, ChosenPackage> _chosen = new(StringComparer.Ordinal);
     private readonly HashSet<string> _sources = new(StringComparer.Ordinal);
@@ -53,7 +55,7 @@ public sealed class PackageClosure(PackageIndex index)
             {
                 // Of alternatives those that are installed count: whichever the program uses, it is there.
                 foreach (PackageFact needed in group.SelectMany(index.Satisfying))
-                    if (!CaptureTables.InstallationOnly.Contains(needed.Name)) queue.Enqueue(new(needed, $"{next.Package.Name} depends on {needed.Name}", next.Package.Name));
+                    if (!CaptureTables.InstallationOnly.Contains(needed.Name) && isUnused?.Invoke(needed) != true) queue.Enqueue(new(needed, $"{next.Package.Name} depends on {needed.Name}", next.Package.Name));
             }
         }
         RefreshFamily();

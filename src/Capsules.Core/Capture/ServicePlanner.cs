@@ -95,6 +95,12 @@ internal sealed class ServicePlanner(SourceView view, Footprint footprint)
         if (exec is not null)
         {
             ImmutableArray<string> words = exec.Expand(variables);
+            bool isWrapped = ApplicationFinder.Resolve(view, exec.Executable) != _application.Executable;
+            if (_application.Learned is { } watched && (isWrapped || !watched.Command.Skip(1).SequenceEqual(words.Skip(1))))
+            {
+                _notes.Add(new($"started as it was watched ({string.Join(' ', watched.Command)}); {_application.Unit!.Name} would start it " + (isWrapped ? $"by {exec.Executable}" : "with other arguments")));
+                return OfLearned(watched, isWrapped);
+            }
             ServiceKind kind = Kind(_application.Unit!.File.Last("Service", "Type"), null);
             if (hasArguments && kind != ServiceKind.Forking && !main!.Arguments.Skip(1).SequenceEqual(words.Skip(1)))
             {
@@ -105,10 +111,12 @@ internal sealed class ServicePlanner(SourceView view, Footprint footprint)
             }
             return new(words, exec.Program is { } program ? GuestPath.Normalize(BytePicture.FromPicture(program)) : null, false, false, null);
         }
-        if (_application.Learned is { } learned) return new(InFront(learned.Command), learned.Command[0].StartsWith('/') ? null : _application.Executable, true, false, learned.User);
+        if (_application.Learned is { } learned) return OfLearned(learned, isWrapped: false);
         if (main is null && _application.InitScript is { } script) return new([script.Path.ToString(), "start"], null, false, false, null);
         if (main is null && _application.Executable is { } executable) return new([executable.ToString()], null, true, false, null);
         return null;
+
+        Start OfLearned(LearnedCommand learned, bool isWrapped) => new(InFront(learned.Command), learned.Command[0].StartsWith('/') ? null : _application.Executable, true, isWrapped, learned.User);
     }
 
     /// <summary>Whether argv is what was executed, not a title that the program wrote over it ("nginx: master process …").</summary>
@@ -164,9 +172,7 @@ internal sealed class ServicePlanner(SourceView view, Footprint footprint)
     private static readonly System.Buffers.SearchValues<char> NameCharacters = System.Buffers.SearchValues.Create("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_");
 
     private ImmutableArray<ImmutableArray<string>> Commands(string key, ImmutableDictionary<string, string> variables) =>
-        [.. _application.Commands(key).Select(c => (Command: c, Words: c.Expand(variables))).Select(c => c.Command.IgnoresFailure
-            ? ["/bin/sh", "-c", "\"$0\" \"$@\" || true", .. c.Words] // "-" in the unit: its failure is none
-            : c.Words)];
+        [.. _application.Commands(key).Select(c => new HelperCommand(c.Expand(variables), c.IgnoresFailure, c.IsPrivileged || _application.Unit?.File.Last("Service", "PermissionsStartOnly") is "yes" or "true" or "on" or "1").ToWords())];
 
     private ImmutableArray<RuntimeDirectory> RuntimeDirectories(UnitFile file, string? pidFile)
     {

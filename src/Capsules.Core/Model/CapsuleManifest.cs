@@ -107,7 +107,7 @@ public sealed record ServiceManifest
     public ImmutableArray<string> SupplementaryGroups { get; init; } = [];
     /// <summary>umask(2).</summary>
     public int Umask { get; init; } = 0x12;
-    /// <summary>Commands run to their end before the start, each an argv.</summary>
+    /// <summary>Commands run to their end before the start, each an argv with the signs of <see cref="HelperCommand"/>.</summary>
     public ImmutableArray<ImmutableArray<string>> StartPre { get; init; } = [];
     /// <summary>Commands run to their end once it is up.</summary>
     public ImmutableArray<ImmutableArray<string>> StartPost { get; init; } = [];

@@ -42,8 +42,8 @@ public static class ServiceScript
             """);
         foreach (ServiceManifest service in Ordered(manifest.Services))
         {
-            foreach (var command in service.StartPre) Line($"{Prefix(manifest, service)}{Words(command)}) || echo 'before {Plain(service.Name)}: failed' >&2");
-            string start = $"{Prefix(manifest, service)}{Words(service.Command)})";
+            foreach (var command in service.StartPre) Line(Helper(manifest, service, command, $"echo 'before {Plain(service.Name)}: failed' >&2"));
+            string start = $"{Prefix(manifest, service, asRoot: false)}{Words(service.Command)})";
             switch (service.Kind)
             {
                 case ServiceKind.Oneshot: Line($"{start} || exit"); break;
@@ -53,13 +53,13 @@ public static class ServiceScript
                     break;
                 default: Line($"{start} & pids=\"$pids $!\""); break;
             }
-            foreach (var command in service.StartPost) Line($"{Prefix(manifest, service)}{Words(command)}) || echo 'after {Plain(service.Name)}: failed' >&2");
+            foreach (var command in service.StartPost) Line(Helper(manifest, service, command, $"echo 'after {Plain(service.Name)}: failed' >&2"));
         }
         Line("stop() {");
         Line("    trap '' TERM INT");
         foreach (ServiceManifest service in Ordered(manifest.Services).Reverse())
         {
-            foreach (var command in service.Stop) Line($"    {Prefix(manifest, service)}{Words(command)})");
+            foreach (var command in service.Stop) Line("    " + Helper(manifest, service, command, ":"));
             if (service is { Kind: ServiceKind.Forking, PidFile: { } pidFile, Stop.Length: 0 }) Line($"    [ -s {Quote(pidFile.ToString())} ] && kill -{service.StopSignal} \"$(head -n 1 {Quote(pidFile.ToString())})\"");
         }
         Line("""
@@ -82,12 +82,18 @@ public static class ServiceScript
     /// <summary>Stands for the backslash of a byte's picture, while other backslashes are the script's own.</summary>
     private const string QuotedByte = "\uE000";
 
+    private static string Helper(CapsuleManifest manifest, ServiceManifest service, ImmutableArray<string> words, string failed)
+    {
+        HelperCommand command = HelperCommand.Of(words);
+        return $"{Prefix(manifest, service, command.AsRoot)}{Words(command.Arguments)}) || {(command.MayFail ? ":" : failed)}";
+    }
+
     /// <summary>A subshell with the service's directory, mask and environment, up to the command.</summary>
-    private static string Prefix(CapsuleManifest manifest, ServiceManifest service)
+    private static string Prefix(CapsuleManifest manifest, ServiceManifest service, bool asRoot)
     {
         var text = new StringBuilder("( cd ").Append(Quote(service.WorkingDirectory.ToString())).Append(" && umask ").Append(Convert.ToString(service.Umask, 8).PadLeft(4, '0'));
         foreach (string variable in manifest.Environment.Concat(service.Environment)) text.Append(" && export ").Append(Quote(variable));
-        return text.Append(" && as ").Append(Quote(service.Group is { } group ? $"{service.User ?? "root"}:{group}" : service.User ?? "root")).Append(' ').ToString();
+        return text.Append(" && as ").Append(Quote(asRoot ? "root" : service.Group is { } group ? $"{service.User ?? "root"}:{group}" : service.User ?? "root")).Append(' ').ToString();
     }
 
     private static string Words(ImmutableArray<string> command) => string.Join(' ', command.Select(Quote));

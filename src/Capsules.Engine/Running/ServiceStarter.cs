@@ -153,12 +153,11 @@ internal sealed class ServiceStarter(CapsuleLaunch launch, RunningCapsule runnin
         Board.Replace(running.BoardFile, index, pid, generation);
     }
 
-    private void RunHelper(ServiceManifest service, int index, ImmutableArray<string> command, ResolvedUser user, string when, TimeSpan? most = null, params string[] further)
+    private void RunHelper(ServiceManifest service, int index, ImmutableArray<string> words, ResolvedUser user, string when, TimeSpan? most = null, params string[] further)
     {
-        bool mayFail = command[0].StartsWith('-');
-        if (mayFail) command = command.SetItem(0, command[0][1..]);
-        int status = RunToEnd(service, index, command, user, further, most, launch.Request);
-        if (status != 0 && !mayFail) throw new CapsuleException(Problems.ServiceFailed(service.Name, $"`{string.Join(' ', command)}` ({when}) ended with {status}", launch.Capsule.Name.ToString()));
+        HelperCommand command = HelperCommand.Of(words);
+        int status = RunToEnd(service, index, command.Arguments, command.AsRoot ? ResolvedUser.Root : user, further, most, launch.Request);
+        if (status != 0 && !command.MayFail) throw new CapsuleException(Problems.ServiceFailed(service.Name, $"`{string.Join(' ', command.Arguments)}` ({when}) ended with {status}", launch.Capsule.Name.ToString()));
     }
 
     private int RunToEnd(ServiceManifest service, int index, ImmutableArray<string> command, ResolvedUser user, IEnumerable<string> further, TimeSpan? most, LaunchRequest request)

@@ -1,5 +1,6 @@
 using System.Text;
 using Capsules.Core.Capture.Misses;
+using Capsules.Core.Formats;
 using Capsules.Core.Formats.Elf;
 using Capsules.Core.Model;
 using Capsules.Engine.Learning;
@@ -111,11 +112,7 @@ internal sealed class LookUpObserver(Descriptor root, SourceNames source, Action
             byte[] head = new byte[4096];
             ReadOnlySpan<byte> start = head.AsSpan(0, FileCalls.ReadAt(file, head, 0));
             string? interpreter = null;
-            if (start.StartsWith("#!"u8))
-            {
-                int end = start.IndexOf((byte)'\n');
-                interpreter = Encoding.UTF8.GetString(start[2..(end < 0 ? start.Length : end)]).Trim().Split([' ', '\t'])[0];
-            }
+            if (ScriptLine.Of(start) is { } line) interpreter = line.Through ?? line.Program;
             else if (ElfFile.IsElf(start))
                 try { interpreter = ElfFile.Parse(FileCalls.ReadToEnd(file, "program")).Interpreter; }
                 catch (FormatException) { } // of another class: nothing that we name the loader of

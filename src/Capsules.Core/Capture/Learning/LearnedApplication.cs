@@ -9,7 +9,7 @@ namespace Capsules.Core.Capture.Learning;
 /// <summary>Which application a command that was watched is.</summary>
 public static class LearnedApplication
 {
-    /// <summary>The service whose unit starts this program; without a unit the command itself is the service.</summary>
+    /// <summary>The service whose unit starts this program, with the command as it was watched; without a unit the command itself is the service.</summary>
     /// <param name="view">The source, after the run.</param>
     /// <param name="program">The program, as the command names it.</param>
     /// <param name="command">The command.</param>
@@ -22,8 +22,8 @@ public static class LearnedApplication
         bool Starts(UnitFact unit) => !isShell || UnitText.Words(unit.File.Last("Service", "ExecStart") ?? "").Skip(1).SequenceEqual(command.Command.Skip(1));
         Application application = ApplicationFinder.Find(view).FirstOrDefault(a => a.Unit is not null && a.Executable == real && Starts(a.Unit))
             ?? (view.Facts.Units.FirstOrDefault(u => ApplicationFinder.ProgramOf(u, view) == real && Starts(u)) is { } unit ? ApplicationFinder.OfUnit(view, unit) : null)
-            ?? new() { Name = CapsuleName.From(Encoding.UTF8.GetString(program.Name)).ToString(), Executable = real, Learned = command };
-        return application.Listeners.IsEmpty ? application with { Listeners = Listeners(learned) } : application;
+            ?? new() { Name = CapsuleName.From(Encoding.UTF8.GetString(program.Name)).ToString(), Executable = real };
+        return application with { Learned = command, Listeners = application.Listeners.IsEmpty ? Listeners(learned) : application.Listeners };
     }
 
     private static ImmutableArray<ListenerFact> Listeners(LearnedPaths learned) =>

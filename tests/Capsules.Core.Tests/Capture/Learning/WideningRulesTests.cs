@@ -4,6 +4,7 @@ using Capsules.Core.Capture.Learning;
 using Capsules.Core.Facts;
 using Capsules.Core.Formats.Accounts;
 using Capsules.Core.Formats.Dpkg;
+using Capsules.Core.Formats.Systemd;
 using Capsules.Core.Model;
 using Capsules.Core.Tests.Formats;
 using Shouldly;
@@ -17,7 +18,7 @@ public sealed class WideningRulesTests
         .File("/usr/bin/dash", SmallElf.Make("/usr/lib/ld.so", ["libc.so.6"]), 0x1ED).Link("/bin", "usr/bin").Link("/usr/bin/sh", "dash").File("/usr/lib/ld.so", SmallElf.Make(null, [])).File("/usr/lib/libc.so.6", SmallElf.Make(null, []))
         .File("/usr/bin/app", SmallElf.Make("/usr/lib/ld.so", ["libc.so.6"]), 0x1ED).File("/usr/share/app/a.tmpl", "a").File("/usr/share/app/b.tmpl", "b").File("/usr/share/other/x", "x").File("/usr/share/other/y", "y")
         .File("/usr/share/loose/one.pm", "1").File("/usr/share/loose/two.pm", "2").File("/usr/share/lists/entry", "1").File("/usr/share/alone/one", "1").File("/usr/share/alone/two", "2")
-        .File("/var/lib/thing/deep/data", "1").File("/var/lib/thing/index", "2").File("/opt/suite/bin/tool", "x", 0x1ED).File("/opt/suite/share/help", "x").File("/srv/site/sub/page.html", "x").File("/srv/site/other.html", "x")
+        .File("/var/lib/thing/deep/data", "1").File("/var/lib/thing/index", "2").File("/opt/suite/bin/tool", "x", 0x1ED).File("/opt/suite/bin/other", SmallElf.Make("/usr/lib/ld.so", ["libother.so"]), 0x1ED).File("/usr/lib/libother.so", SmallElf.Make(null, [])).File("/opt/suite/share/help", "x").File("/srv/site/sub/page.html", "x").File("/srv/site/other.html", "x")
         .Large("/usr/local/suite/data/big", 300L << 20).File("/usr/local/suite/small", "x").File("/etc/loose.conf", "x").Directory("/run").Directory("/tmp").File("/etc/passwd", "");
 
     private static SourceView View => new(new()
@@ -74,6 +75,14 @@ public sealed class WideningRulesTests
     public void Data_is_taken_whole_as_state(string met, Uses use, string volume) => Learn(null, (met, use)).Volumes.Select(v => v.Path.ToString()).ShouldContain(volume);
 
     [Fact]
+    public void A_look_at_the_root_makes_nobodys_programs_the_applications()
+    {
+        CapturePlan plan = Learn(null, ("/", Uses.Look), ("/opt", Uses.Look));
+        plan.Why(GuestPath.Parse("/opt/suite/bin/tool")).ShouldBeNull();
+        plan.Why(GuestPath.Parse("/usr/lib/libother.so")).ShouldBeNull(); // which a program there needs
+    }
+
+    [Fact]
     public void The_users_own_table_decides()
     {
         const string own = "# capsule rules 1\nnever  name *.tmpl -> leave\nstrict -> itself\n";
@@ -90,6 +99,35 @@ public sealed class WideningRulesTests
         service.Command.ShouldBe(["app", "--serve"]);
         (service.Program, service.WorkingDirectory).ShouldBe((GuestPath.Parse("/usr/bin/app"), GuestPath.Parse("/srv")));
         service.Environment.ShouldBe(["MODE=x"]);
+    }
+
+    [Theory]
+    [InlineData("", "/usr/bin/app -a|-/usr/bin/app -b|+/usr/bin/app -c|-+/usr/bin/app -d")]
+    [InlineData("PermissionsStartOnly=yes\n", "+/usr/bin/app -a|-+/usr/bin/app -b|+/usr/bin/app -c|-+/usr/bin/app -d")]
+    public void What_a_unit_runs_before_keeps_its_signs(string further, string expected)
+    {
+        ServiceManifest service = Served($"ExecStart=/usr/bin/app --serve\nExecStartPre=/usr/bin/app -a\nExecStartPre=-/usr/bin/app -b\nExecStartPre=+/usr/bin/app -c\nExecStartPre=-!/usr/bin/app -d\n{further}").Manifest.Services.ShouldHaveSingleItem();
+        string.Join('|', service.StartPre.Select(c => string.Join(' ', c))).ShouldBe(expected);
+        HelperCommand last = HelperCommand.Of(service.StartPre[^1]);
+        (last.Arguments[0], last.MayFail, last.AsRoot).ShouldBe(("/usr/bin/app", true, true));
+    }
+
+    private static CapturePlan Served(string settings)
+    {
+        UnitFact unit = new() { Name = UnitName.Parse("app.service"), Path = GuestPath.Parse("/usr/lib/systemd/system/app.service"), File = UnitFile.Parse(Encoding.UTF8.GetBytes($"[Service]\nUser=web\n{settings}")), IsEnabled = true };
+        SourceView view = new(View.Facts with { Units = [unit], Users = [.. View.Facts.Users, new("web", 33, 33, "", "/", "")] }, Tree);
+        return CapturePlanner.Plan(view, LearnedApplication.Of(view, GuestPath.Parse("/usr/bin/app"), new(["app", "--serve"], GuestPath.Parse("/srv"), [], null), LearnedPaths.Merge([])), new());
+    }
+
+    [Theory]
+    [InlineData("/usr/bin/app --serve", "/usr/bin/app --serve", false)]
+    [InlineData("/usr/bin/app --daemon", "app --serve", true)]
+    public void The_command_that_was_watched_decides_its_arguments_and_the_unit_the_rest(string exec, string runs, bool isTold)
+    {
+        CapturePlan plan = Served($"ExecStart={exec}\nKillSignal=SIGINT\n");
+        ServiceManifest service = plan.Manifest.Services.ShouldHaveSingleItem();
+        (string.Join(' ', service.Command), service.User, service.StopSignal).ShouldBe((runs, "web", 2));
+        plan.Notes.Any(n => n.Text.Contains("started as it was watched")).ShouldBe(isTold);
     }
 
     [Fact]
