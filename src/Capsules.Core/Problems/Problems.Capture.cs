@@ -53,7 +53,7 @@ public static partial class Problems
 
     /// <summary>Unfilled files cannot be guarded here.</summary>
     public static Problem CannotGuard(string capsule, string fact) =>
-        new("CAP2032", ExitCode.Failed, $"{capsule} is open, and this host cannot guard its unfilled files", fact, $"close it with `capsule seal {capsule}`, or run it as root on a kernel from 6.14 on");
+        new("CAP2032", ExitCode.Failed, $"{capsule} is open, and this host cannot guard its unfilled files", fact, $"close it with `capsule seal {capsule}`, or run it as root of a host whose kernel has fanotify permission events");
 
     /// <summary>The process that fills does not come up.</summary>
     public static Problem FillerMissing(string capsule, string log) =>

@@ -81,6 +81,14 @@ internal static class OpenTree
         }
     }
 
+    /// <summary>The directories in which files may be unfilled.</summary>
+    /// <exception cref="CapsuleException">The list is not there.</exception>
+    public static IEnumerable<GuestPath> DirectoriesWithFiles(StoreLayout layout, CapsuleName name)
+    {
+        byte[] list = SmallFiles.TryRead(layout.Open(name) + Directories) ?? throw new CapsuleException(Problems.BadFile(layout.Open(name) + Directories, "it is not there"));
+        for (int at = 0, end; (end = list.AsSpan(at).IndexOf((byte)0)) >= 0; at += end + 1) yield return GuestPath.Parse(list.AsSpan(at, end));
+    }
+
     /// <summary>A place in the tree of a capsule, as the host has it.</summary>
     public static NativePath PlaceOf(string tree, GuestPath path) => path.IsRoot ? tree : new NativePath([.. Encoding.UTF8.GetBytes(tree), .. path.Bytes]);
 }
