@@ -46,7 +46,7 @@ public sealed class Filler
     {
         (_layout, _name, _group) = (layout, name, group);
         (_tree, _notes) = (layout.OpenTree(name), FillGuard.Notes(layout, name));
-        _filler = new(_tree, source.Source);
+        _filler = new(_tree, source);
     }
 
     /// <summary>Fills until the capsule has ended; standard input is the group of events.</summary>
