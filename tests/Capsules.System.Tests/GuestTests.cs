@@ -8,7 +8,7 @@ namespace Capsules.System.Tests;
 public sealed class GuestTests
 {
     [Fact]
-    public void Nginx_lives_in_a_guest_with_Debians_6_1_kernel_and_control_groups_of_version_2()
+    public void Nginx_and_an_open_capsule_live_in_a_guest_with_Debians_6_1_kernel_and_control_groups_of_version_2()
     {
         // Not in a sandbox: packages are fetched, nothing is mounted, and what runs is in the guest.
         using Process process = Process.Start(new ProcessStartInfo("bash", ["-c", "exec \"$0\" 2>&1", Sandbox.Programs + "/../../tests/guest/run-6.1"]) { RedirectStandardOutput = true })!;

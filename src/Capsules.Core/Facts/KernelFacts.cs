@@ -9,8 +9,8 @@ public enum KernelFeature
     IdMappedTmpfs,
     /// <summary>lowerdir+ instead of one long option.</summary>
     OverlayLayerByLayer,
-    /// <summary>A file may be filled while its first reader waits, and an error be told in its place.</summary>
-    FillOnOpen,
+    /// <summary>An open that was held up may fail with an errno of our choice. The kernel is asked for it itself; what comes with it is older (6.5): opens of an overlay are told of its lower files.</summary>
+    ErrnoInAnswer,
 }
 
 /// <summary>One row of the table: since when, and what is done without it.</summary>
@@ -27,7 +27,7 @@ public sealed record KernelFacts(Version Version)
     [
         new(KernelFeature.IdMappedTmpfs, "idmapped tmpfs", new(6, 3), "/run of a stack is a directory on the state file system"),
         new(KernelFeature.OverlayLayerByLayer, "lowerdir+", new(6, 8), "layers are given in one option, by short paths: about 85 at most"),
-        new(KernelFeature.FillOnOpen, "FAN_DENY_ERRNO", new(6, 14), "open capsules do not start before they are sealed"),
+        new(KernelFeature.ErrnoInAnswer, "FAN_DENY_ERRNO", new(6, 14), "open capsules hold up the opens of all files of their root, and give EPERM in place of EIO and ENOSPC"),
     ];
 
     /// <summary>Whether the kernel has it.</summary>

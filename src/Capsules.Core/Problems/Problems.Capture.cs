@@ -53,7 +53,7 @@ public static partial class Problems
 
     /// <summary>Unfilled files cannot be guarded here.</summary>
     public static Problem CannotGuard(string capsule, string fact) =>
-        new("CAP2032", ExitCode.Failed, $"{capsule} is open, and this host cannot guard its unfilled files", fact, $"close it with `capsule seal {capsule}`, or run it as root on a kernel from 6.14 on");
+        new("CAP2032", ExitCode.Failed, $"{capsule} is open, and this host cannot guard its unfilled files", fact, $"close it with `capsule seal {capsule}`, or run it as root of a host whose kernel has fanotify permission events");
 
     /// <summary>The process that fills does not come up.</summary>
     public static Problem FillerMissing(string capsule, string log) =>
@@ -71,9 +71,9 @@ public static partial class Problems
     public static Problem SealWhileRunning(string capsule) =>
         new("CAP2036", ExitCode.Conflict, $"{capsule} runs", "what it opens next would be missed", $"stop it first with `capsule stop {capsule}`");
 
-    /// <summary>A source that is not there later.</summary>
+    /// <summary>A source that is not there any more.</summary>
     public static Problem CannotStayOpen(string source) =>
-        new("CAP2037", ExitCode.Usage, $"a capsule of {source} cannot be open", "that source is gone with its processes, and nothing could be filled then", "adopt from the machine itself or from its disk (--root DIR), or leave --open out");
+        new("CAP2037", ExitCode.Usage, $"a capsule of {source} cannot be open", "its process has ended or has another root now, and nothing could be filled later", "adopt while it runs, from the machine itself or from its disk (--root DIR), or leave --open out");
 
     /// <summary>A process could not be paused.</summary>
     public static Problem CannotPause(int pid, string fact) =>

@@ -76,7 +76,7 @@ public sealed class MissExplainer : IDisposable
 
     private (RootTree, TreeResolver, PackageIndex)? OpenSource()
     {
-        if (TryOpen(_capsule) is not { } tree) return null;
+        if (TryOpen(_capsule, _layout) is not { } tree) return null;
         var troubles = new List<string>();
         var resolver = new TreeResolver(tree);
         var facts = new HostFacts { Source = SourceReference.Parse(_capsule.Source!), Packages = PackageReader.Read(tree, troubles), Diversions = PackageReader.ReadDiversions(tree, troubles) };
@@ -84,16 +84,17 @@ public sealed class MissExplainer : IDisposable
     }
 
     /// <summary>The source's tree; null when it is not there any more.</summary>
-    internal static RootTree? TryOpen(CapsuleRecord capsule)
+    internal static RootTree? TryOpen(CapsuleRecord capsule, StoreLayout layout)
     {
         if (capsule.Source is not { } source) return null;
         try
         {
+            if (capsule.Open && SmallFiles.TryRead(layout.Open(capsule.Name) + Opening.OpenTree.Source) is { } bytes) return Opening.SourceTree.Open(Core.Capture.Opening.OpenSource.FromJson(bytes));
             SourceReference reference = SourceReference.Parse(source);
             if (reference.Kind == SourceKind.Base || reference.Kind == SourceKind.PidNamespace && IsAnother(reference.Place, capsule.Created)) return null;
             return new(reference.Kind == SourceKind.PidNamespace ? $"/proc/{reference.Place}/root" : reference.Place);
         }
-        catch (Exception e) when (e is FormatException or SyscallException)
+        catch (Exception e) when (e is FormatException or SyscallException or Opening.SourceGoneException)
         {
             return null; // a record of another version, or a source that is gone: both mean that nobody can look
         }

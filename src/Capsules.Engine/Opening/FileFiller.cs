@@ -23,7 +23,7 @@ internal sealed record FillResult(int Errno, string? Reason = null, GuestPath? F
 /// </summary>
 /// <param name="tree">The tree, as the host has it.</param>
 /// <param name="source">Its source.</param>
-internal sealed class FileFiller(string tree, SourceReference source)
+internal sealed class FileFiller(string tree, OpenSource source)
 {
     private readonly ConcurrentDictionary<GuestPath, Lock> _units = [];
 
@@ -36,7 +36,7 @@ internal sealed class FileFiller(string tree, SourceReference source)
             try
             {
                 if (UnfilledMark.Find(Place(file)) is null) return new(0);
-                using var root = new RootTree(source.Place);
+                using RootTree root = SourceTree.Open(source);
                 if (folder is { } whole) FillFolder(root, whole);
                 else
                 {
@@ -46,7 +46,7 @@ internal sealed class FileFiller(string tree, SourceReference source)
                 return new(0, Folder: folder, IsNew: true);
             }
             catch (SyscallException e) { return new(e.Errno is Errno.ENOSPC or Errno.EDQUOT ? Errno.ENOSPC : Errno.EIO, e.Errno == Errno.ENOENT ? $"the source does not have it any more ({e.Message})" : e.Message, folder); }
-            catch (Exception e) { return new(Errno.EIO, e is ChangedException ? e.Message : FactText.Of(e), folder); } // whatever it is: its reader must have an answer
+            catch (Exception e) { return new(Errno.EIO, e is ChangedException or SourceGoneException ? e.Message : FactText.Of(e), folder); } // whatever it is: its reader must have an answer
     }
 
     /// <summary>All contents first, then one mark that counts for all, then the marks of the files: whoever goes on after a kill sees how far it came.</summary>

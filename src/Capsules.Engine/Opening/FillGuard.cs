@@ -14,6 +14,8 @@ namespace Capsules.Engine.Opening;
 /// <summary>
 /// Sets the guard before an open capsule's tree is seen by anybody: a group of events (<see cref="OpenGate"/>) on all its directories, and a filler that
 /// answers. The group is held by the filler, by the tail that starts it again, by PID 1 and by the keeper: no reader goes on because one of them is gone.
+/// A kernel without <see cref="KernelFeature.ErrnoInAnswer"/>, which is asked and not known by its version, may not tell of opens through the overlay:
+/// there the whole root is marked as well when it is mounted (<see cref="LaunchChannels.Gate"/>).
 /// </summary>
 internal static class FillGuard
 {
@@ -26,23 +28,21 @@ internal static class FillGuard
     public static string Notes(StoreLayout layout, CapsuleName name) => layout.RunOf(name) + "/filler/waiting";
 
     /// <summary>Sets it; the capsule's run directory exists.</summary>
+    /// <returns>The group, and whether the root is to be marked as well.</returns>
     /// <exception cref="CapsuleException">The host has no such guard, or the filler does not come up.</exception>
-    public static Descriptor Set(StoreLayout layout, CapsuleName name)
+    public static (Descriptor Group, bool MarkRoot) Set(StoreLayout layout, CapsuleName name)
     {
         if (!Host.IsInitial) throw new CapsuleException(Problems.CannotGuard(name.ToString(), "only root of the host may hold up an open"));
-        if (!Host.Kernel.Has(KernelFeature.FillOnOpen)) throw new CapsuleException(Problems.CannotGuard(name.ToString(), $"kernel {Host.Kernel.Version} cannot"));
         Descriptor group = OpenGate.TryCreate() ?? throw new CapsuleException(Problems.CannotGuard(name.ToString(), "the kernel refuses fanotify permission events"));
         try
         {
-            byte[] directories = SmallFiles.TryRead(layout.Open(name) + OpenTree.Directories) ?? throw new CapsuleException(Problems.BadFile(layout.Open(name) + OpenTree.Directories, "it is not there"));
-            for (int at = 0, end; (end = directories.AsSpan(at).IndexOf((byte)0)) >= 0; at += end + 1)
-                OpenGate.Mark(group, OpenTree.PlaceOf(layout.OpenTree(name), GuestPath.Parse(directories.AsSpan(at, end))));
+            foreach (GuestPath directory in OpenTree.DirectoriesWithFiles(layout, name)) OpenGate.Mark(group, OpenTree.PlaceOf(layout.OpenTree(name), directory));
             SmallFiles.MakeDirectories(Notes(layout, name), 0x1C0);
             SmallFiles.Write(LockFile(layout, name), [], 0x180, durable: false);
             Start(layout, name, group);
             for (long until = Environment.TickCount64 + PatienceMilliseconds; !SmallFiles.IsLocked(LockFile(layout, name)); Thread.Sleep(Poll))
                 if (Environment.TickCount64 > until) throw new CapsuleException(Problems.FillerMissing(name.ToString(), LogFile(layout)));
-            return group;
+            return (group, !OpenGate.TellsErrno(group));
         }
         catch (SyscallException e)
         {

@@ -46,7 +46,7 @@ public sealed class Filler
     {
         (_layout, _name, _group) = (layout, name, group);
         (_tree, _notes) = (layout.OpenTree(name), FillGuard.Notes(layout, name));
-        _filler = new(_tree, source.Source);
+        _filler = new(_tree, source);
     }
 
     /// <summary>Fills until the capsule has ended; standard input is the group of events.</summary>
@@ -128,24 +128,36 @@ public sealed class Filler
                 _queue.Add(new(file.Number, path, file, IsFile: true, ProgramOf(pid), ServiceOf(pid)));
                 return;
             }
-            catch (SyscallException e)
+            catch (Exception e) when (e is SyscallException or CapsuleException)
             {
-                Say(e.Message);
-                errno = e.Errno == Errno.ENOSPC ? Errno.ENOSPC : Errno.EIO;
+                Say(FactText.Of(e));
+                errno = e is SyscallException { Errno: Errno.ENOSPC } ? Errno.ENOSPC : Errno.EIO;
             }
         else if (pid != Environment.ProcessId) OpenGate.Pass(_group, file);
         OpenGate.TryAnswer(_group, file.Number, errno);
         file.Dispose();
     }
 
-    /// <summary>The event's file is named from the root of the overlay's own copy of the tree, or from the host's when it was opened there.</summary>
+    /// <summary>
+    /// The event's file is named from the root of the overlay's own copy of the tree, from the capsule's or the host's side of the overlay, or from the host
+    /// when it was opened there; or from wherever else a part of the root was bound to, and then it is looked for. An overlay shows a lower file under that
+    /// file's number (overlayfs.rst, Inode properties), and a number of the tree is one file.
+    /// </summary>
     private GuestPath PathOf(Descriptor file)
     {
-        ReadOnlySpan<byte> name = FileCalls.ReadLink(null, $"/proc/self/fd/{file.Number}"), tree = Encoding.UTF8.GetBytes(_tree);
-        if (name.StartsWith(tree)) name = name[tree.Length..];
-        FileStatus status = FileCalls.Stat(file);
-        if (name.StartsWith("/"u8) && GuestPath.Normalize(name) is var path && FileCalls.TryStat(null, OpenTree.PlaceOf(_tree, path)) is { } there && (there.Device, there.Inode) == (status.Device, status.Inode)) return path;
+        byte[] name = FileCalls.ReadLink(null, $"/proc/self/fd/{file.Number}");
+        ulong inode = FileCalls.Stat(file).Inode;
+        foreach (string root in (ReadOnlySpan<string>)[_tree, _layout.RunOf(_name) + "/peer", ""])
+            if (name.AsSpan().StartsWith(Encoding.UTF8.GetBytes(root + "/")) && GuestPath.Normalize(name.AsSpan(Encoding.UTF8.GetByteCount(root))) is var path && Is(path)) return path;
+        foreach (GuestPath directory in OpenTree.DirectoriesWithFiles(_layout, _name))
+        {
+            using Descriptor opened = FileCalls.Open(OpenTree.PlaceOf(_tree, directory), OpenFlags.ReadOnly | OpenFlags.Directory);
+            foreach (var (entry, kind) in FileCalls.List(opened))
+                if (kind == FileKind.Regular && FileCalls.TryStat(opened, entry)?.Inode == inode) return directory.Child(entry);
+        }
         throw new SyscallException("find", BytePicture.Of(name) + " in the open tree", Errno.ENOENT);
+
+        bool Is(GuestPath path) => FileCalls.TryStat(null, OpenTree.PlaceOf(_tree, path))?.Inode == inode;
     }
 
     /// <summary>What opens a program to start it is not that program yet: our own tail, which is a file without a name.</summary>

@@ -17,12 +17,17 @@ namespace Capsules.Engine.Opening;
 /// <summary>What a capture leaves open.</summary>
 /// <param name="Facts">The source's accounts.</param>
 /// <param name="Leave">What is not shown.</param>
-public sealed record OpenRequest(HostFacts Facts, ImmutableArray<GuestPath> Leave)
+/// <param name="Process">Whose root the source is, when it is a process's.</param>
+public sealed record OpenRequest(HostFacts Facts, ImmutableArray<GuestPath> Leave, SourceProcess? Process)
 {
     /// <summary>Of a source.</summary>
-    /// <exception cref="CapsuleException">It will be gone when it would be needed.</exception>
-    public static OpenRequest Of(ScannedSource source, ImmutableArray<GuestPath> leave) => source.Facts.Source.Kind is SourceKind.Live or SourceKind.Root
-        ? new(source.Facts, leave) : throw new CapsuleException(Problems.CannotStayOpen(source.Facts.Source.ToString()));
+    /// <exception cref="CapsuleException">It is gone, or will be when it would be needed.</exception>
+    public static OpenRequest Of(ScannedSource source, ImmutableArray<GuestPath> leave) => new(source.Facts, leave, source.Facts.Source.Kind switch
+    {
+        SourceKind.Live or SourceKind.Root => null,
+        SourceKind.PidNamespace when SourceTree.ProcessOf(source) is { } process => process,
+        _ => throw new CapsuleException(Problems.CannotStayOpen(source.Facts.Source.ToString())),
+    });
 }
 
 /// <summary>The directory `open` of a capsule (docs/formats/open.md).</summary>
@@ -49,7 +54,7 @@ internal static class OpenTree
         Walk(GuestPath.Root, FileCalls.Stat(source.Root).Device);
         copier.Finish();
         SmallFiles.Write(place + Directories, directories.ToArray(), 0x180, durable: false);
-        var record = new OpenSource(plan.Source, now, files, bytes);
+        var record = new OpenSource(plan.Source, now, files, bytes, request.Process);
         SmallFiles.Write(place + Source, record.ToJson(), durable: false);
         return record;
 
@@ -79,6 +84,14 @@ internal static class OpenTree
             using Descriptor? opened = source.TryOpen(path, OpenFlags.PathOnly | OpenFlags.Directory);
             return opened is null || Virtual.Contains(MountCalls.FileSystemMagic(opened));
         }
+    }
+
+    /// <summary>The directories in which files may be unfilled.</summary>
+    /// <exception cref="CapsuleException">The list is not there.</exception>
+    public static IEnumerable<GuestPath> DirectoriesWithFiles(StoreLayout layout, CapsuleName name)
+    {
+        byte[] list = SmallFiles.TryRead(layout.Open(name) + Directories) ?? throw new CapsuleException(Problems.BadFile(layout.Open(name) + Directories, "it is not there"));
+        for (int at = 0, end; (end = list.AsSpan(at).IndexOf((byte)0)) >= 0; at += end + 1) yield return GuestPath.Parse(list.AsSpan(at, end));
     }
 
     /// <summary>A place in the tree of a capsule, as the host has it.</summary>

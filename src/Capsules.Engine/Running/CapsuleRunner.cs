@@ -340,7 +340,8 @@ public sealed class CapsuleRunner(CapsuleStore store)
         SmallFiles.MakeDirectories(run + "/peer");
         SmallFiles.MakeDirectories(run + "/notify");
 
-        using Descriptor? fills = launch.Capsule.Open ? FillGuard.Set(_layout, name) : null; // before anybody reads a file of the tree
+        var (fills, markRoot) = launch.Capsule.Open ? FillGuard.Set(_layout, name) : ((Descriptor?)null, false); // before anybody reads a file of the tree
+        using Descriptor? gate = fills;
         var accounts = AccountFiles.OfLayers(launch.Request);
         LaunchRequest request = launch.Request with
         {
@@ -362,7 +363,7 @@ public sealed class CapsuleRunner(CapsuleStore store)
             Descriptor[] kept = [.. pipes.SelectMany(p => new[] { p.Read, p.Write }), systemLog, .. ((Descriptor?[])[writes, fills]).OfType<Descriptor>(), .. queues];
             try
             {
-                Launched launched = Launcher.Launch(LaunchPlanner.Plan(request), request.Spec, new HostPath(run), new() { Board = board, Kept = kept, Cgroups = groups, Input = nothing, Output = nothing, Error = nothing });
+                Launched launched = Launcher.Launch(LaunchPlanner.Plan(request), request.Spec, new HostPath(run), new() { Board = board, Kept = kept, Cgroups = groups, Gate = markRoot ? fills : null, Input = nothing, Output = nothing, Error = nothing });
                 rollback.Add(() => { if (ProcessCalls.Signal(launched.Pid, Signals.KILL)) ProcessCalls.TryWait(launched.Pid); });
                 bool watched = writes is not null && WriteWatch.TryMark(writes, run + "/peer"); // before any service runs
                 var record = new RunRecord

@@ -41,7 +41,7 @@ internal static class Launcher
                 void Describe(TailPlan tail) => new TailTranslator(tail, channels, world, joined.Open, mapsRead).Translate(plan.Tail);
                 Started started = TailRun.Follow(_ => { }, tail => Threads.InPrivateMountNamespace(here =>
                 {
-                    world.Build(here, terminal);
+                    world.Build(here, terminal, channels.Gate);
                     Describe(tail); // after the world: it says where prepared mounts and the terminal are
                     return TailRun.StartHere(tail);
                 }), pid =>

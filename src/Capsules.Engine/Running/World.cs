@@ -39,10 +39,11 @@ internal sealed class World(LaunchPlan plan, HostPath runDirectory, IReadOnlyLis
     /// The root as one mount. With a peer it is attached on the host's side, shared, and what is returned is a slave of it: what is mounted
     /// below the host's side later arrives in the capsule; what the capsule mounts does not leave it.
     /// </summary>
-    private Descriptor AttachPeer(WorldStep.Peer peer, Threads.PrivateMountNamespace here)
+    private Descriptor AttachPeer(WorldStep.Peer peer, Threads.PrivateMountNamespace here, Descriptor? gate)
     {
         using Descriptor root = MakeRoot();
         _step = peer;
+        if (gate is not null) OpenGate.MarkAll(gate, root); // nobody has seen it yet
         return here.Outside(() =>
         {
             string at = peer.At.ToString();
@@ -59,9 +60,9 @@ internal sealed class World(LaunchPlan plan, HostPath runDirectory, IReadOnlyLis
     public bool PeerIsAttached { get; private set; }
 
     /// <summary>Attaches the root and applies the steps; call it on a thread with its own mount namespace.</summary>
-    public void Build(Threads.PrivateMountNamespace here, bool terminal)
+    public void Build(Threads.PrivateMountNamespace here, bool terminal, Descriptor? gate)
     {
-        using (Descriptor root = plan.World.OfType<WorldStep.Peer>().FirstOrDefault() is { } peer ? AttachPeer(peer, here) : MakeRoot()) MountCalls.Attach(root, null, RootDirectory);
+        using (Descriptor root = plan.World.OfType<WorldStep.Peer>().FirstOrDefault() is { } peer ? AttachPeer(peer, here, gate) : MakeRoot()) MountCalls.Attach(root, null, RootDirectory);
         using Descriptor inside = FileCalls.Open(RootDirectory, OpenFlags.PathOnly | OpenFlags.Directory);
         if (RootUid == 0) Apply(inside, terminal);
         else Threads.WithFileSystemIds(RootUid, RootGid, () => { Apply(inside, terminal); return 0; });

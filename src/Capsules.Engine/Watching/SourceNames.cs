@@ -38,7 +38,7 @@ internal sealed class SourceNames : IDisposable
         }
         catch (FormatException e) { throw new CapsuleException(Problems.BadFile(image, FactText.Of(e)), e); }
         _planned = plan?.Paths ?? [];
-        _source = plan?.Base is null ? MissExplainer.TryOpen(original) : null;
+        _source = plan?.Base is null ? MissExplainer.TryOpen(original, store.Layout) : null;
         _state = [.. original.Folded(store.Manifest(original.Image)).Volumes.Select(v => (v.Path, original.PlaceOf(store.Layout, v.Name)))];
         _hostDirectories = [.. original.HostDirectories.Select(d => d.Target)];
         _created = original.Created.ToUnixTimeSeconds();
