@@ -8,15 +8,19 @@ cache = os.environ.get("CAPSULE_TEST_CACHE", "/var/tmp/capsule-test-cache")
 applications = ["apache-php", "nginx", "nginx-phpfpm", "postgresql", "redis", "memcached", "mariadb", "dovecot", "postfix", "gunicorn-flask"]
 lived_in = os.path.join(cache, "applications")
 
+def quietly(command):
+    result = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    if result.returncode: raise SystemExit(f"{command[0]} ended with {result.returncode}\n{result.stdout[-3000:]}")
+
 def prepare(tree, names=(*applications, "acme")):
     """Makes a tree with these applications, unless it is there (some minutes)."""
     os.makedirs(cache, exist_ok=True)
-    subprocess.run([os.path.join(journeys, "prepare"), tree, cache, *names], check=True, stdout=subprocess.DEVNULL)
+    quietly([os.path.join(journeys, "prepare"), tree, cache, *names])
 
 def bare():
     """The tree of a Debian in which nothing is installed."""
     tree = cache + "/bare"
-    if not os.path.isdir(tree): subprocess.run([os.path.join(project, "tests", "source", "make-source-server"), "bookworm", tree, cache], check=True, stdout=subprocess.DEVNULL)
+    if not os.path.isdir(tree): quietly([os.path.join(project, "tests", "source", "make-source-server"), "bookworm", tree, cache])
     return tree
 
 def enter():
