@@ -80,6 +80,7 @@ public sealed class OpenSshTests(JourneyTests.SourceTree source) : IDisposable, 
             touch -d @1000000000.123456789 usr/share/odd/fine; echo was > usr/share/odd/changed; echo was > usr/share/odd/gone; echo was > usr/share/odd/moved; echo was > usr/share/odd/touched; touch -d @1000000000.5 usr/share/odd/touched
             echo one > var/lib/bits/a; echo two > var/lib/bits/sub/b; mkdir -p var/lib/pair; echo a > var/lib/pair/a; echo b > var/lib/pair/b
             cp usr/bin/sleep usr/bin/suid-sleep; chmod 4755 usr/bin/suid-sleep; echo hush > etc/hushed; chmod 600 etc/hushed
+            cp usr/bin/sleep usr/bin/cap-sleep; python3 -c "import os; os.setxattr('usr/bin/cap-sleep', 'security.capability', bytes.fromhex('0000000200040000000000000000000000000000'))"
             """);
         Result wrong = _sandbox.Capsule("import", Archive, "--source", "ssh://-oProxyCommand=id/");
         wrong.Code.ShouldBe(2);
@@ -104,6 +105,9 @@ public sealed class OpenSshTests(JourneyTests.SourceTree source) : IDisposable, 
         Miss("/usr/bin/redis-cli").GetProperty("what").GetString().ShouldBe("filled");
         Inside("suid-sleep", "0").Ok();
         Inside("stat", "-c", "%a", "/usr/bin/suid-sleep").Ok().Out.ShouldBe("4755\n");
+
+        Inside("cap-sleep", "0").Ok();
+        _sandbox.Shell($"python3 -c 'import os; print(sorted(a for a in os.listxattr(\"{_sandbox.Store}/capsules/acme/open/tree/usr/bin/cap-sleep\")))'").Ok().Out.ShouldBe("['security.capability']\n", "no stat(1) tells it, and it is there");
 
         // Names are bytes.
         Inside("sh", "-c", "cd /usr/share/odd; cat \"$(printf 'new\\nline\\377\\n_')\" ./-n empty fine").Ok().Out.ShouldBe("odd contentdashfine\n");

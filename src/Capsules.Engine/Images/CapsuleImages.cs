@@ -15,7 +15,8 @@ namespace Capsules.Engine.Images;
 /// <param name="Capsule">The capsule.</param>
 /// <param name="Source">What it showed of its source, when it was exported open.</param>
 /// <param name="Sealed">It was sealed because its source cannot be reached from here.</param>
-public sealed record ImportedCapsule(CapsuleRecord Capsule, OpenSource? Source, SealResult? Sealed);
+/// <param name="IsLess">It was exported open, and what it showed of its source was left in the archive: only root of the host can guard it.</param>
+public sealed record ImportedCapsule(CapsuleRecord Capsule, OpenSource? Source, SealResult? Sealed, bool IsLess);
 
 /// <summary>Capsules out of the store as archives, and archives into it as capsules.</summary>
 /// <param name="store">Capsules and images.</param>
@@ -54,16 +55,25 @@ public sealed class CapsuleImages(CapsuleStore store)
         if (source is not null && !Host.IsInitial) throw new CapsuleException(Problems.CannotGuard(path, "only root of the host may hold up an open"));
         return WorkDirectory.Use(_layout, "import", work =>
         {
-            var open = new OpenImport(work + "/open", recorded => source is null ? recorded : source.ReferenceFor(recorded), IsDemanded: source is not null);
-            var (image, manifest) = new OciImporter(_layout).Import(path, name, Host.IsInitial ? open : null);
+            // What another machine calls `live` is not this one: under a name of nothing nobody fills from here, whatever happens before it is sealed.
+            var open = new OpenImport(work + "/open", recorded => source?.ReferenceFor(recorded) ?? (recorded.Kind == SourceKind.Ssh ? recorded : SourceReference.OfBase(recorded.ToString())), IsWanted: Host.IsInitial, IsDemanded: source is not null);
+            var (image, manifest) = new OciImporter(_layout).Import(path, name, open);
             CapsuleName own = name ?? manifest.Name;
             CapsuleRecord capsule = Create(new() { Name = own, Image = image, Stack = own, Created = clock.GetUtcNow(), Source = open.Made is { Source: { Kind: SourceKind.Ssh } reached } ? reached.ToString() : null, Open = open.Made is not null }, manifest, half =>
             {
                 if (open.Made is not null) FileCalls.Rename(null, open.Place, null, half + "/open");
             });
-            if (open.Made is null or { Source.Kind: SourceKind.Ssh }) return new ImportedCapsule(capsule, open.Made, null);
-            SealResult sealedNow = new SealRunner(store).Seal(own);
-            return new(store.Get(own.ToString()), open.Made, sealedNow);
+            if (open.Made is null or { Source.Kind: SourceKind.Ssh }) return new ImportedCapsule(capsule, open.Made, null, open is { WasThere: true, Made: null });
+            try
+            {
+                SealResult result = new SealRunner(store).Seal(own);
+                return new(store.Get(own.ToString()), open.Made, result, false);
+            }
+            catch
+            {
+                store.Remove(capsule, volumes: true);
+                throw;
+            }
         });
     }
 

@@ -16,11 +16,14 @@ using Capsules.Linux.Files;
 namespace Capsules.Engine.Images;
 
 /// <summary>Where what an open capsule shows of its source is unpacked, and from where it will be filled.</summary>
-/// <param name="Place">A directory that is not there yet; when it is there afterwards, the archive was of an open capsule.</param>
+/// <param name="Place">A directory that is not there yet.</param>
 /// <param name="SourceOf">The source that the archive names to the one that is meant here.</param>
+/// <param name="IsWanted">Else it is only seen whether it is there.</param>
 /// <param name="IsDemanded">An archive of a capsule that was not open is an error.</param>
-internal sealed record OpenImport(string Place, Func<SourceReference, SourceReference> SourceOf, bool IsDemanded)
+internal sealed record OpenImport(string Place, Func<SourceReference, SourceReference> SourceOf, bool IsWanted, bool IsDemanded)
 {
+    /// <summary>The archive has one.</summary>
+    public bool WasThere { get; set; }
     /// <summary>What was made there.</summary>
     public OpenSource? Made { get; set; }
 }
@@ -51,7 +54,8 @@ public sealed class OciImporter(StoreLayout layout, ImportLimits? limits = null)
         left = left with { Bytes = Math.Min(left.Bytes, room) };
         foreach (Digest layer in manifest.Layers) left = ImportLayer(archive, archive.Config.DiffIds.IndexOf(layer), left);
 
-        (CapturePlan Plan, byte[] LeftOut)? plan = open is not null && archive.Open is { } tree ? ImportOpen(archive, tree, open, manifest, left) : null;
+        if (open is not null) open.WasThere = archive.Open is not null;
+        (CapturePlan Plan, byte[] LeftOut)? plan = open is { IsWanted: true } && archive.Open is { } tree ? ImportOpen(archive, tree, open, manifest, left) : null;
 
         byte[] bytes = ManifestJson.Write(manifest);
         Digest image = Digest.FromSha256(SHA256.HashData(bytes));
@@ -73,8 +77,7 @@ public sealed class OciImporter(StoreLayout layout, ImportLimits? limits = null)
         {
             var (source, plan, leftOut) = OpenArchive.Complete(open.Place, open.SourceOf);
             open.Made = source;
-            // The machine that it was read from is not this one: the plan must not be taken for one of a source that is here.
-            return (plan with { Manifest = manifest, Source = source.Source.Kind == SourceKind.Ssh ? source.Source : SourceReference.OfBase(manifest.Name.ToString()) }, leftOut);
+            return (plan with { Manifest = manifest, Source = source.Source }, leftOut); // and not for one of a source that is here
         }
         catch (FormatException e) { throw new CapsuleException(Problems.NotAnImage(blob.Part, FactText.Of(e)), e); }
     }

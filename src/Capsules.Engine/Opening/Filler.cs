@@ -47,7 +47,12 @@ public sealed class Filler
     {
         (_layout, _name, _group) = (layout, name, group);
         (_tree, _notes) = (layout.OpenTree(name), FillGuard.Notes(layout, name));
-        _filler = new(_tree, source.Source.Kind == SourceKind.Ssh ? new SshSource(SshAddress.Parse(source.Source.Place)).Open : () => new LocalSource(source.Source.Place));
+        _filler = new(_tree, source.Source.Kind switch
+        {
+            SourceKind.Ssh => new SshSource(SshAddress.Parse(source.Source.Place)).Open,
+            SourceKind.Live or SourceKind.Root => () => new LocalSource(source.Source.Place),
+            _ => () => throw new SourceException($"its source, {source.Source.Place}, is not to be had from here"),
+        });
     }
 
     /// <summary>Fills until the capsule has ended; standard input is the group of events.</summary>

@@ -60,7 +60,8 @@ internal sealed class SshConnection : IDisposable
         _process = ProcessCalls.OpenPidFd(_pid);
     }
 
-    private static readonly string[] Passed = ["PATH", "HOME", "SSH_AUTH_SOCK"];
+    /// <summary>No agent's socket: a filler outlives the login that had it, and a check must not succeed by what the filler lacks.</summary>
+    private static readonly string[] Passed = ["PATH", "HOME"];
 
     /// <summary>What ssh is told: it asks nobody, is reached by nothing, and finds out itself that nobody is there. Keys, hosts and jumps are the user's configuration.</summary>
     internal static string[] Words(SshAddress address) =>

@@ -36,7 +36,9 @@ public static class ImportCommand
             output.Words.WriteLine(trouble is null ? $"It is open: {from.Files} files are filled from {from.Source} when they are opened."
                 : $"warning: it is open, and its source is of no use now: {trouble}. What is opened meanwhile gives EIO, and `capsule misses {capsule.Name}` says why.");
         else if (imported.Sealed is { } closed)
-            output.Words.WriteLine($"note: it was exported open, and {imported.Source!.Source} of that machine cannot be reached from here: it is sealed, with {closed.Files} files that had been filled. To leave it open, remove it and import it again with --source ssh://USER@HOST");
+            output.Words.WriteLine($"note: it was exported open, and its source (`{imported.Source!.Source.Place}`) cannot be reached from here: it is sealed, with {closed.Files} files that had been filled. To leave it open, remove it and import it again with --source ssh://USER@HOST");
+        else if (imported.IsLess)
+            output.Words.WriteLine("note: it was exported open, and what it shows of its source was left in the archive: only root can guard it. It has what was planned");
         output.Words.WriteLine($"next: capsule run {capsule.Name}");
         return 0;
     }

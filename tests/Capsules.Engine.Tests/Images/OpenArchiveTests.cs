@@ -227,7 +227,7 @@ public sealed class OpenArchiveTests
     {
         using var store = new TestStore();
         string archive = ArchiveOf(store, Tar([.. Enumerable.Range(0, 50).Select(i => Entry($"tree/{i}", hollow: 1L << 30, attributes: Unfilled))]));
-        OpenImport open = new(store.Directory + "/open", _ => SourceReference.Live, IsDemanded: true);
+        OpenImport open = new(store.Directory + "/open", _ => SourceReference.Live, IsWanted: true, IsDemanded: true);
         Should.Throw<CapsuleException>(() => new OciImporter(store.Layout, new(1 << 20, 10)).Import(archive, null, open)).Problem.Code.ShouldBe("CAP6104");
         byte[] bytes = File.ReadAllBytes(archive);
         bytes[bytes.AsSpan().LastIndexOf("tree/49"u8)] ^= 1;
@@ -257,7 +257,7 @@ public sealed class OpenArchiveTests
             string place = $"{store.Directory}/fuzz{round}";
             try
             {
-                new OciImporter(store.Layout).Import(ArchiveOf(store, bytes), null, new(place, _ => SourceReference.Live, IsDemanded: true));
+                new OciImporter(store.Layout).Import(ArchiveOf(store, bytes), null, new(place, _ => SourceReference.Live, IsWanted: true, IsDemanded: true));
                 taken++;
             }
             catch (CapsuleException)
