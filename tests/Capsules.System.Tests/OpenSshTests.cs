@@ -128,6 +128,12 @@ public sealed class OpenSshTests(JourneyTests.SourceTree source) : IDisposable, 
         Inside("cat", "/var/lib/pair/a").Error.ShouldContain("Input/output error");
         Why("/var/lib/pair/a").ShouldContain("would not be whole");
 
+        // Watched, it is filled the same, and look-ups are judged by what the plan says of a source that is not here.
+        _sandbox.Capsule("stop", "acme").Ok();
+        _sandbox.Capsule("run", "-d", "--watch", "--network", "none", "acme").Ok();
+        Inside("sh", "-c", "cat /usr/share/odd/fine /usr/bin/nonesuch 2>/dev/null; redis-benchmark --version").Ok().Out.ShouldStartWith("fine\n");
+        Miss("/usr/bin/redis-benchmark").GetProperty("what").GetString().ShouldBe("filled");
+
         // What was not shown can be asked about.
         _sandbox.Capsule("misses", "acme", "/usr/bin/nonesuch").Out.ShouldContain("the source does not have it either");
         Result hidden = _sandbox.Capsule("misses", "acme", "/etc/hushed");

@@ -64,6 +64,7 @@ internal sealed class LayerUnpacker(Descriptor root, ImportLimits limits, bool o
     private void Make(TarMember entry, TarReader tar)
     {
         byte[] path = Checked(entry, entry.Name.Span, "it");
+        if (open && !OpenArchive.IsPart(path, entry)) throw Refuse(entry, "it does not belong to an open tree"); // nor does the directory itself: it is the capsule's
         if (path.Length == 0)
         {
             if (entry.Kind != TarMemberKind.Directory) throw Refuse(entry, "it would replace the root");
@@ -71,7 +72,6 @@ internal sealed class LayerUnpacker(Descriptor root, ImportLimits limits, bool o
             return;
         }
         CheckHollow(entry);
-        if (open && !OpenArchive.IsPart(path, entry)) throw Refuse(entry, "it does not belong to an open tree");
         using Descriptor parent = ParentOf(path, out byte[] name);
         if (!open && name.AsSpan().StartsWith(".wh."u8))
         {

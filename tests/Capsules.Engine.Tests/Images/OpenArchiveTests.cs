@@ -184,6 +184,7 @@ public sealed class OpenArchiveTests
         { "CAP6103", "belong", [Entry("tree", TarMemberKind.SymbolicLink, "/etc")] },
         { "CAP6103", "belong", [Entry("tree")] },
         { "CAP6103", "belong", [Entry("directories")] },
+        { "CAP6103", "belong", [Entry(".", TarMemberKind.Directory)] },
         { "CAP6103", "belong", [Entry("capsule.json")] },
         { "CAP6103", "belong", [Entry("treehouse/x")] },
         { "CAP6103", "belong", [Entry("source.json", TarMemberKind.SymbolicLink, "/etc/passwd")] },

@@ -111,6 +111,17 @@ public sealed class SshConnectionTests : IDisposable
         Fetch(next, file, known).ShouldBe("12345\n"u8.ToArray());
     }
 
+    [Fact]
+    public void What_its_user_may_not_read_is_said_so()
+    {
+        using var source = new SshSource(Machine("""exec setpriv --reuid 65534 --regid 65534 --clear-groups sh -c "$command" """));
+        TestStore.Sh(_directory, "chmod 755 .; echo hush > tree/hushed; chmod 600 tree/hushed; echo open > tree/open");
+        using IFillSource opened = source.Open();
+        GuestPath hushed = GuestPath.Parse("/hushed"), open = GuestPath.Parse("/open");
+        Should.Throw<SourceException>(() => Fetch(opened, hushed, opened.Look(hushed)!.Value)).Message.ShouldBe("old does not let its user read /hushed");
+        Fetch(opened, open, opened.Look(open)!.Value).ShouldBe("open\n"u8.ToArray());
+    }
+
     /// <summary>The file becomes shorter, or longer, or is another one, while it is sent: the length stays, and it is refused.</summary>
     [Theory]
     [InlineData("truncate -s 1000000 file")]
@@ -143,6 +154,7 @@ public sealed class SshConnectionTests : IDisposable
     [InlineData("echo 'capsule-source-1 no'; sleep 5", "has no stat")]
     [InlineData("echo 'capsule-source-1 ok'; read l; echo no; sleep 5", "has no directory")]
     [InlineData("""exec sh -c "PATH=/nowhere; ${command}" """, "has no stat")]
+    [InlineData("""exec setpriv --reuid 65534 --regid 65534 --clear-groups sh -c "$command" """, "does not let its user enter it")]
     public void A_machine_that_is_of_no_use_is_an_error_with_its_reason(string shell, string says)
     {
         using var source = new SshSource(Machine(shell));
