@@ -30,10 +30,10 @@ return Failures.Guard(args, () =>
     return CaptureVerbs.Run(command, layout, output, TimeProvider.System) ?? command.Verb.Name switch
     {
         "images" => ImagesCommand.Run(new(command.Has("--quiet"), command.Has("--json")) { Fields = command.Fields }, new CapsuleStore(layout), output),
-        "export" => ExportCommand.Run(new(command.Arguments[0], command.Value("--format"), command.Value("--output"), new ExportOptions(command.Has("--with-state"), command.Has("--with-secrets"))),
+        "export" => ExportCommand.Run(new(command.Arguments[0], command.Value("--format"), command.Value("--output"), new ExportOptions(command.Has("--with-state"), command.Has("--with-secrets"), Open: command.Has("--open"))),
             new CapsuleStore(layout), output, Console.OpenStandardOutput),
         "sbom" => SbomCommand.Run(command.Arguments[0], command.Value("--format"), command.Value("--output"), new CapsuleStore(layout), output),
-        "import" => ImportCommand.Run(command.Arguments[0], command.Value("--name"), new CapsuleStore(layout), output, TimeProvider.System),
+        "import" => ImportCommand.Run(command.Arguments[0], command.Value("--name"), command.Value("--source"), new CapsuleStore(layout), output, TimeProvider.System),
         "ports" => Relay(layout),
         "filler" => Fill(layout, command.Arguments[0]),
         "watcher" => Watch(layout, CapsuleName.Parse(command.Arguments[0])),

@@ -182,11 +182,11 @@ public static class VerbTable
             Options =
             [
                 new("--format", "FORMAT", "oci"), new("--output", "FILE", "where to write", 'o'), new("--with-state", null, "with the data of its state volumes"),
-                new("--with-secrets", null, "with keys and password files"),
+                new("--with-secrets", null, "with keys and password files"), new("--open", null, "with what an open capsule shows of its source, to be filled from there over ssh"),
             ],
         },
         new("sbom", Travel, "CAPSULE", "write the bill of materials of a capsule", Door.Tools, 1, 1) { Options = [new("--format", "FORMAT", "spdx (2.3, the default) or cyclonedx (1.6)"), new("--output", "FILE", "where to write", 'o')] },
-        new("import", Travel, "FILE", "make a capsule of an image", Door.Tools, 1, 1) { Options = [new("--name", "NAME", "name of the capsule")] },
+        new("import", Travel, "FILE", "make a capsule of an image", Door.Tools, 1, 1) { Options = [new("--name", "NAME", "name of the capsule"), new("--source", "URL", "fill an open capsule from there: ssh://[USER@]HOST[:PORT][/DIR]")] },
 
         new("doctor", Serve, "", "tell what this host lacks and what a crash left", Door.Runtime, 0, 0) { Options = [new("--fix", null, "clear what a crash left"), Json] },
         new("explain", Serve, "CODE", "print the page of an error code", Door.Tools, 1, 1),

@@ -19,9 +19,11 @@ public enum SourceKind
     PidNamespace,
     /// <summary>A base on which something was installed in a throw-away capsule: nothing is there to look at afterwards.</summary>
     Base,
+    /// <summary>A tree on another machine, from which an open capsule is filled over ssh; it cannot be captured.</summary>
+    Ssh,
 }
 
-/// <summary>A source: kind and the directory or process that names it. Written "live", "root:DIR", "pid-ns:PID", "base:NAME".</summary>
+/// <summary>A source: kind and the directory or process that names it. Written "live", "root:DIR", "pid-ns:PID", "base:NAME", "ssh://…".</summary>
 public sealed record SourceReference(SourceKind Kind, string Place)
 {
     /// <summary>This machine.</summary>
@@ -37,7 +39,7 @@ public sealed record SourceReference(SourceKind Kind, string Place)
     public static SourceReference OfBase(string name) => new(SourceKind.Base, name);
 
     /// <summary>Whether it can be there still when a plan of it is applied.</summary>
-    public bool CanBeReadAgain => Kind != SourceKind.Base;
+    public bool CanBeReadAgain => Kind is not (SourceKind.Base or SourceKind.Ssh);
 
     /// <summary>Reads the text form.</summary>
     /// <exception cref="FormatException">It is anything else.</exception>
@@ -47,11 +49,12 @@ public sealed record SourceReference(SourceKind Kind, string Place)
         _ when text.StartsWith("root:/", StringComparison.Ordinal) => OfRoot(text[5..]),
         _ when text.StartsWith("pid-ns:", StringComparison.Ordinal) && int.TryParse(text.AsSpan(7), out int pid) && pid > 0 => OfPidNamespace(pid),
         _ when text.StartsWith("base:", StringComparison.Ordinal) && text.Length > 5 => OfBase(text[5..]),
-        _ => throw new FormatException($"`{text}` is not a source: live, root:DIR, pid-ns:PID or base:NAME"),
+        _ when text.StartsWith(SshAddress.Scheme, StringComparison.Ordinal) => new(SourceKind.Ssh, SshAddress.Parse(text).ToString()),
+        _ => throw new FormatException($"`{text}` is not a source: live, root:DIR, pid-ns:PID, base:NAME or ssh://HOST"),
     };
 
     /// <inheritdoc/>
-    public override string ToString() => Kind switch { SourceKind.Live => "live", SourceKind.Root => "root:" + Place, SourceKind.Base => "base:" + Place, _ => "pid-ns:" + Place };
+    public override string ToString() => Kind switch { SourceKind.Live => "live", SourceKind.Root => "root:" + Place, SourceKind.Base => "base:" + Place, SourceKind.Ssh => Place, _ => "pid-ns:" + Place };
 }
 
 /// <summary>An installed package and what it put on disk.</summary>

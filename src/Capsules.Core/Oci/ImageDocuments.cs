@@ -16,6 +16,10 @@ public static class MediaTypes
     public const string Layer = "application/vnd.oci.image.layer.v1.tar";
     /// <summary>A layer, compressed by gzip.</summary>
     public const string LayerGzip = "application/vnd.oci.image.layer.v1.tar+gzip";
+    /// <summary>What an open capsule shows of its source (docs/formats/open.md), compressed by gzip.</summary>
+    public const string OpenTreeGzip = "application/vnd.capsules.open.v1.tar+gzip";
+    /// <summary>The same, not compressed.</summary>
+    public const string OpenTree = "application/vnd.capsules.open.v1.tar";
     /// <summary>Docker's index.</summary>
     public const string DockerIndex = "application/vnd.docker.distribution.manifest.list.v2+json";
 }
@@ -27,6 +31,28 @@ public sealed record BlobDescriptor(string MediaType, Digest Digest, long Size)
     public (string Os, string Architecture)? Platform { get; init; }
     /// <summary>Annotations.</summary>
     public ImmutableSortedDictionary<string, string> Annotations { get; init; } = ImmutableSortedDictionary<string, string>.Empty;
+}
+
+/// <summary>
+/// Names the blob with what an open capsule shows of its source, by annotations of the image's entry in index.json: no manifest names it, so an engine
+/// that does not know of it loads the image alone.
+/// </summary>
+public static class OpenTreeBlob
+{
+    private const string DigestKey = "org.capsules.open.digest", TypeKey = "org.capsules.open.mediaType";
+
+    /// <summary>The annotations.</summary>
+    public static ImmutableSortedDictionary<string, string> Annotate(ImmutableSortedDictionary<string, string> annotations, BlobDescriptor blob) =>
+        annotations.SetItem(DigestKey, blob.Digest.ToString()).SetItem(TypeKey, blob.MediaType);
+
+    /// <summary>The blob that annotations name; null when they name none.</summary>
+    /// <exception cref="FormatException">It is of a later version, or its digest is none.</exception>
+    public static (Digest Digest, string MediaType)? Find(ImmutableSortedDictionary<string, string> annotations)
+    {
+        if (!annotations.TryGetValue(DigestKey, out string? digest)) return null;
+        string type = annotations.GetValueOrDefault(TypeKey, "");
+        return type is MediaTypes.OpenTree or MediaTypes.OpenTreeGzip ? (Digest.Parse(digest), type) : throw new FormatException($"its open tree is of the type `{type}`, which is not known here");
+    }
 }
 
 /// <summary>Several images behind one name, or the entry of a layout (image-index.md).</summary>

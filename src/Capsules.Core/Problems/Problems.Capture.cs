@@ -49,7 +49,8 @@ public static partial class Problems
 
     /// <summary>A plan whose source was there only while it was made.</summary>
     public static Problem PlanCannotBeRepeated(string source) =>
-        new("CAP2031", ExitCode.Failed, $"this plan of {source} cannot be applied again", "its source, a throw-away capsule or an unpacked archive, was there only while the plan was made", "do again what made it: `capsule install` (with --recipe it gives the same image), or `capsule compare` of the archives");
+        new("CAP2031", ExitCode.Failed, $"this plan of {source} cannot be applied again", source.StartsWith("ssh:", StringComparison.Ordinal) ? "its source is another machine" : "its source, a throw-away capsule or an unpacked archive, was there only while the plan was made",
+            source.StartsWith("ssh:", StringComparison.Ordinal) ? "adopt the application again on that machine, and import what is exported there" : "do again what made it: `capsule install` (with --recipe it gives the same image), or `capsule compare` of the archives");
 
     /// <summary>Unfilled files cannot be guarded here.</summary>
     public static Problem CannotGuard(string capsule, string fact) =>
@@ -74,6 +75,10 @@ public static partial class Problems
     /// <summary>A source that is not there any more.</summary>
     public static Problem CannotStayOpen(string source) =>
         new("CAP2037", ExitCode.Usage, $"a capsule of {source} cannot be open", "its process has ended or has another root now, and nothing could be filled later", "adopt while it runs, from the machine itself or from its disk (--root DIR), or leave --open out");
+
+    /// <summary>A source for what needs none.</summary>
+    public static Problem ArchiveNotOpen(string archive) =>
+        new("CAP2038", ExitCode.Usage, $"{archive} is not of an open capsule", "--source is where the rest of an open capsule comes from, and this archive is complete", "leave --source out; or export the capsule at its source again with `capsule export NAME --open`");
 
     /// <summary>A process could not be paused.</summary>
     public static Problem CannotPause(int pid, string fact) =>

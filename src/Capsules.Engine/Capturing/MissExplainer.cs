@@ -25,6 +25,9 @@ public sealed class MissExplainer : IDisposable
     private readonly CapsuleRecord _capsule;
     private readonly StoreLayout _layout;
     private readonly Lazy<(CapturePlan? Plan, byte[]? LeftOut)> _image;
+    private readonly SshAddress? _remote;
+    private readonly Lazy<Opening.SshSource> _machine;
+    private string? _trouble;
     private readonly Lazy<(RootTree Tree, TreeResolver Resolver, PackageIndex Packages)?> _source;
 
     /// <summary>Of a capsule.</summary>
@@ -34,6 +37,8 @@ public sealed class MissExplainer : IDisposable
         string image = layout.Image(capsule.Image);
         _image = new(() => (SmallFiles.TryRead(image + "/plan.json") is { } bytes ? CapturePlanJson.Read(bytes) : null, SmallFiles.TryRead(image + "/left-out.jsonl")));
         _source = new(OpenSource);
+        _remote = capsule.Source is { } source && source.StartsWith(SshAddress.Scheme, StringComparison.Ordinal) ? SshAddress.Parse(source) : null;
+        _machine = new(() => new(_remote!));
     }
 
     /// <summary>Explains one path.</summary>
@@ -58,8 +63,9 @@ public sealed class MissExplainer : IDisposable
         if (plan?.Base is { } below && below.Layers.Any(l => FileCalls.TryStat(null, new NativePath(_layout.Layer(l)).Append(path.Bytes[1..])) is not null))
             return new(path, true, null, $"the base {below.Name} has it", null, null);
         if (plan?.Base is not null) return new(path, false, leftOut is null ? false : true, leftOut ?? "neither the base has it nor did the installer bring it", null, null);
-        string adopt = $"capsule adopt {plan?.Application ?? _capsule.Name.ToString()} {Words(_capsule.Source)}--add {path} --name {_capsule.Name}-2";
+        string adopt = $"{(_remote is null ? "" : $"on {_remote.Host}: ")}capsule adopt {plan?.Application ?? _capsule.Name.ToString()} {Words(_capsule.Source)}--add {path} --name {_capsule.Name}-2";
         if (leftOut is not null) return new(path, false, true, leftOut, null, adopt);
+        if (_remote is not null) return ExplainRemote(path, adopt);
         if (_source.Value is not var (tree, resolver, packages)) return new(path, false, null, "its capture did not meet it, and the source is not there to look", null, null);
         if (tree.Look(path) is not { } entry) return new(path, false, false, "the source does not have it either", null, null);
         string? owner = resolver.ResolveParent(path) is { } place ? packages.OwnerOf(place.Path)?.Name : null;
@@ -68,9 +74,24 @@ public sealed class MissExplainer : IDisposable
             entry.IsDirectory && CaptureTables.StateParents.Any(path.IsWithin) ? $"{adopt.Replace("--add", "--state", StringComparison.Ordinal)}" : adopt);
     }
 
+    /// <summary>A source that ssh reaches is asked for the path alone; what it does not answer once it is not asked again.</summary>
+    private Miss ExplainRemote(GuestPath path, string adopt)
+    {
+        if (_trouble is null)
+            try
+            {
+                using Opening.IFillSource source = _machine.Value.Open();
+                return source.Look(path) is null ? new(path, false, false, "the source does not have it either", null, null)
+                    : new(path, false, true, "the source has it, and it was not shown when the capsule was made", null, adopt);
+            }
+            catch (Exception e) when (e is Opening.SourceException or SyscallException) { _trouble = e.Message; }
+        return new(path, false, null, $"its capture did not meet it, and the source cannot be asked: {_trouble}", null, null);
+    }
+
     /// <inheritdoc/>
     public void Dispose()
     {
+        if (_machine.IsValueCreated) _machine.Value.Dispose();
         if (_source.IsValueCreated) _source.Value?.Tree.Dispose();
     }
 
@@ -91,10 +112,10 @@ public sealed class MissExplainer : IDisposable
         {
             if (capsule.Open && SmallFiles.TryRead(layout.Open(capsule.Name) + Opening.OpenTree.Source) is { } bytes) return Opening.SourceTree.Open(Core.Capture.Opening.OpenSource.FromJson(bytes));
             SourceReference reference = SourceReference.Parse(source);
-            if (reference.Kind == SourceKind.Base || reference.Kind == SourceKind.PidNamespace && IsAnother(reference.Place, capsule.Created)) return null;
+            if (reference.Kind is SourceKind.Base or SourceKind.Ssh || reference.Kind == SourceKind.PidNamespace && IsAnother(reference.Place, capsule.Created)) return null;
             return new(reference.Kind == SourceKind.PidNamespace ? $"/proc/{reference.Place}/root" : reference.Place);
         }
-        catch (Exception e) when (e is FormatException or SyscallException or Opening.SourceGoneException)
+        catch (Exception e) when (e is FormatException or SyscallException or Opening.SourceException)
         {
             return null; // a record of another version, or a source that is gone: both mean that nobody can look
         }
@@ -108,5 +129,5 @@ public sealed class MissExplainer : IDisposable
             || DateTimeOffset.UtcNow.AddSeconds(status.StartTime / (double)ticksASecond - Environment.TickCount64 / 1000.0) > created;
     }
 
-    private static string Words(string? source) => source is null or "live" ? "" : source.StartsWith("root:", StringComparison.Ordinal) ? $"--root {source[5..]} " : $"--pid-ns {source[7..]} ";
+    private static string Words(string? source) => source is null or "live" || source.StartsWith(SshAddress.Scheme, StringComparison.Ordinal) ? "" : source.StartsWith("root:", StringComparison.Ordinal) ? $"--root {source[5..]} " : $"--pid-ns {source[7..]} ";
 }

@@ -26,9 +26,12 @@ internal sealed class ImageArchive
     /// <summary>The layers' files, lowest first, with the digests that the image gives them, where it does.</summary>
     public ImmutableArray<(string Part, Digest? Digest, string MediaType)> Layers { get; private set; } = [];
 
+    /// <summary>The file with what an open capsule shows of its source, and its digest and type; null when the archive has none.</summary>
+    public (string Part, Digest Digest, string MediaType)? Open { get; private set; }
+
     /// <summary>Reads what the archive says about itself.</summary>
     /// <exception cref="CapsuleException">It is no image, is damaged, or is for another machine.</exception>
-    public static ImageArchive Open(FileStream file, string path, string architecture)
+    public static ImageArchive Read(FileStream file, string path, string architecture)
     {
         var archive = new ImageArchive(file, path);
         try
@@ -45,8 +48,8 @@ internal sealed class ImageArchive
         return archive;
     }
 
-    /// <summary>The bytes of a layer as they lie in the archive.</summary>
-    public Stream OpenLayer(string part)
+    /// <summary>The bytes of a part as they lie in the archive.</summary>
+    public Stream OpenPart(string part)
     {
         var (offset, size) = _parts[part];
         _file.Position = offset;
@@ -80,6 +83,7 @@ internal sealed class ImageArchive
             entry = Choose(ImageJson.ReadIndex(Blob(entry)), architecture);
         }
         Reference ??= entry.Annotations.GetValueOrDefault("org.opencontainers.image.ref.name");
+        if (OpenTreeBlob.Find(entry.Annotations) is var (digest, type)) Open = (Require(BlobPath(digest)), digest, type);
         ImageManifest manifest = ImageJson.ReadManifest(Blob(entry));
         Config = ImageJson.ReadConfig(Blob(manifest.Config));
         Layers = [.. manifest.Layers.Select(l => (Require(BlobPath(l.Digest)), (Digest?)l.Digest, l.MediaType))];

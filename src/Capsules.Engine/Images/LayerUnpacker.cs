@@ -2,6 +2,7 @@ using System.Text;
 using Capsules.Core.Formats.Tar;
 using Capsules.Core.Model;
 using Capsules.Core.Problems;
+using Capsules.Engine.Opening;
 using Capsules.Linux;
 using Capsules.Linux.Files;
 
@@ -20,7 +21,10 @@ public sealed record ImportLimits(long Bytes, long Entries)
 /// Unpacks a layer that may be hostile into an empty directory: every name is walked below that directory, by descriptors, without any
 /// symbolic link on the way (openat2(2), RESOLVE_BENEATH and RESOLVE_NO_SYMLINKS). What could reach outside is refused, not mended.
 /// </summary>
-internal sealed class LayerUnpacker(Descriptor root, ImportLimits limits)
+/// <param name="root">The empty directory.</param>
+/// <param name="limits">How much.</param>
+/// <param name="open">It is the directory of an open capsule: files may be without content when their mark says so, and only then; there are no whiteouts and no hard links.</param>
+internal sealed class LayerUnpacker(Descriptor root, ImportLimits limits, bool open = false)
 {
     private const ResolveFlags Inside = ResolveFlags.Beneath | ResolveFlags.NoSymbolicLinks | ResolveFlags.NoMagicLinks;
     private const int LongestName = 255;
@@ -60,14 +64,16 @@ internal sealed class LayerUnpacker(Descriptor root, ImportLimits limits)
     private void Make(TarMember entry, TarReader tar)
     {
         byte[] path = Checked(entry, entry.Name.Span, "it");
+        if (open && !OpenArchive.IsPart(path, entry)) throw Refuse(entry, "it does not belong to an open tree"); // nor does the directory itself: it is the capsule's
         if (path.Length == 0)
         {
             if (entry.Kind != TarMemberKind.Directory) throw Refuse(entry, "it would replace the root");
             Dress(root, ".", entry, path);
             return;
         }
+        CheckHollow(entry);
         using Descriptor parent = ParentOf(path, out byte[] name);
-        if (name.AsSpan().StartsWith(".wh."u8))
+        if (!open && name.AsSpan().StartsWith(".wh."u8))
         {
             Whiteout(entry, parent, name);
             return;
@@ -80,11 +86,12 @@ internal sealed class LayerUnpacker(Descriptor root, ImportLimits limits)
             case TarMemberKind.Directory:
                 if (there is not { IsDirectory: true }) FileCalls.MakeDirectory(parent, name, 0x1C0);
                 break;
-            case TarMemberKind.File: WriteFile(parent, name, tar); break;
+            case TarMemberKind.File: WriteFile(parent, name, entry, tar); break;
             case TarMemberKind.SymbolicLink:
                 if (entry.LinkTarget.Length is 0 or > 4095 || entry.LinkTarget.Span.Contains((byte)0)) throw Refuse(entry, "its target is no path");
                 FileCalls.MakeSymbolicLink(entry.LinkTarget.Span, parent, name); // wherever it leads: nothing here follows it
                 break;
+            case TarMemberKind.HardLink when open: throw Refuse(entry, "it is a hard link, which an open tree has none of");
             case TarMemberKind.HardLink:
                 byte[] target = Checked(entry, entry.LinkTarget.Span, "its target");
                 if (target.Length == 0) throw Refuse(entry, "its target is the root");
@@ -100,10 +107,22 @@ internal sealed class LayerUnpacker(Descriptor root, ImportLimits limits)
         Dress(parent, name, entry, path);
     }
 
-    private void WriteFile(Descriptor parent, byte[] name, TarReader tar)
+    /// <summary>A file without content whose mark does not say so would be read as zeros; and one that has content and the mark would be overwritten.</summary>
+    private void CheckHollow(TarMember entry)
+    {
+        ReadOnlyMemory<byte>? mark = entry.Attributes.Where(a => a.Name == UnfilledMark.Unfilled).Select(a => (ReadOnlyMemory<byte>?)a.Value).FirstOrDefault();
+        if (!open && entry.HollowSize is not null) throw Refuse(entry, "its content is not in it, and a layer has all contents");
+        if (!open) return;
+        if (mark is null != entry.HollowSize is null || mark is { } value && UnfilledMark.Parse(value.Span) is null) throw Refuse(entry, "its mark and its content do not agree");
+    }
+
+    private void WriteFile(Descriptor parent, byte[] name, TarMember entry, TarReader tar)
     {
         using Descriptor file = FileCalls.OpenAt(parent, name, OpenFlags.WriteOnly | OpenFlags.Create | OpenFlags.Exclusive | OpenFlags.NoFollow, 0x180);
         string subject = BytePicture.Of(name);
+        if (entry.HollowSize is { } size)
+            try { FileContent.SetLength(file, size, subject); }
+            catch (SyscallException e) when (e.Errno is Errno.EFBIG or Errno.EINVAL) { throw Refuse(entry, $"no file here can have {size} bytes", e); }
         while (tar.Read(_buffer) is > 0 and var count) FileCalls.Write(file, _buffer.AsSpan(0, count), subject);
     }
 
@@ -128,8 +147,8 @@ internal sealed class LayerUnpacker(Descriptor root, ImportLimits limits)
         if (entry.Kind != TarMemberKind.SymbolicLink) FileCalls.ChangeMode(parent, name, entry.Mode);
         NativePath place = LayerPacker.Place(parent, name.Bytes);
         foreach (var (attribute, value) in entry.Attributes)
-            if (LayerAttributes.IsCarried(attribute) && entry.Kind is TarMemberKind.File or TarMemberKind.Directory) ExtendedAttributes.Write(place, attribute, value.Span);
-        var time = new Timestamp(entry.Modified, 0);
+            if ((LayerAttributes.IsCarried(attribute) || open && UnfilledMark.IsOne(attribute)) && entry.Kind is TarMemberKind.File or TarMemberKind.Directory) ExtendedAttributes.Write(place, attribute, value.Span);
+        var time = new Timestamp(entry.Modified, open ? entry.Nanoseconds : 0);
         if (entry.Kind == TarMemberKind.Directory) _directoryTimes[Encoding.Latin1.GetString(path)] = time; // what is made in it later would change it
         else FileCalls.SetModified(parent, name, time);
     }

@@ -16,7 +16,8 @@ namespace Capsules.Engine.Images;
 /// <param name="WithState">The state volumes' content, as a layer from which an engine seeds its volumes.</param>
 /// <param name="WithSecrets">The secret files.</param>
 /// <param name="Compress">gzip of layers.</param>
-public sealed record ExportOptions(bool WithState = false, bool WithSecrets = false, bool Compress = true);
+/// <param name="Open">What it shows of its source; the image without it is as any other.</param>
+public sealed record ExportOptions(bool WithState = false, bool WithSecrets = false, bool Compress = true, bool Open = false);
 
 /// <summary>Writes a capsule as an OCI archive (image-layout.md in a tar), which any engine loads and runs.</summary>
 /// <param name="layout">The store.</param>
@@ -32,8 +33,9 @@ public sealed class OciExporter(StoreLayout layout, IReadOnlyList<SharedVolume>?
     /// <param name="reference">The name that engines give it, such as "bill:latest".</param>
     /// <param name="options">See <see cref="ExportOptions"/>.</param>
     /// <param name="output">Where the archive goes.</param>
+    /// <param name="open">Writes what an open capsule shows of its source, which is no layer; null for none.</param>
     /// <exception cref="CapsuleException">A layer is missing, or the services need a shell that is not there.</exception>
-    public Digest Export(CapsuleManifest manifest, CapsuleName? capsule, string reference, ExportOptions options, Stream output)
+    public Digest Export(CapsuleManifest manifest, CapsuleName? capsule, string reference, ExportOptions options, Stream output, Action<TarWriter>? open = null)
     {
         foreach (Digest layer in manifest.Layers)
             if (FileCalls.TryStat(null, layout.Layer(layer)) is not { IsDirectory: true }) throw new CapsuleException(Problems.LayerMissing(layer.ToString()));
@@ -52,7 +54,8 @@ public sealed class OciExporter(StoreLayout layout, IReadOnlyList<SharedVolume>?
             if (options.WithState && capsule is { } holder)
                 foreach (StateVolume volume in manifest.Volumes.Where(v => v.Kind == VolumeKind.Directory && System.IO.Directory.Exists(PlaceOf(holder, v.Name))))
                     layers.Add(Write(work, layers.Count, options, tar => new LayerPacker(tar).Pack(PlaceOf(holder, volume.Name), volume.Path.ToString())));
-            return WriteArchive(manifest, reference, layers, output);
+            Layer? shown = open is null ? null : Write(work, layers.Count, options, open);
+            return WriteArchive(manifest, reference, layers, shown is null ? null : shown with { Blob = shown.Blob with { MediaType = options.Compress ? MediaTypes.OpenTreeGzip : MediaTypes.OpenTree } }, output);
         }
         finally { SmallFiles.RemoveTree(work); }
     }
@@ -94,7 +97,7 @@ public sealed class OciExporter(StoreLayout layout, IReadOnlyList<SharedVolume>?
         }
     }
 
-    private static Digest WriteArchive(CapsuleManifest manifest, string reference, List<Layer> layers, Stream output)
+    private static Digest WriteArchive(CapsuleManifest manifest, string reference, List<Layer> layers, Layer? open, Stream output)
     {
         byte[] config = ImageJson.Write(CapsuleImage.ConfigOf(manifest, [.. layers.Select(l => l.DiffId)], manifest.Layers.Length));
         var image = new ImageManifest(new(MediaTypes.Config, DigestOf(config), config.Length), [.. layers.Select(l => l.Blob)]);
@@ -104,6 +107,7 @@ public sealed class OciExporter(StoreLayout layout, IReadOnlyList<SharedVolume>?
             Platform = ("linux", CapsuleImage.ArchitectureOf(manifest.Source?.Architecture ?? "x86_64")),
             Annotations = ImmutableSortedDictionary<string, string>.Empty.Add("org.opencontainers.image.ref.name", reference),
         };
+        if (open is not null) entry = entry with { Annotations = OpenTreeBlob.Annotate(entry.Annotations, open.Blob) };
         var tar = new TarWriter(output);
         tar.Add(FileEntry("oci-layout"), ImageJson.LayoutFile);
         tar.Add(FileEntry("index.json"), ImageJson.Write(new ImageIndex([entry])));
@@ -112,7 +116,7 @@ public sealed class OciExporter(StoreLayout layout, IReadOnlyList<SharedVolume>?
         tar.Add(FileEntry("blobs/sha256/" + image.Config.Digest.Hex), config);
         tar.Add(FileEntry("blobs/sha256/" + entry.Digest.Hex), imageBytes);
         byte[] buffer = new byte[128 * 1024];
-        foreach (Layer layer in layers.DistinctBy(l => l.Blob.Digest))
+        foreach (Layer layer in layers.Append(open).OfType<Layer>().DistinctBy(l => l.Blob.Digest))
         {
             tar.Add(FileEntry("blobs/sha256/" + layer.Blob.Digest.Hex) with { Size = layer.Blob.Size });
             using var file = new FileStream(layer.File, FileMode.Open, FileAccess.Read);

@@ -1,15 +1,32 @@
 using System.IO.Compression;
 using System.Runtime.InteropServices;
 using System.Security.Cryptography;
+using Capsules.Core.Capture;
+using Capsules.Core.Capture.Opening;
+using Capsules.Core.Facts;
 using Capsules.Core.Formats.Tar;
 using Capsules.Core.Model;
 using Capsules.Core.Oci;
 using Capsules.Core.Problems;
+using Capsules.Engine.Opening;
 using Capsules.Engine.Store;
 using Capsules.Linux;
 using Capsules.Linux.Files;
 
 namespace Capsules.Engine.Images;
+
+/// <summary>Where what an open capsule shows of its source is unpacked, and from where it will be filled.</summary>
+/// <param name="Place">A directory that is not there yet.</param>
+/// <param name="SourceOf">The source that the archive names to the one that is meant here.</param>
+/// <param name="IsWanted">Else it is only seen whether it is there.</param>
+/// <param name="IsDemanded">An archive of a capsule that was not open is an error.</param>
+internal sealed record OpenImport(string Place, Func<SourceReference, SourceReference> SourceOf, bool IsWanted, bool IsDemanded)
+{
+    /// <summary>The archive has one.</summary>
+    public bool WasThere { get; set; }
+    /// <summary>What was made there.</summary>
+    public OpenSource? Made { get; set; }
+}
 
 /// <summary>Brings an image from an archive into the store: every layer is verified against its digests, and present only when it is whole.</summary>
 /// <param name="layout">The store.</param>
@@ -20,51 +37,82 @@ public sealed class OciImporter(StoreLayout layout, ImportLimits? limits = null)
     /// <param name="path">An OCI archive or a docker-archive.</param>
     /// <param name="name">The capsule's name, unless the image carries a manifest of ours; from the archive when null.</param>
     /// <exception cref="CapsuleException">It is no image, is damaged, hostile or too large. Nothing half-made stays.</exception>
-    public (Digest Image, CapsuleManifest Manifest) Import(string path, CapsuleName? name)
+    public (Digest Image, CapsuleManifest Manifest) Import(string path, CapsuleName? name) => Import(path, name, null);
+
+    /// <summary>As the other, with what the capsule showed of its source, when it was open and this is wanted.</summary>
+    internal (Digest Image, CapsuleManifest Manifest) Import(string path, CapsuleName? name, OpenImport? open)
     {
-        using FileStream file = OpenArchive(path);
-        ImageArchive archive = ImageArchive.Open(file, path, RuntimeInformation.OSArchitecture switch { Architecture.X64 => "amd64", Architecture.Arm64 => "arm64", var other => other.ToString().ToLowerInvariant() });
+        using FileStream file = OpenFile(path);
+        ImageArchive archive = ImageArchive.Read(file, path, RuntimeInformation.OSArchitecture switch { Architecture.X64 => "amd64", Architecture.Arm64 => "arm64", var other => other.ToString().ToLowerInvariant() });
         CapsuleManifest manifest;
         try { manifest = CapsuleImage.ManifestOf(archive.Config, name ?? NameFrom(archive.Reference ?? Path.GetFileNameWithoutExtension(path))); }
         catch (FormatException e) { throw new CapsuleException(Problems.NotAnImage(path, FactText.Of(e)), e); }
 
+        if (open is { IsDemanded: true } && archive.Open is null) throw new CapsuleException(Problems.ArchiveNotOpen(path));
         ImportLimits left = limits ?? ImportLimits.Default;
         long room = new DriveInfo(Directory.CreateDirectory(layout.State).FullName).AvailableFreeSpace;
         left = left with { Bytes = Math.Min(left.Bytes, room) };
         foreach (Digest layer in manifest.Layers) left = ImportLayer(archive, archive.Config.DiffIds.IndexOf(layer), left);
 
+        if (open is not null) open.WasThere = archive.Open is not null;
+        (CapturePlan Plan, byte[] LeftOut)? plan = open is { IsWanted: true } && archive.Open is { } tree ? ImportOpen(archive, tree, open, manifest, left) : null;
+
         byte[] bytes = ManifestJson.Write(manifest);
         Digest image = Digest.FromSha256(SHA256.HashData(bytes));
         if (FileCalls.TryStat(null, layout.Image(image)) is null)
             Place(layout.Image(image), half => SmallFiles.Write(half + "/manifest.json", bytes));
+        if (plan is var (made, leftOut) && FileCalls.TryStat(null, layout.Image(image) + "/plan.json") is null) // without it nothing can be sealed
+        {
+            SmallFiles.Write(layout.Image(image) + "/left-out.jsonl", leftOut);
+            SmallFiles.Write(layout.Image(image) + "/plan.json", CapturePlanJson.Write(made));
+        }
         return (image, manifest);
+    }
+
+    private static (CapturePlan, byte[]) ImportOpen(ImageArchive archive, (string Part, Digest Digest, string MediaType) blob, OpenImport open, CapsuleManifest manifest, ImportLimits left)
+    {
+        FileCalls.MakeDirectory(null, open.Place, 0x1C0);
+        Unpack(archive, blob, open.Place, left, open: true);
+        try
+        {
+            var (source, plan, leftOut) = OpenArchive.Complete(open.Place, open.SourceOf);
+            open.Made = source;
+            return (plan with { Manifest = manifest, Source = source.Source }, leftOut); // and not for one of a source that is here
+        }
+        catch (FormatException e) { throw new CapsuleException(Problems.NotAnImage(blob.Part, FactText.Of(e)), e); }
     }
 
     private ImportLimits ImportLayer(ImageArchive archive, int index, ImportLimits left)
     {
         Digest diffId = archive.Config.DiffIds[index];
         if (FileCalls.TryStat(null, layout.Layer(diffId)) is not null) return left; // verified when it came
-        var (part, digest, mediaType) = archive.Layers[index];
         ImportLimits after = left;
         Place(layout.Layer(diffId), half =>
         {
-            using Descriptor root = FileCalls.Open(half, OpenFlags.ReadOnly | OpenFlags.Directory);
-            using var blob = new HashingStream(archive.OpenLayer(part));
-            using Stream unpacked = Decompress(blob, mediaType);
-            using var plain = new HashingStream(unpacked);
-            var unpacker = new LayerUnpacker(root, left);
-            try
-            {
-                unpacker.Unpack(new TarReader(plain));
-                Drain(plain, left.Bytes);
-                Drain(blob, long.MaxValue);
-            }
-            catch (Exception e) when (e is FormatException or InvalidDataException) { throw new CapsuleException(Problems.NotAnImage(part, FactText.Of(e)), e); }
-            if (digest is { } expected && blob.Digest() != expected) throw new CapsuleException(Problems.DigestMismatch(part, expected.ToString(), blob.Digest().ToString()));
-            if (plain.Digest() != diffId) throw new CapsuleException(Problems.DigestMismatch($"the content of {part}", diffId.ToString(), plain.Digest().ToString()));
-            after = new(left.Bytes - unpacker.Bytes, left.Entries - unpacker.Entries);
+            Digest plain;
+            (plain, after) = Unpack(archive, archive.Layers[index], half, left, open: false);
+            if (plain != diffId) throw new CapsuleException(Problems.DigestMismatch($"the content of {archive.Layers[index].Part}", diffId.ToString(), plain.ToString()));
         });
         return after;
+    }
+
+    /// <summary>Unpacks a part into an empty directory; the digest of its content, and what may be unpacked still.</summary>
+    private static (Digest Plain, ImportLimits Left) Unpack(ImageArchive archive, (string Part, Digest? Digest, string MediaType) blob, string half, ImportLimits left, bool open)
+    {
+        using Descriptor root = FileCalls.Open(half, OpenFlags.ReadOnly | OpenFlags.Directory);
+        using var packed = new HashingStream(archive.OpenPart(blob.Part));
+        using Stream unpacked = Decompress(packed, blob.MediaType);
+        using var plain = new HashingStream(unpacked);
+        var unpacker = new LayerUnpacker(root, left, open);
+        try
+        {
+            unpacker.Unpack(new TarReader(plain));
+            Drain(plain, left.Bytes);
+            Drain(packed, long.MaxValue);
+        }
+        catch (Exception e) when (e is FormatException or InvalidDataException) { throw new CapsuleException(Problems.NotAnImage(blob.Part, FactText.Of(e)), e); }
+        if (blob.Digest is { } expected && packed.Digest() != expected) throw new CapsuleException(Problems.DigestMismatch(blob.Part, expected.ToString(), packed.Digest().ToString()));
+        return (plain.Digest(), new(left.Bytes - unpacker.Bytes, left.Entries - unpacker.Entries));
     }
 
     /// <summary>Makes a directory beside its place, and renames it when all is well.</summary>
@@ -107,7 +155,7 @@ public sealed class OciImporter(StoreLayout layout, ImportLimits? limits = null)
             if ((seen += count) > most) throw new CapsuleException(Problems.LayerTooLarge($"more than {most} bytes"));
     }
 
-    private static FileStream OpenArchive(string path)
+    private static FileStream OpenFile(string path)
     {
         try { return new FileStream(path, FileMode.Open, FileAccess.Read); }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException) { throw new CapsuleException(Problems.NotAnImage(path, FactText.Of(e)), e); }

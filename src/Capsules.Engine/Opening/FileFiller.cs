@@ -22,8 +22,8 @@ internal sealed record FillResult(int Errno, string? Reason = null, GuestPath? F
 /// all contents are. What is not as it was when the names were read is not taken: size and time of files, and of a folder's directories.
 /// </summary>
 /// <param name="tree">The tree, as the host has it.</param>
-/// <param name="source">Its source.</param>
-internal sealed class FileFiller(string tree, OpenSource source)
+/// <param name="openSource">Opens its source.</param>
+internal sealed class FileFiller(string tree, Func<IFillSource> openSource)
 {
     private readonly ConcurrentDictionary<GuestPath, Lock> _units = [];
 
@@ -36,30 +36,30 @@ internal sealed class FileFiller(string tree, OpenSource source)
             try
             {
                 if (UnfilledMark.Find(Place(file)) is null) return new(0);
-                using RootTree root = SourceTree.Open(source);
-                if (folder is { } whole) FillFolder(root, whole);
+                using IFillSource source = openSource();
+                if (folder is { } whole) FillFolder(source, whole);
                 else
                 {
-                    Copy(root, file);
+                    Copy(source, file);
                     UnfilledMark.Remove(Place(file));
                 }
                 return new(0, Folder: folder, IsNew: true);
             }
             catch (SyscallException e) { return new(e.Errno is Errno.ENOSPC or Errno.EDQUOT ? Errno.ENOSPC : Errno.EIO, e.Errno == Errno.ENOENT ? $"the source does not have it any more ({e.Message})" : e.Message, folder); }
-            catch (Exception e) { return new(Errno.EIO, e is ChangedException or SourceGoneException ? e.Message : FactText.Of(e), folder); } // whatever it is: its reader must have an answer
+            catch (Exception e) { return new(Errno.EIO, e is SourceException ? e.Message : FactText.Of(e), folder); } // whatever it is: its reader must have an answer
     }
 
     /// <summary>All contents first, then one mark that counts for all, then the marks of the files: whoever goes on after a kill sees how far it came.</summary>
-    private void FillFolder(RootTree root, GuestPath folder)
+    private void FillFolder(IFillSource source, GuestPath folder)
     {
         List<GuestPath> files = [], directories = [];
         using (var own = new RootTree(tree)) Gather(own, folder);
         if (!UnfilledMark.IsWhole(Place(folder)))
         {
-            foreach (GuestPath file in files) Copy(root, file);
+            foreach (GuestPath file in files) Copy(source, file);
             foreach (GuestPath directory in directories) // a file that came since has no name in the tree
-                if (FileCalls.TryStat(null, Place(directory)) is not { } known || StatOf(root, directory).Modified != known.Modified) throw new ChangedException($"{directory} has changed since the capture: the folder would not be whole");
-            foreach (GuestPath file in files) CheckUnchanged(StatOf(root, file), file, Marked(file)); // as one state of all: nothing was written while the others were copied
+                if (FileCalls.TryStat(null, Place(directory)) is not { } known || !LookAt(source, directory).IsOf(known.Modified)) throw new SourceException($"{directory} has changed since the capture: the folder would not be whole");
+            foreach (GuestPath file in files) CheckUnchanged(LookAt(source, file), file, Known(file)); // as one state of all: nothing was written while the others were copied
             UnfilledMark.SetWhole(Place(folder));
             using Descriptor opened = FileCalls.Open(Place(folder), OpenFlags.ReadOnly | OpenFlags.Directory);
             FileCalls.Sync(opened, folder.ToString());
@@ -75,50 +75,36 @@ internal sealed class FileFiller(string tree, OpenSource source)
         }
     }
 
-    private void Copy(RootTree root, GuestPath file)
+    private void Copy(IFillSource source, GuestPath file)
     {
-        Timestamp modified = Marked(file);
-        using (Descriptor from = root.OpenToRead(file, follow: false))
+        SourceLook known = Known(file);
         using (Descriptor to = FileCalls.Open(Place(file), OpenFlags.ReadWrite | OpenFlags.NoFollow))
         {
             FileStatus status = FileCalls.Stat(to);
-            CheckUnchanged(FileCalls.Stat(from), file, modified);
-            try
-            {
-                if (status.Size > 0 && !FileContent.TryClone(from, to)) TreeCopier.CopyData(from, to, status.Size, new byte[1 << 20], file);
-            }
+            UnfilledMark.KeepCapability(Place(file));
+            try { source.Copy(file, to, known, look => CheckUnchanged(look, file, known)); }
             catch (SyscallException)
             {
                 FileContent.TryRelease(to, status.Size); // what it has taken of a full disk
                 throw;
             }
-            CheckUnchanged(FileCalls.Stat(from), file, modified);
-            NativePath written = $"/proc/self/fd/{to.Number}";
-            if (ExtendedAttributes.Find(from, Capability) is { } capability) ExtendedAttributes.Write(Place(file), Capability, capability); // a write takes it away
-            FileCalls.ChangeMode(null, written, status.Mode); // and set-uid bits
-            FileCalls.SetModified(null, Place(file), modified);
+            UnfilledMark.GiveCapabilityBack(Place(file));
+            FileCalls.ChangeMode(null, $"/proc/self/fd/{to.Number}", status.Mode); // a write takes set-uid bits away
+            FileCalls.SetModified(null, Place(file), known.Modified);
             FileCalls.Sync(to, file.ToString());
         }
     }
 
-    private const string Capability = "security.capability";
+    /// <summary>How a file looked that has no content yet.</summary>
+    private SourceLook Known(GuestPath file) => new(FileKind.Regular, FileCalls.TryStat(null, Place(file))?.Size ?? throw new SyscallException("statx", file.ToString(), Errno.ENOENT),
+        UnfilledMark.Find(Place(file)) ?? throw new FormatException($"{file} lost its mark while it was filled"));
 
-    private Timestamp Marked(GuestPath file) => UnfilledMark.Find(Place(file)) ?? throw new FormatException($"{file} lost its mark while it was filled");
-
-    private void CheckUnchanged(FileStatus now, GuestPath file, Timestamp modified)
+    private static void CheckUnchanged(SourceLook now, GuestPath file, SourceLook known)
     {
-        FileStatus known = FileCalls.TryStat(null, Place(file)) ?? throw new SyscallException("statx", file.ToString(), Errno.ENOENT);
-        if (!now.IsRegular || now.Size != known.Size || now.Modified != modified) throw new ChangedException($"{file} has changed at the source since the capture");
+        if (now.Kind != FileKind.Regular || now.Size != known.Size || !now.IsOf(known.Modified)) throw new SourceException($"{file} has changed at the source since the capture");
     }
 
-    private static FileStatus StatOf(RootTree root, GuestPath path)
-    {
-        using Descriptor? entry = root.TryOpen(path, OpenFlags.PathOnly | OpenFlags.NoFollow);
-        return entry is null ? throw new ChangedException($"the source does not have {path} any more") : FileCalls.Stat(entry);
-    }
+    private static SourceLook LookAt(IFillSource source, GuestPath path) => source.Look(path) ?? throw new SourceException($"the source does not have {path} any more");
 
     private NativePath Place(GuestPath path) => OpenTree.PlaceOf(tree, path);
-
-    /// <summary>The source is not what it was.</summary>
-    private sealed class ChangedException(string what) : Exception(what);
 }

@@ -3,6 +3,7 @@ using System.Globalization;
 using System.Text;
 using Capsules.Core.Capture.Misses;
 using Capsules.Core.Capture.Opening;
+using Capsules.Core.Facts;
 using Capsules.Core.Model;
 using Capsules.Core.Problems;
 using Capsules.Engine.Running;
@@ -46,7 +47,11 @@ public sealed class Filler
     {
         (_layout, _name, _group) = (layout, name, group);
         (_tree, _notes) = (layout.OpenTree(name), FillGuard.Notes(layout, name));
-        _filler = new(_tree, source);
+        _filler = new(_tree, source.Source.Kind switch
+        {
+            SourceKind.Ssh => new SshSource(SshAddress.Parse(source.Source.Place)).Open,
+            _ => () => new LocalSource(source),
+        });
     }
 
     /// <summary>Fills until the capsule has ended; standard input is the group of events.</summary>

@@ -47,36 +47,23 @@ internal static class OpenTree
         FileCalls.MakeDirectory(null, place + Tree);
         var surroundings = new Surroundings(plan, request.Facts, source, request.Leave);
         FileStatus store = FileCalls.TryStatFollowing(null, layout.State) ?? throw new SyscallException("statx", layout.State, Errno.ENOENT);
-        using var copier = new TreeCopier(source, GuestPath.Root, place + Tree, hollow: true);
-        using var directories = new MemoryStream();
-        long files = 0, bytes = 0;
-        copier.Copy(GuestPath.Root);
-        Walk(GuestPath.Root, FileCalls.Stat(source.Root).Device);
-        copier.Finish();
-        SmallFiles.Write(place + Directories, directories.ToArray(), 0x180, durable: false);
-        var record = new OpenSource(plan.Source, now, files, bytes, request.Process);
-        SmallFiles.Write(place + Source, record.ToJson(), durable: false);
-        return record;
-
-        void Walk(GuestPath directory, ulong device)
+        using (var copier = new TreeCopier(source, GuestPath.Root, place + Tree, hollow: true))
         {
-            bool holdsFiles = false;
+            copier.Copy(GuestPath.Root);
+            Walk(copier, GuestPath.Root, FileCalls.Stat(source.Root).Device);
+            copier.Finish();
+        }
+        return Complete(place, plan.Source, now, request.Process);
+
+        void Walk(TreeCopier copier, GuestPath directory, ulong device)
+        {
             foreach (FileFact entry in source.List(directory))
             {
                 Showing showing = surroundings.Of(entry);
                 if (showing == Showing.Hidden || copier.Copy(entry.Path) is not { } status) continue;
-                if (status.IsRegular)
-                {
-                    holdsFiles = true;
-                    files++;
-                    bytes += status.Size;
-                }
                 if (!status.IsDirectory || showing == Showing.Empty || (status.Device, status.Inode) == (store.Device, store.Inode)) continue;
-                if (status.Device == device || !IsVirtual(entry.Path)) Walk(entry.Path, status.Device);
+                if (status.Device == device || !IsVirtual(entry.Path)) Walk(copier, entry.Path, status.Device);
             }
-            if (!holdsFiles) return;
-            directories.Write(directory.Bytes);
-            directories.WriteByte(0);
         }
 
         bool IsVirtual(GuestPath path)
@@ -92,6 +79,38 @@ internal static class OpenTree
     {
         byte[] list = SmallFiles.TryRead(layout.Open(name) + Directories) ?? throw new CapsuleException(Problems.BadFile(layout.Open(name) + Directories, "it is not there"));
         for (int at = 0, end; (end = list.AsSpan(at).IndexOf((byte)0)) >= 0; at += end + 1) yield return GuestPath.Parse(list.AsSpan(at, end));
+    }
+
+    /// <summary>Writes what is known of a tree that is there: the directories to be guarded are those that it has, whoever made it.</summary>
+    /// <exception cref="FormatException">A folder says that it is whole, and has a file without content.</exception>
+    public static OpenSource Complete(string place, SourceReference source, DateTimeOffset captured, SourceProcess? process = null)
+    {
+        using var tree = new RootTree(place + Tree);
+        using var directories = new MemoryStream();
+        long files = 0, bytes = 0;
+        Walk(GuestPath.Root, isWhole: false);
+        SmallFiles.Write(place + Directories, directories.ToArray(), 0x180, durable: false);
+        var record = new OpenSource(source, captured, files, bytes, process);
+        SmallFiles.Write(place + Source, record.ToJson(), durable: false);
+        return record;
+
+        void Walk(GuestPath directory, bool isWhole)
+        {
+            isWhole = isWhole || UnfilledMark.IsWhole(PlaceOf(place + Tree, directory));
+            bool holdsFiles = false;
+            foreach (FileFact entry in tree.List(directory))
+            {
+                if (entry.IsDirectory) Walk(entry.Path, isWhole);
+                if (!entry.IsRegular) continue;
+                if (isWhole && UnfilledMark.Find(PlaceOf(place + Tree, entry.Path)) is not null) throw new FormatException($"{entry.Path} has no content, and the folder that it is in is said to be whole");
+                holdsFiles = true;
+                files++;
+                bytes += entry.Size;
+            }
+            if (!holdsFiles) return;
+            directories.Write(directory.Bytes);
+            directories.WriteByte(0);
+        }
     }
 
     /// <summary>A place in the tree of a capsule, as the host has it.</summary>

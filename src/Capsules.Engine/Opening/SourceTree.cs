@@ -22,9 +22,9 @@ internal static class SourceTree
 
     /// <summary>Opens it.</summary>
     /// <exception cref="SyscallException">A directory is not there.</exception>
-    /// <exception cref="SourceGoneException">The process has ended.</exception>
-    public static RootTree Open(OpenSource source) => source.Process is not { } process ? new(source.Source.Place)
-        : TryOpen(int.Parse(source.Source.Place), process) ?? throw new SourceGoneException($"the source's process {source.Source.Place} has ended");
+    /// <exception cref="SourceException">The process has ended, or it is no tree of this host.</exception>
+    public static RootTree Open(OpenSource source) => source.Source.Kind == SourceKind.Ssh ? throw new SourceException($"{source.Source.Place} is another machine") : source.Process is not { } process ? new(source.Source.Place)
+        : TryOpen(int.Parse(source.Source.Place), process) ?? throw new SourceException($"the source's process {source.Source.Place} has ended");
 
     /// <summary>Its number first, and then whether it is the one: a process that is there afterwards was there all the time.</summary>
     private static RootTree? TryOpen(int pid, SourceProcess process)
@@ -39,6 +39,3 @@ internal static class SourceTree
 
     private static string BootId() => FileCalls.ReadText("/proc/sys/kernel/random/boot_id").Trim();
 }
-
-/// <summary>A source that will not come back.</summary>
-internal sealed class SourceGoneException(string what) : Exception(what);

@@ -40,7 +40,7 @@ public static class Scanner
     /// <exception cref="CapsuleException">There is no such directory or process, or it may not be looked at.</exception>
     public static RootTree Open(SourceReference source)
     {
-        if (source.Kind == SourceKind.Base) throw new CapsuleException(Problems.PlanCannotBeRepeated(source.ToString()));
+        if (!source.CanBeReadAgain) throw new CapsuleException(Problems.PlanCannotBeRepeated(source.ToString()));
         string directory = source.Kind == SourceKind.PidNamespace ? $"/proc/{source.Place}/root" : source.Place;
         try { return new(directory); }
         catch (SyscallException e)

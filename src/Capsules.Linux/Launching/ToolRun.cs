@@ -34,11 +34,17 @@ public static class ToolRun
     public static int Start(string program, IReadOnlyList<string> arguments, IReadOnlyList<string> environment, Descriptor output, Descriptor? kept)
     {
         using Descriptor nothing = FileCalls.Open("/dev/null", OpenFlags.ReadOnly);
+        return Start(program, arguments, environment, nothing, output, output, kept);
+    }
+
+    /// <summary>As the other, with an input and a stream of its own for errors.</summary>
+    public static int Start(string program, IReadOnlyList<string> arguments, IReadOnlyList<string> environment, Descriptor input, Descriptor output, Descriptor errors, Descriptor? kept = null)
+    {
         var plan = new TailPlan();
         plan.Call("setsid", SyscallNumber.Setsid);
-        plan.StandardStream(nothing, 0);
+        plan.StandardStream(input, 0);
         plan.StandardStream(output, 1);
-        plan.StandardStream(output, 2);
+        plan.StandardStream(errors, 2);
         plan.PrepareForExec(3);
         if (kept is not null) plan.Call("keep a descriptor", 72 /* fcntl */, plan.Pass(kept), 2 /* F_SETFD */, 0);
         plan.Execute([program], [program, .. arguments.Select(a => new NativePath(a))], [.. environment.Select(e => new NativePath(e))]);

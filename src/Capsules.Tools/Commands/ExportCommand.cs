@@ -46,6 +46,7 @@ public static class ExportCommand
 
         int stray = StrayWrites.Of(store, capsule).Count;
         if (stray > 0) output.Words.WriteLine($"note: {stray} paths that were written outside the state are not in it; `capsule diff {capsule.Name}` lists them, `capsule state add` makes them state");
+        if (options.Content.Open) output.Words.WriteLine($"note: names of its source are in it, and what was filled; next, on another host: capsule import FILE --source ssh://USER@HOST");
         output.Words.WriteLine($"Exported {capsule.Name} as {capsule.Name}:latest ({digest.Short}).");
         return 0;
     }

@@ -22,12 +22,14 @@ public sealed class TarTests
                 Uid = uid,
                 Gid = uid / 3,
                 Modified = modified,
+                Nanoseconds = mode % 2 == 0 ? uid % 1_000_000_000 : 0,
+                HollowSize = kind == TarMemberKind.File && mode % 4 == 0 ? Math.Abs(modified) : null,
                 LinkTarget = kind == TarMemberKind.SymbolicLink ? target : [],
                 DeviceMajor = kind == TarMemberKind.CharacterDevice ? 5u : 0,
                 DeviceMinor = kind == TarMemberKind.CharacterDevice ? 1u : 0,
                 Attributes = kind == TarMemberKind.File ? [("security.capability", (ReadOnlyMemory<byte>)content)] : [],
-                Size = kind == TarMemberKind.File ? content.Length : 0,
-            }, kind == TarMemberKind.File ? content : []));
+                Size = kind == TarMemberKind.File && mode % 4 != 0 ? content.Length : 0,
+            }, kind == TarMemberKind.File && mode % 4 != 0 ? content : []));
 
     private static byte[] Write(params (TarMember Entry, byte[] Content)[] entries)
     {
@@ -39,7 +41,7 @@ public sealed class TarTests
     }
 
     private static string Text(TarMember e, byte[] content) =>
-        $"{Convert.ToHexString(e.Name.Span)} {e.Kind} {e.Mode} {e.Uid} {e.Gid} {e.Size} {e.Modified} {Convert.ToHexString(e.LinkTarget.Span)} {e.DeviceMajor}:{e.DeviceMinor} {string.Join(',', e.Attributes.Select(a => a.Name + Convert.ToHexString(a.Value.Span)))} {Convert.ToHexString(content)}";
+        $"{Convert.ToHexString(e.Name.Span)} {e.Kind} {e.Mode} {e.Uid} {e.Gid} {e.Size} {e.HollowSize} {e.Modified}.{e.Nanoseconds} {Convert.ToHexString(e.LinkTarget.Span)} {e.DeviceMajor}:{e.DeviceMinor} {string.Join(',', e.Attributes.Select(a => a.Name + Convert.ToHexString(a.Value.Span)))} {Convert.ToHexString(content)}";
 
     private static List<string> ReadAll(byte[] archive)
     {
@@ -74,6 +76,9 @@ public sealed class TarTests
     [InlineData("99999999 path=a\n", "pax")]
     [InlineData("11 size=-5\n", "negative")]
     [InlineData("15 size=banana\n", "number")]
+    [InlineData("13 mtime=1.x\n", "number")]
+    [InlineData("20 CAPSULES.size=-1\n", "no content")]
+    [InlineData("24 CAPSULES.size=banana\n", "number")]
     public void A_broken_pax_header_is_refused(string records, string says)
     {
         byte[] content = Encoding.ASCII.GetBytes(records);

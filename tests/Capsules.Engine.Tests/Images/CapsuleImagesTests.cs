@@ -41,7 +41,7 @@ public sealed class CapsuleImagesTests
         string archive = source.Directory + "/web.tar";
         using (var file = new FileStream(archive, FileMode.Create)) new CapsuleImages(store).Export(capsule, new(), file);
 
-        CapsuleRecord imported = new CapsuleImages(new(target.Layout)).Import(archive, CapsuleName.Parse("shop"), TimeProvider.System);
+        CapsuleRecord imported = new CapsuleImages(new(target.Layout)).Import(archive, CapsuleName.Parse("shop"), TimeProvider.System).Capsule;
         imported.Name.ToString().ShouldBe("shop");
         string volume = target.Layout.Volume(imported.Name, CapsuleName.Parse("data"));
         TestStore.Sh(volume, "stat -c '%u:%g %a' .; find . -type f | sort | xargs grep -H .; ls -d kept").ShouldBe("33:44 2750\n./file:2\n./old/b:z\nkept\n");

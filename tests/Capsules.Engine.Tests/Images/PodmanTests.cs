@@ -1,3 +1,4 @@
+using Capsules.Core.Formats.Tar;
 using Capsules.Core.Model;
 using Capsules.Engine.Images;
 using Shouldly;
@@ -42,7 +43,9 @@ public sealed class PodmanTests
         CapsuleName name = CapsuleName.Parse("pair");
         Directory.CreateDirectory(store.Layout.Volume(name, CapsuleName.Parse("data")));
         File.WriteAllText(store.Layout.Volume(name, CapsuleName.Parse("data")) + "/rows", "old rows\n");
-        using (var file = new FileStream(store.Directory + "/pair.tar", FileMode.Create)) new OciExporter(store.Layout).Export(manifest, name, "pair:latest", new(WithState: true), file);
+        using (var file = new FileStream(store.Directory + "/pair.tar", FileMode.Create))
+            // what an open capsule shows of its source goes beside the image, and says nothing to another engine
+            new OciExporter(store.Layout).Export(manifest, name, "pair:latest", new(WithState: true), file, tar => tar.Add(new() { Name = "tree"u8.ToArray(), Kind = TarMemberKind.Directory }));
 
         string output = Podman(store, """
             podman load -q -i pair.tar

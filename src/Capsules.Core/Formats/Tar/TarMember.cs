@@ -38,8 +38,10 @@ public sealed record TarMember
     public long Size { get; init; }
     /// <summary>Modification time, seconds since the epoch.</summary>
     public long Modified { get; init; }
-    /// <summary>Fraction of the modification time; written, and not read again.</summary>
+    /// <summary>Fraction of the modification time.</summary>
     public uint Nanoseconds { get; init; }
+    /// <summary>How long a file is whose content is not in the archive (CAPSULES.size, a record of our own); null for one whose content follows.</summary>
+    public long? HollowSize { get; init; }
     /// <summary>Where a link leads.</summary>
     public ReadOnlyMemory<byte> LinkTarget { get; init; }
     /// <summary>Of a device.</summary>

@@ -11,6 +11,8 @@ public sealed class TarReader(Stream stream)
 {
     private const int BlockSize = 512, LongestHeader = 1 << 20;
 
+    internal const string HollowSize = "CAPSULES.size";
+
     private readonly byte[] _block = new byte[BlockSize];
     private long _left, _padding;
 
@@ -70,6 +72,9 @@ public sealed class TarReader(Stream stream)
         if (size < 0) throw new FormatException("an entry with a negative size");
         if (kind != TarMemberKind.File) size = kind is TarMemberKind.HardLink ? size : 0;
         (_left, _padding) = (size, -size & BlockSize - 1);
+        long? hollow = extended.TryGetValue(HollowSize, out var length) ? Decimal(length, HollowSize) : null;
+        if (hollow is not null && (hollow < 0 || kind != TarMemberKind.File || size != 0)) throw new FormatException("an entry of which it is said that it has no content, and that is none such");
+        (long seconds, uint nanoseconds) = extended.TryGetValue("mtime", out var modified) ? Time(modified) : (Number(136, 12, "mtime"), 0);
         return new()
         {
             Name = name,
@@ -78,7 +83,9 @@ public sealed class TarReader(Stream stream)
             Uid = Id(108, "uid"),
             Gid = Id(116, "gid"),
             Size = size,
-            Modified = extended.TryGetValue("mtime", out var modified) ? Decimal(modified, "mtime") : Number(136, 12, "mtime"),
+            Modified = seconds,
+            Nanoseconds = nanoseconds,
+            HollowSize = hollow,
             LinkTarget = extended.TryGetValue("linkpath", out var target) ? target : longTarget ?? Field(157, 100),
             DeviceMajor = kind is TarMemberKind.CharacterDevice or TarMemberKind.BlockDevice ? (uint)Number(329, 8, "device") : 0,
             DeviceMinor = kind is TarMemberKind.CharacterDevice or TarMemberKind.BlockDevice ? (uint)Number(337, 8, "device") : 0,
@@ -134,6 +141,19 @@ public sealed class TarReader(Stream stream)
         string digits = Encoding.ASCII.GetString(text.Span);
         int point = digits.IndexOf('.', StringComparison.Ordinal); // parts of seconds
         return long.TryParse(point < 0 ? digits : digits[..point], NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out long value) ? value : throw new FormatException($"an entry whose {what} is no number");
+    }
+
+    /// <summary>Seconds with their fraction; before 1970 both count from the same side, as <see cref="TarWriter"/> writes it.</summary>
+    private static (long Seconds, uint Nanoseconds) Time(ReadOnlyMemory<byte> text)
+    {
+        const uint second = 1_000_000_000;
+        long seconds = Decimal(text, "mtime");
+        int point = text.Span.IndexOf((byte)'.');
+        if (point < 0) return (seconds, 0);
+        ReadOnlySpan<byte> digits = text.Span[(point + 1)..];
+        uint fraction = 0;
+        for (int i = 0; i < 9; i++) fraction = fraction * 10 + (i >= digits.Length ? 0 : digits[i] is >= (byte)'0' and <= (byte)'9' and var digit ? digit - (uint)'0' : throw new FormatException("an entry whose mtime is no number"));
+        return fraction == 0 || text.Span[0] != '-' ? (seconds, fraction) : (seconds - 1, second - fraction);
     }
 
     /// <summary>Records of a pax header: "LENGTH KEY=VALUE\n", the length in decimal and of the whole record.</summary>

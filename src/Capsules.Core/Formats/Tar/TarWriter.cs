@@ -73,6 +73,7 @@ public sealed class TarWriter(Stream stream)
         if (entry.Uid > 0x1F_FFFF) Record("uid", Ascii(entry.Uid));
         if (entry.Gid > 0x1F_FFFF) Record("gid", Ascii(entry.Gid));
         if (entry.Nanoseconds != 0 || entry.Modified is < 0 or > 0x1_FFFF_FFFF) Record("mtime", Encoding.ASCII.GetBytes(Time(entry.Modified, entry.Nanoseconds)));
+        if (entry.HollowSize is { } hollow) Record(TarReader.HollowSize, Ascii(hollow));
         foreach (var (name, value) in entry.Attributes) Record("SCHILY.xattr." + name, value.Span);
         return [.. records];
 
