@@ -25,6 +25,23 @@ public sealed class JourneyTests(JourneyTests.SourceTree source) : IClassFixture
         result.Code.ShouldBe(0, result.Out + result.Error);
     }
 
+    /// <summary>The days go through the other ways, each application by another one; CAPSULE_WAY names one.</summary>
+    [Theory]
+    [MemberData(nameof(Names))]
+    public void An_application_answers_from_a_capsule_that_was_made_by_another_way(string name)
+    {
+        int number = Array.IndexOf(Applications, name);
+        // A unit is what compare and install know a service by, and what nginx-phpfpm shows is installed by apache-php.
+        string[] ways = name is "nginx-phpfpm" or "gunicorn-flask" or "acme" ? ["learn", "open"] : ["learn", "compare", "open", "install"];
+        string way = Environment.GetEnvironmentVariable("CAPSULE_WAY") is { } asked ? ways.FirstOrDefault(w => w == asked) ?? ways[0] : ways[(DateOnly.FromDateTime(DateTime.UtcNow).DayNumber + number) % ways.Length];
+        string bare = source.Cache + "/bare", tree = source.Tree;
+        if (way is "compare" or "install" && !Directory.Exists(bare)) SourceTree.Make([source.Folder + "/../source/make-source-server", "bookworm", bare, source.Cache]);
+        if (way == "compare") SourceTree.Make([source.Folder + "/prepare", tree = $"{source.Cache}/only-{name}", source.Cache, name]);
+        Result result = _sandbox.Run(["env", $"PATH={Sandbox.Programs}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", $"CAPSULE_BARE={bare}", "python3", $"{source.Folder}/journey", $"{source.Folder}/{name}.json", tree, _sandbox.State + "/journey", "--way", way], seconds: 600, withHostNetwork: true);
+        TestContext.Current.TestOutputHelper?.WriteLine($"by {way}: {result.Out}");
+        result.Code.ShouldBe(0, $"by {way}: {result.Out}{result.Error}");
+    }
+
     [Fact]
     public void An_adopt_that_is_killed_leaves_no_capsule_and_can_be_made_again()
     {

@@ -60,10 +60,10 @@ public sealed class Sandbox : IDisposable
     public Result Shell(string script, int seconds = 60) => Run(["bash", "-c", script], seconds: seconds);
 
     /// <summary>Runs a program in the sandbox. Its output goes to files: what it leaves running may keep them open.</summary>
-    public Result Run(string[] words, string? input = null, int seconds = 60)
+    public Result Run(string[] words, string? input = null, int seconds = 60, bool withHostNetwork = false)
     {
         string files = $"{State}/out{Interlocked.Increment(ref _runs)}";
-        using Process process = Start(["bash", "-c", "exec \"$@\" >\"$0\" 2>\"$0.err\"", files, .. words], input is not null);
+        using Process process = Start(["bash", "-c", "exec \"$@\" >\"$0\" 2>\"$0.err\"", files, .. words], input is not null, withHostNetwork);
         if (input is not null)
         {
             process.StandardInput.Write(input);
@@ -79,9 +79,13 @@ public sealed class Sandbox : IDisposable
     private int _runs;
 
     /// <summary>Starts a program in the sandbox.</summary>
-    public Process Start(string[] words, bool withInput = false)
+    /// <param name="words">The program and its arguments.</param>
+    /// <param name="withInput">Whether something is written to it.</param>
+    /// <param name="withHostNetwork">Whether its descriptor 9 is the host's network namespace.</param>
+    public Process Start(string[] words, bool withInput = false, bool withHostNetwork = false)
     {
-        var start = new ProcessStartInfo("nsenter", ["-t", $"{Inner}", "-m", .. _hostNetwork ? [] : (string[])["-n"], "-p", "--", .. words]) { RedirectStandardOutput = true, RedirectStandardError = true, RedirectStandardInput = true };
+        string[] enter = [.. withHostNetwork ? (string[])["bash", "-c", "exec 9</proc/self/ns/net \"$@\"", "sandbox"] : [], "nsenter", "-t", $"{Inner}", "-m", .. _hostNetwork ? [] : (string[])["-n"], "-p", "--", .. words];
+        var start = new ProcessStartInfo(enter[0], enter[1..]) { RedirectStandardOutput = true, RedirectStandardError = true, RedirectStandardInput = true };
         start.Environment["CAPSULE_STATE"] = Store;
         start.Environment["CAPSULE_RUN"] = RunDirectory;
         start.Environment["CAPSULE_CGROUP"] = Id;

@@ -184,7 +184,7 @@ internal static class RunVerb
     {
         string[] parts = text.Split(':');
         if (parts.Length is < 2 or > 3 || (parts.Length == 3 && parts[2] is not ("ro" or "rw"))) throw new FormatException("write DIR:PATH or DIR:PATH:ro");
-        GuestPath target = GuestPath.Normalize(Encoding.UTF8.GetBytes(parts[1]));
+        GuestPath target = GuestPath.Normalize(BytePicture.FromPicture(parts[1]));
         if (target.IsRoot || target.IsWithin(GuestPath.Parse("/proc")) || target.IsWithin(GuestPath.Parse("/sys"))) throw new FormatException("a directory below /, and not in /proc or /sys, which are the kernel's");
         return new(Path.GetFullPath(parts[0]), target, parts is [_, _, "ro"]);
     }
@@ -221,7 +221,7 @@ internal static class ExecVerb
         {
             User = command.Value("--user"),
             Environment = [.. terminal && Environment.GetEnvironmentVariable("TERM") is { } term ? ["TERM=" + term] : ImmutableArray<string>.Empty, .. command.Values("--env").Select(e => RunVerb.Picture(e.Contains('=', StringComparison.Ordinal) ? e : $"{e}={Environment.GetEnvironmentVariable(e)}"))],
-            WorkingDirectory = command.Value("--workdir") is { } directory ? Home.Parse("directory", directory, t => GuestPath.Normalize(Encoding.UTF8.GetBytes(t))) : GuestPath.Root,
+            WorkingDirectory = command.Value("--workdir") is { } directory ? Home.Parse("directory", directory, t => GuestPath.Normalize(BytePicture.FromPicture(t))) : GuestPath.Root,
             Terminal = terminal,
             Interactive = command.Has("--interactive"),
             Detach = command.Has("--detach"),

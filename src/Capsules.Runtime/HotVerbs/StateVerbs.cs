@@ -1,4 +1,3 @@
-using System.Text;
 using Capsules.Core.CommandLine;
 using Capsules.Core.Model;
 using Capsules.Engine.Images;
@@ -10,7 +9,7 @@ internal static class StateVerbs
 {
     public static int Add(Home home, ParsedCommand command)
     {
-        GuestPath path = Home.Parse("path", command.Arguments[1], text => GuestPath.Normalize(Encoding.UTF8.GetBytes(text)));
+        GuestPath path = Home.Parse("path", command.Arguments[1], text => GuestPath.Normalize(BytePicture.FromPicture(text)));
         StateVolume volume = new CapsuleImages(home.Store).AddState(home.Capsule(command).Name, path);
         Output.Say($"{path} of {command.Arguments[0]} is state now: volume {volume.Name}.");
         Console.Out.WriteLine(volume.Name);
