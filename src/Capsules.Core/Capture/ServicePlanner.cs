@@ -27,6 +27,7 @@ internal sealed class ServicePlanner(SourceView view, Footprint footprint)
         ImmutableArray<string> environment = Environment(out ImmutableDictionary<string, string> variables);
         if (Command(variables) is not { } start) return (null, [.. _notes, new($"nobody knows how {_application.Name} is started: it has no unit, and its process shows a title in place of its command line")]);
 
+        if (start.IsLearned) environment = Shown(Variables(_application.Learned!.Environment)); // all that it was given
         ServiceKind kind = start.IsProcess ? (_application.Known?.Notifies == true ? ServiceKind.Notify : ServiceKind.Simple) : Kind(Setting("Type"), Setting("BusName"));
         string? pidFile = kind == ServiceKind.Forking ? Setting("PIDFile") ?? _application.InitScript?.Script.PidFile ?? _application.Known?.PidFile : null;
         ServiceManifest service = new()
@@ -71,7 +72,8 @@ internal sealed class ServicePlanner(SourceView view, Footprint footprint)
     /// <param name="IsProcess">Taken from the running process.</param>
     /// <param name="IsWrapped">The unit starts it by another program, whose preparations are done by the capsule.</param>
     /// <param name="User">Its user, when the process decides it.</param>
-    private sealed record Start(ImmutableArray<string> Command, GuestPath? Program, bool IsProcess, bool IsWrapped, string? User);
+    /// <param name="IsLearned">Taken from the command that was watched.</param>
+    private sealed record Start(ImmutableArray<string> Command, GuestPath? Program, bool IsProcess, bool IsWrapped, string? User, bool IsLearned = false);
 
     private Start? Command(ImmutableDictionary<string, string> variables)
     {
@@ -116,7 +118,7 @@ internal sealed class ServicePlanner(SourceView view, Footprint footprint)
         if (main is null && _application.Executable is { } executable) return new([executable.ToString()], null, true, false, null);
         return null;
 
-        Start OfLearned(LearnedCommand learned, bool isWrapped) => new(InFront(learned.Command), learned.Command[0].StartsWith('/') ? null : _application.Executable, true, isWrapped, learned.User);
+        Start OfLearned(LearnedCommand learned, bool isWrapped) => new(InFront(learned.Command), learned.Command[0].StartsWith('/') ? null : _application.Executable, true, isWrapped, learned.User, IsLearned: true);
     }
 
     /// <summary>Whether argv is what was executed, not a title that the program wrote over it ("nginx: master process …").</summary>
@@ -147,27 +149,26 @@ internal sealed class ServicePlanner(SourceView view, Footprint footprint)
         var declared = ImmutableDictionary.CreateBuilder<string, string>(StringComparer.Ordinal);
         if (_application.Unit is { } unit)
         {
-            foreach (string value in unit.File.All("Service", "Environment"))
-                foreach (string word in UnitText.Words(value)) Set(word);
+            declared.AddRange(Variables(unit.File.All("Service", "Environment").SelectMany(v => UnitText.Words(v))));
             foreach (string value in unit.File.All("Service", "EnvironmentFile"))
                 if (value.TrimStart('-') is ['/', ..] path && view.Resolver.Tree.Read(GuestPath.Normalize(Encoding.UTF8.GetBytes(path)), 1 << 20) is { } text)
                     foreach (var (name, content) in UnitText.EnvironmentFile(text)) declared[name] = content;
         }
-        foreach (string word in _application.Learned?.Environment ?? []) Set(word);
+        foreach (var (name, content) in Variables(_application.Learned?.Environment ?? [])) declared[name] = content;
         variables = declared.ToImmutable().SetItem("MAINPID", "$MAINPID");
-        if (_application.Main is { } main && main.Environment.Any(e => e.StartsWith("PATH=", StringComparison.Ordinal)))
-        {
-            declared.Clear();
-            foreach (string word in view.Facts.EnvironmentOf(main)) Set(word);
-        }
-        return [.. declared.Where(v => !CaptureTables.ForeignVariables.Contains(v.Key)).OrderBy(v => v.Key, StringComparer.Ordinal).Select(v => $"{v.Key}={v.Value}")];
-
-        void Set(string word)
-        {
-            int equals = word.IndexOf('=', StringComparison.Ordinal);
-            if (equals > 0 && word.AsSpan(0, equals).IndexOfAnyExcept(NameCharacters) < 0) declared[word[..equals]] = word[(equals + 1)..];
-        }
+        return Shown(_application.Main is { } main && main.Environment.Any(e => e.StartsWith("PATH=", StringComparison.Ordinal)) ? Variables(view.Facts.EnvironmentOf(main)) : declared);
     }
+
+    private static Dictionary<string, string> Variables(IEnumerable<string> words)
+    {
+        var variables = new Dictionary<string, string>(StringComparer.Ordinal);
+        foreach (string word in words)
+            if (word.IndexOf('=', StringComparison.Ordinal) is > 0 and var equals && word.AsSpan(0, equals).IndexOfAnyExcept(NameCharacters) < 0) variables[word[..equals]] = word[(equals + 1)..];
+        return variables;
+    }
+
+    private static ImmutableArray<string> Shown(IEnumerable<KeyValuePair<string, string>> variables) =>
+        [.. variables.Where(v => !CaptureTables.ForeignVariables.Contains(v.Key)).OrderBy(v => v.Key, StringComparer.Ordinal).Select(v => $"{v.Key}={v.Value}")];
 
     private static readonly System.Buffers.SearchValues<char> NameCharacters = System.Buffers.SearchValues.Create("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_");
 

@@ -124,9 +124,10 @@ public sealed class WideningRulesTests
     [InlineData("/usr/bin/app --daemon", "app --serve", true)]
     public void The_command_that_was_watched_decides_its_arguments_and_the_unit_the_rest(string exec, string runs, bool isTold)
     {
-        CapturePlan plan = Served($"ExecStart={exec}\nKillSignal=SIGINT\n");
+        CapturePlan plan = Served($"ExecStart={exec}\nKillSignal=SIGINT\nEnvironment=MODE=unit\n");
         ServiceManifest service = plan.Manifest.Services.ShouldHaveSingleItem();
         (string.Join(' ', service.Command), service.User, service.StopSignal).ShouldBe((runs, "web", 2));
+        service.Environment.ShouldBe(isTold ? [] : ["MODE=unit"]);
         plan.Notes.Any(n => n.Text.Contains("started as it was watched")).ShouldBe(isTold);
     }
 
