@@ -18,15 +18,16 @@ public sealed class VerifyTlsTests(JourneyTests.SourceTree source) : IClassFixtu
     private (string Recording, string Keys) Files => (_sandbox.State + "/recorded.pcap", _sandbox.State + "/keys.log");
 
     /// <summary>Adopts and runs an application, and records what clients say to it in its own network; how to get there.</summary>
-    private string Run(string application, string name)
+    private string Run(string application, string name, string? tree = null)
     {
-        _sandbox.Run([Sandbox.Programs + "/capsule-tools", "adopt", application, "--root", source.Tree, "--name", name], seconds: 120).Ok();
+        _sandbox.Run([Sandbox.Programs + "/capsule-tools", "adopt", application, "--root", tree ?? source.Tree, "--name", name], seconds: 120).Ok();
         _sandbox.Capsule("run", name, "--fresh", "all").Ok();
         string init = JsonDocument.Parse(_sandbox.Capsule("inspect", name).Ok().Out).RootElement.GetProperty("run").GetProperty("init").GetRawText();
         return $"nsenter --net=/proc/{init}/ns/net";
     }
 
     private void Record(string enter, int port, string clients) => _sandbox.Shell($$"""
+        for i in $(seq 300); do {{enter}} bash -c ': </dev/tcp/127.0.0.1/{{port}}' 2>/dev/null && break; sleep 0.1; done; sleep 1
         {{enter}} tcpdump -Z root -i lo -s 0 -U -w {{Files.Recording}} tcp port {{port}} >/dev/null 2>&1 & recorder=$!
         for i in $(seq 100); do [ -s {{Files.Recording}} ] && break; sleep 0.1; done
         export SSLKEYLOGFILE={{Files.Keys}}
@@ -40,7 +41,7 @@ public sealed class VerifyTlsTests(JourneyTests.SourceTree source) : IClassFixtu
     private static (string Verdict, string[] Findings, int Connections) Read(Result result)
     {
         JsonElement report = JsonDocument.Parse(result.Out.Length > 0 ? result.Out : throw new InvalidOperationException(result.Error)).RootElement;
-        return (report.GetProperty("verdict").GetString()!, [.. report.GetProperty("findings").EnumerateArray().Select(f => $"{f.GetProperty("kind").GetString()} {f.GetProperty("subject").GetString()}: {f.GetProperty("what").GetString()}; {f.GetProperty("fix").GetString()}")], report.GetProperty("compared").GetProperty("connections").GetInt32());
+        return (report.GetProperty("verdict").GetString()!, [.. report.GetProperty("findings").EnumerateArray().Select(f => $"{f.GetProperty("kind").GetString()} {f.GetProperty("subject").GetString()}: {f.GetProperty("what").GetString()}; {(f.TryGetProperty("fix", out JsonElement fix) ? fix.GetString() : "")}")], report.GetProperty("compared").GetProperty("connections").GetInt32());
     }
 
     private static void IsVerified(Result result, int connections)
@@ -109,19 +110,5 @@ public sealed class VerifyTlsTests(JourneyTests.SourceTree source) : IClassFixtu
         wrong.Out.ShouldContain("wrong");
         File.WriteAllText(passwords, "*:*:*:shop:other\n");
         Verify("db", "--traffic", recording, "--keys", keys, "--pgpass", passwords).Out.ShouldContain("password authentication failed");
-    }
-
-    [Fact]
-    public void Mail_is_replayed_after_starttls()
-    {
-        string enter = Run("postfix", "mail");
-        Record(enter, 25, $$"""
-            (sleep 1; printf 'EHLO client.test\r\n'; sleep 1; printf 'MAIL FROM:<a@b.test>\r\n'; sleep 1; printf 'RCPT TO:<nobody@elsewhere.test>\r\n'; sleep 1; printf 'quit\r\n'; sleep 1) | {{enter}} openssl s_client -connect 127.0.0.1:25 -starttls smtp -name client.test -quiet -keylogfile {{Files.Keys}}
-            """);
-        IsVerified(Verify("mail", "--traffic", Files.Recording, "--keys", Files.Keys, "--json"), 1);
-        _sandbox.Capsule("exec", "mail", "postconf", "-e", "smtpd_banner=another banner").Ok();
-        Result wrong = Verify("mail", "--traffic", Files.Recording, "--keys", Files.Keys);
-        wrong.Code.ShouldBe(NotVerified);
-        wrong.Out.ShouldContain("(smtp over tls), answer 1:");
     }
 }
