@@ -111,4 +111,23 @@ public sealed class VerifyTlsTests(JourneyTests.SourceTree source) : IClassFixtu
         File.WriteAllText(passwords, "*:*:*:shop:other\n");
         Verify("db", "--traffic", recording, "--keys", keys, "--pgpass", passwords).Out.ShouldContain("password authentication failed");
     }
+
+    [Fact]
+    public void Mail_is_replayed_after_starttls()
+    {
+        string tree = _sandbox.State + "/tree", above = _sandbox.State + "/above";
+        _sandbox.Shell($"mkdir {tree} {above} && mount -t tmpfs none {above} && mkdir {above}/upper {above}/work && mount -t overlay none -o lowerdir={source.Tree},upperdir={above}/upper,workdir={above}/work {tree}").Ok();
+        File.WriteAllText($"/proc/{_sandbox.Inner}/root{tree}/lib/systemd/system/postfix.service", "[Service]\nType=simple\nExecStart=/usr/sbin/postfix start-fg\n"); // the package's own starts it by a generator of units
+        string enter = Run("postfix", "mail", tree);
+        Record(enter, 25, $$"""
+            (sleep 1; printf 'EHLO client.test\r\n'; sleep 1; printf 'MAIL FROM:<a@b.test>\r\n'; sleep 1; printf 'RCPT TO:<nobody@elsewhere.test>\r\n'; sleep 1; printf 'quit\r\n'; sleep 1) | {{enter}} openssl s_client -connect 127.0.0.1:25 -starttls smtp -name client.test -quiet -keylogfile {{Files.Keys}}
+            """);
+        var (_, findings, connections) = Read(Verify("mail", "--traffic", Files.Recording, "--keys", Files.Keys, "--json"));
+        findings.ShouldNotContain(f => f.StartsWith("answer ") || f.StartsWith("certificate ")); // its start looks for manual pages, which are left out
+        connections.ShouldBe(1);
+        _sandbox.Capsule("exec", "mail", "postconf", "-e", "smtpd_banner=another banner").Ok();
+        Result wrong = Verify("mail", "--traffic", Files.Recording, "--keys", Files.Keys);
+        wrong.Code.ShouldBe(NotVerified);
+        wrong.Out.ShouldContain("(smtp over tls), answer 1:");
+    }
 }

@@ -60,7 +60,7 @@ public sealed class VerifyRunner(CapsuleStore store)
         if (Start(copy, manifest, interruption, findings) && _runner.Running(copy.Record.Name) is { } run)
         {
             uint idBase = _runner.Stacks.Find(copy.Record.Stack)!.IdBase;
-            RunFacts facts = AwaitListeners(() => RunFactsReader.Read(_layout, run, manifest, limits, idBase), manifest);
+            RunFacts facts = AwaitListeners(() => RunFactsReader.Read(_layout, run, manifest, limits, idBase), manifest, options.Traffic);
             using (Descriptor network = copy.OpenNetwork())
             {
                 RunChecks(options, run, network, findings, compared);
@@ -101,11 +101,13 @@ public sealed class VerifyRunner(CapsuleStore store)
         }
     }
 
-    /// <summary>A service may be up before everything it opens is.</summary>
-    private static RunFacts AwaitListeners(Func<RunFacts> read, CapsuleManifest manifest)
+    /// <summary>A service may be up before everything it opens is. Of a source that did not run no listeners are known: then the ports of the recording are waited for.</summary>
+    private static RunFacts AwaitListeners(Func<RunFacts> read, CapsuleManifest manifest, Recording? traffic)
     {
         RunFacts facts = read();
-        for (long end = Environment.TickCount64 + PatienceForListeners; Environment.TickCount64 < end && RunComparer.Compare(manifest, new(), facts).Any(f => f.Kind == FindingKind.Listener && f.Level == FindingLevel.Error) && facts.Services.Any(s => s.IsRunning); facts = read())
+        bool IsMissing() => RunComparer.Compare(manifest, new(), facts).Any(f => f.Kind == FindingKind.Listener && f.Level == FindingLevel.Error)
+            || manifest.Listeners.IsEmpty && traffic is { Conversations.IsEmpty: false } && !traffic.Conversations.Any(c => facts.Tcp.Any(e => e.Port == c.Server.Port));
+        for (long end = Environment.TickCount64 + PatienceForListeners; Environment.TickCount64 < end && IsMissing() && facts.Services.Any(s => s.IsRunning); facts = read())
             Thread.Sleep(Poll);
         return facts;
     }
