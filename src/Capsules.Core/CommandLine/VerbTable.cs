@@ -129,7 +129,8 @@ public static class VerbTable
         {
             Options =
             [
-                new("--traffic", "FILE", "say again what clients said at the source, as tcpdump recorded it (pcap, pcapng)"), new("--probe", "COMMAND", "run a client's command, with CAPSULE_ADDRESS in its environment"),
+                new("--traffic", "FILE", "say again what clients said at the source, as tcpdump recorded it (pcap, pcapng)"), new("--keys", "FILE", "decrypt TLS of the recording by a key log (SSLKEYLOGFILE)"),
+                new("--pgpass", "FILE", "sign in to PostgreSQL by the passwords of a file like ~/.pgpass"), new("--probe", "COMMAND", "run a client's command, with CAPSULE_ADDRESS in its environment"),
                 new("--checks", "FILE", "run the clients' commands of a file, one a line (NAME: COMMAND => PATTERN)"), new("--against", "ADDRESS", "compare with the original at this address instead of what is recorded of it"), Json,
             ],
         },

@@ -28,6 +28,8 @@ public enum FindingKind
     Check,
     /// <summary>An answer to recorded traffic.</summary>
     Answer,
+    /// <summary>The certificate that a server shows, or the protocol that it agrees on beneath TLS.</summary>
+    Certificate,
     /// <summary>What was not compared.</summary>
     NotCompared,
 }

@@ -21,6 +21,8 @@ public sealed record VerifyOptions
 {
     /// <summary>Client traffic that was recorded at the source.</summary>
     public Recording? Traffic { get; init; }
+    /// <summary>Passwords of clients in it that prove themselves by answers to random challenges.</summary>
+    public PasswordFile? Passwords { get; init; }
     /// <summary>Clients' commands.</summary>
     public ImmutableArray<ClientCheck> Checks { get; init; } = [];
     /// <summary>The original; null to compare with what is recorded of it.</summary>
@@ -58,7 +60,7 @@ public sealed class VerifyRunner(CapsuleStore store)
         if (Start(copy, manifest, interruption, findings) && _runner.Running(copy.Record.Name) is { } run)
         {
             uint idBase = _runner.Stacks.Find(copy.Record.Stack)!.IdBase;
-            RunFacts facts = AwaitListeners(() => RunFactsReader.Read(_layout, run, manifest, limits, idBase), manifest);
+            RunFacts facts = AwaitListeners(() => RunFactsReader.Read(_layout, run, manifest, limits, idBase), manifest, options.Traffic);
             using (Descriptor network = copy.OpenNetwork())
             {
                 RunChecks(options, run, network, findings, compared);
@@ -99,11 +101,13 @@ public sealed class VerifyRunner(CapsuleStore store)
         }
     }
 
-    /// <summary>A service may be up before everything it opens is.</summary>
-    private static RunFacts AwaitListeners(Func<RunFacts> read, CapsuleManifest manifest)
+    /// <summary>A service may be up before everything it opens is. Of a source that did not run no listeners are known: then the ports of the recording are waited for.</summary>
+    private static RunFacts AwaitListeners(Func<RunFacts> read, CapsuleManifest manifest, Recording? traffic)
     {
         RunFacts facts = read();
-        for (long end = Environment.TickCount64 + PatienceForListeners; Environment.TickCount64 < end && RunComparer.Compare(manifest, new(), facts).Any(f => f.Kind == FindingKind.Listener && f.Level == FindingLevel.Error) && facts.Services.Any(s => s.IsRunning); facts = read())
+        bool IsMissing() => RunComparer.Compare(manifest, new(), facts).Any(f => f.Kind == FindingKind.Listener && f.Level == FindingLevel.Error)
+            || manifest.Listeners.IsEmpty && traffic is { Conversations.IsEmpty: false } && !traffic.Conversations.Any(c => facts.Tcp.Any(e => e.Port == c.Server.Port));
+        for (long end = Environment.TickCount64 + PatienceForListeners; Environment.TickCount64 < end && IsMissing() && facts.Services.Any(s => s.IsRunning); facts = read())
             Thread.Sleep(Poll);
         return facts;
     }
@@ -133,27 +137,28 @@ public sealed class VerifyRunner(CapsuleStore store)
     private static void Replay(VerifyOptions options, CapsuleManifest manifest, RunFacts facts, Descriptor network, List<Finding> findings, List<(string, int)> compared)
     {
         if (options.Traffic is not { } traffic) return;
-        void NotCompared(string subject, string what, string? cause) => findings.Add(new(FindingLevel.Warning, FindingKind.NotCompared, subject, what, cause));
+        void NotCompared(string subject, string what, string? cause, string? fix = null) => findings.Add(new(FindingLevel.Warning, FindingKind.NotCompared, subject, what, cause, fix));
         int[] ports = [.. manifest.Listeners.Where(l => l.Protocol == "tcp").Select(l => l.Port).Concat(facts.Tcp.Select(e => e.Port)).Distinct()];
         int number = 0, replayed = 0;
-        var notReplayed = new SortedDictionary<string, int>(StringComparer.Ordinal);
+        var notReplayed = new SortedDictionary<(int Port, string Why), (int Count, string? Fix)>();
         foreach (Conversation conversation in traffic.Conversations)
         {
             number++;
             if (!ports.Contains(conversation.Server.Port) || conversation.Turns.IsEmpty) continue; // another application's, or nothing was said
-            if (TrafficProtocol.Of(conversation).WhyNot(conversation) is { } why)
+            if ((conversation.Tls?.WhyNot ?? TrafficProtocol.Of(conversation).WhyNot(conversation, options.Passwords)) is { } why)
             {
-                string key = $"port {conversation.Server.Port}: {why}";
-                notReplayed[key] = notReplayed.GetValueOrDefault(key) + 1;
+                var key = (conversation.Server.Port, why);
+                notReplayed[key] = (notReplayed.GetValueOrDefault(key).Count + 1, conversation.Tls?.Fix);
                 continue;
             }
             if (!conversation.IsWhole) NotCompared($"#{number}", $"connection {number} to port {conversation.Server.Port} was recorded with a gap; what is before it was compared", "packets were lost or cut off by the recorder (tcpdump -s 0 -B 8192 keeps more)");
             options.Progress("Replaying", $"connection {number} of {traffic.Conversations.Length}");
             IPEndPoint copy = facts.Tcp.Where(e => e.Port == conversation.Server.Port).Select(Reached).FirstOrDefault() ?? new(IPAddress.Loopback, conversation.Server.Port);
-            if (TrafficReplay.Replay(conversation, number, network, copy, options.Against is { } address ? new(address, conversation.Server.Port) : null) is { } finding) findings.Add(finding);
+            foreach (Finding finding in TrafficReplay.Replay(conversation, number, network, copy, options.Against is { } address ? new(address, conversation.Server.Port) : null, options.Passwords))
+                if (!findings.Contains(finding)) findings.Add(finding); // every connection to a port shows the same certificate
             replayed++;
         }
-        foreach (var (why, count) in notReplayed) NotCompared(why.Split(':')[0], $"{count} connections were not replayed, {why}", null);
+        foreach (var ((port, why), (count, fix)) in notReplayed) NotCompared($"port {port}", $"{count} connections were not replayed, port {port}: {why}", null, fix);
         foreach (var (port, count) in traffic.UdpPorts)
             if (manifest.Listeners.Any(l => l.Protocol == "udp" && l.Port == port)) NotCompared($"udp {port}", $"{count} packets to UDP port {port} were not replayed", "only TCP is");
         if (traffic.Unopened > 0) NotCompared("recording", $"{traffic.Unopened} connections were open before the recording began, and were not replayed", "what was said before is not known");

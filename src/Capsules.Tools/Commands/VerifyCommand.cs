@@ -4,9 +4,11 @@ using System.Text;
 using Capsules.Core.CommandLine;
 using Capsules.Core.Problems;
 using Capsules.Core.Verifying;
+using Capsules.Core.Verifying.Tls;
 using Capsules.Core.Verifying.Traffic;
 using Capsules.Engine.Store;
 using Capsules.Engine.Verifying;
+using Capsules.Linux.Sockets;
 
 namespace Capsules.Tools.Commands;
 
@@ -22,7 +24,8 @@ public static class VerifyCommand
         using (ProgressLine progress = output.Progress())
             report = new VerifyRunner(store).Verify(name, new()
             {
-                Traffic = command.Value("--traffic") is { } recording ? Read("--traffic", recording, Recording.Read) : null,
+                Traffic = command.Value("--traffic") is { } recording ? Traffic(recording, command.Value("--keys")) : null,
+                Passwords = command.Value("--pgpass") is { } passwords ? Read("--pgpass", passwords, PasswordFile.Parse) : null,
                 Checks =
                 [
                     .. command.Value("--probe") is { } probe ? [new ClientCheck("probe", probe, null)] : ImmutableArray<ClientCheck>.Empty,
@@ -37,6 +40,15 @@ public static class VerifyCommand
             });
         output.Data.Write(command.Has("--json") ? Encoding.UTF8.GetString(report.ToJson()) : report.ToString());
         return report.Verdict == Verdict.NotVerified ? (int)ExitCode.VerificationFailed : (int)ExitCode.Done;
+    }
+
+    /// <summary>What is encrypted is decrypted, and said again, by OpenSSL: where it is missing, that is told before it is needed.</summary>
+    private static Recording Traffic(string recording, string? keyLog)
+    {
+        PacketFile packets = Read("--traffic", recording, PacketFile.Read);
+        if (keyLog is not null) packets = packets with { Keys = packets.Keys.With(Read("--keys", keyLog, KeyLog.Parse)) };
+        if (!packets.Keys.IsEmpty && !TlsClient.IsThere) throw new CapsuleException(Problems.NoTlsLibrary());
+        return Recording.Of(packets);
     }
 
     private static T Read<T>(string option, string file, Func<ReadOnlyMemory<byte>, T> parse)

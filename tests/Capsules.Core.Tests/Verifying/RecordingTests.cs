@@ -62,7 +62,7 @@ public sealed class RecordingTests
     [Fact]
     public void Foreign_bytes_do_no_harm()
     {
-        byte[][] seeds = [Two().ToPcap(), Two().ToPcap(big: true), Two().ToPcapng(), [0xD4, 0xC3, 0xB2, 0xA1], [0x0A, 0x0D, 0x0D, 0x0A]];
+        byte[][] seeds = [Two().ToPcap(), Two().ToPcap(big: true), Two().ToPcapng(), Two().ToPcapng(Encoding.ASCII.GetBytes(Rfc8448.Keys)), [0xD4, 0xC3, 0xB2, 0xA1], [0x0A, 0x0D, 0x0D, 0x0A]];
         Gen.Select(Gen.Int[0, seeds.Length - 1], Gen.Select(Gen.Int[0, 700], Gen.Byte).Array[0, 12], Gen.Int[0, 700], Gen.Byte.Array[0, 64]).Sample((which, changes, cut, tail) =>
         {
             byte[] bytes = [.. seeds[which][..Math.Min(cut, seeds[which].Length)], .. tail];
@@ -88,13 +88,17 @@ public sealed class RecordingTests
         }, iter: 20_000);
     }
 
+    private static readonly PasswordFile s_passwords = PasswordFile.Parse("*:*:*:*:x"u8.ToArray());
+
     private static void Use(Conversation conversation)
     {
         foreach (TrafficProtocol protocol in (TrafficProtocol[])[TrafficProtocol.Of(conversation), new HttpProtocol(), new RedisProtocol(), new PostgresProtocol(), new SmtpProtocol()])
         {
-            protocol.WhyNot(conversation);
+            protocol.WhyNot(conversation, s_passwords);
+            ReplayVoice voice = protocol.Voice(conversation, s_passwords, "abc");
             foreach (Turn turn in conversation.Turns)
             {
+                voice.Next(turn, turn.Answer);
                 protocol.IsWhole(turn, turn.Answer.Span);
                 protocol.Difference(turn, turn.Answer).ShouldBeNull("what is the same has no difference");
                 protocol.Difference(turn, turn.Request);

@@ -58,8 +58,8 @@ internal sealed class SmallCapture
         return file.ToArray();
     }
 
-    /// <summary>As pcapng.</summary>
-    public byte[] ToPcapng()
+    /// <summary>As pcapng, with a key log in it when one is given.</summary>
+    public byte[] ToPcapng(byte[]? keys = null)
     {
         var file = new MemoryStream();
         void Block(uint type, byte[] body)
@@ -69,6 +69,7 @@ internal sealed class SmallCapture
         }
         Block(0x0A0D0D0A, [.. BitConverter.GetBytes(0x1A2B3C4D), 1, 0, 0, 0, .. BitConverter.GetBytes(-1L)]);
         Block(1, [1, 0, 0, 0, .. BitConverter.GetBytes(65535)]);
+        if (keys is not null) Block(10, [.. "KSLT"u8, .. BitConverter.GetBytes(keys.Length), .. keys]);
         foreach (byte[] frame in _frames) Block(6, [.. new byte[12], .. BitConverter.GetBytes(frame.Length), .. BitConverter.GetBytes(frame.Length), .. frame]);
         return file.ToArray();
     }

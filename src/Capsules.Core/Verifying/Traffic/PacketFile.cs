@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using System.Collections.Immutable;
+using Capsules.Core.Verifying.Tls;
 
 namespace Capsules.Core.Verifying.Traffic;
 
@@ -10,15 +11,19 @@ namespace Capsules.Core.Verifying.Traffic;
 public readonly record struct CapturedFrame(int LinkType, ReadOnlyMemory<byte> Bytes, bool IsWhole);
 
 /// <summary>Recordings as tcpdump(8) and its like write them: pcap (pcap-savefile(5)) of either order and resolution, and pcapng.</summary>
-public static class PacketFile
+/// <param name="Frames">What was recorded.</param>
+/// <param name="Keys">Keys of TLS connections that stand in it (pcapng, Decryption Secrets Block).</param>
+public sealed record PacketFile(ImmutableArray<CapturedFrame> Frames, KeyLog Keys)
 {
     private const uint Micro = 0xA1B2C3D4, Nano = 0xA1B23C4D, SectionHeader = 0x0A0D0D0A, ByteOrderMagic = 0x1A2B3C4D;
-    private const int InterfaceDescription = 1, SimplePacket = 3, EnhancedPacket = 6, LargestFrame = 16 << 20;
+    private const int InterfaceDescription = 1, SimplePacket = 3, EnhancedPacket = 6, DecryptionSecrets = 10, TlsKeyLog = 0x544C534B, LargestFrame = 16 << 20;
+    private const long MostBytes = 512L << 20;
 
-    /// <summary>Reads all frames. A recording that was cut off, as by the end of its recorder, is read up to there.</summary>
-    /// <exception cref="FormatException">It is no such file, or one of its lengths is impossible.</exception>
-    public static ImmutableArray<CapturedFrame> Read(ReadOnlyMemory<byte> file)
+    /// <summary>Reads all of it. A recording that was cut off, as by the end of its recorder, is read up to there.</summary>
+    /// <exception cref="FormatException">It is no such file, too large, or one of its lengths is impossible.</exception>
+    public static PacketFile Read(ReadOnlyMemory<byte> file)
     {
+        if (file.Length > MostBytes) throw new FormatException($"a recording of more than {MostBytes >> 20} MB");
         if (file.Length < 4) throw new FormatException("a recording begins with four bytes that tell its kind");
         uint magic = BinaryPrimitives.ReadUInt32LittleEndian(file.Span);
         if (magic == SectionHeader) return ReadBlocks(file);
@@ -27,7 +32,7 @@ public static class PacketFile
         throw new FormatException("it is neither pcap nor pcapng");
     }
 
-    private static ImmutableArray<CapturedFrame> ReadRecords(ReadOnlyMemory<byte> file, bool isBig)
+    private static PacketFile ReadRecords(ReadOnlyMemory<byte> file, bool isBig)
     {
         const int fileHeader = 24, recordHeader = 16;
         if (file.Length < fileHeader) throw new FormatException("pcap: the header is cut off");
@@ -41,13 +46,14 @@ public static class PacketFile
             frames.Add(new(linkType, rest.Slice(recordHeader, (int)kept), kept >= whole));
             rest = rest[(recordHeader + (int)kept)..];
         }
-        return frames.ToImmutable();
+        return new(frames.ToImmutable(), KeyLog.Empty);
     }
 
-    private static ImmutableArray<CapturedFrame> ReadBlocks(ReadOnlyMemory<byte> file)
+    private static PacketFile ReadBlocks(ReadOnlyMemory<byte> file)
     {
         var frames = ImmutableArray.CreateBuilder<CapturedFrame>();
         var links = new List<int>();
+        KeyLog keys = KeyLog.Empty;
         bool isBig = false;
         for (ReadOnlyMemory<byte> rest = file; rest.Length >= 12;)
         {
@@ -75,11 +81,16 @@ public static class PacketFile
                     int size = (int)Math.Min(Word(body.Span, isBig), (uint)(body.Length - 4));
                     frames.Add(new(links[0], body.Slice(4, size), size >= Word(body.Span, isBig)));
                     break;
+                case DecryptionSecrets when body.Length >= 8:
+                    uint secrets = Word(body.Span[4..], isBig);
+                    if (secrets > body.Length - 8) throw new FormatException("pcapng: secrets are longer than their block");
+                    if (Word(body.Span, isBig) == TlsKeyLog) keys = keys.With(KeyLog.Parse(body.Slice(8, (int)secrets)));
+                    break;
                 case InterfaceDescription or EnhancedPacket or SimplePacket: throw new FormatException("pcapng: a block is too short");
             }
             rest = rest[(int)length..];
         }
-        return frames.ToImmutable();
+        return new(frames.ToImmutable(), keys);
     }
 
     private static uint Word(ReadOnlySpan<byte> bytes, bool isBig) => isBig ? BinaryPrimitives.ReadUInt32BigEndian(bytes) : BinaryPrimitives.ReadUInt32LittleEndian(bytes);

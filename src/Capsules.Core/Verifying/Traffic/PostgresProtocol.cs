@@ -1,13 +1,14 @@
 using System.Buffers.Binary;
 using System.Collections.Immutable;
+using System.Net;
 using System.Text;
 
 namespace Capsules.Core.Verifying.Traffic;
 
-/// <summary>PostgreSQL (protocol 3.0): kinds of messages in their order, rows and errors by the rules. Who proves himself by an answer to a random challenge cannot be replayed.</summary>
+/// <summary>PostgreSQL (protocol 3.0): kinds of messages in their order, rows and errors by the rules. Who proves himself by an answer to a random challenge can be replayed with his password only.</summary>
 public sealed class PostgresProtocol : TrafficProtocol
 {
-    private const int Version3 = 196608, WantsTls = 80877103, WantsGss = 80877104, Cancels = 80877102;
+    private const int Version3 = 196608, WantsTls = 80877103, WantsGss = 80877104, Cancels = 80877102, SaslFinal = 12;
 
     /// <inheritdoc/>
     public override string Name => "postgresql";
@@ -16,19 +17,20 @@ public sealed class PostgresProtocol : TrafficProtocol
         request.Length >= 8 && BinaryPrimitives.ReadInt32BigEndian(request) is >= 8 and < 10_000 && BinaryPrimitives.ReadInt32BigEndian(request[4..]) is Version3 or WantsTls or WantsGss or Cancels;
 
     /// <inheritdoc/>
-    public override string? WhyNot(Conversation conversation)
+    public override string? WhyNot(Conversation conversation, PasswordFile? passwords)
     {
         foreach (Turn turn in conversation.Turns)
         {
             ReadOnlySpan<byte> request = turn.Request.Span;
             if (IsNegotiation(request))
             {
-                if (turn.Answer.Span is [(byte)'S' or (byte)'G', ..]) return "it is encrypted, and its keys are made anew for each connection";
+                if (turn.Answer.Span is [(byte)'G', ..]) return "it is encrypted by GSSAPI, whose keys are made anew for each connection";
                 continue;
             }
-            foreach (var (kind, body) in Messages(turn.Answer, out _))
-                if (kind == 'R' && body.Length >= 4 && BinaryPrimitives.ReadInt32BigEndian(body.Span) is not (0 or 3) and var way)
-                    return $"the client proves itself by an answer to a random challenge ({way switch { 5 => "md5", 10 => "scram", _ => $"way {way}" }}), which is another one each time";
+            if (Challenge(turn.Answer) is not var (way, _)) continue;
+            if (!(way is 5 or 10)) return way is 0 or 3 or 11 or 12 ? null : $"the client proves itself in way {way}, whose tokens are made anew each time";
+            if (passwords is null) return $"the client proves itself by an answer to a random challenge ({(way == 5 ? "md5" : "scram")}), which is another one each time; --pgpass FILE gives its password";
+            if (Password(conversation, passwords) is null) return $"the password file has no line for {conversation.Server}:{Setting(conversation, "database")}:{Setting(conversation, "user")}";
         }
         return null;
     }
@@ -39,7 +41,7 @@ public sealed class PostgresProtocol : TrafficProtocol
         if (IsNegotiation(turn.Request.Span)) return answer.Length >= 1;
         var messages = Messages(answer.ToArray(), out bool isWhole);
         if (!isWhole || messages.IsEmpty) return false;
-        return messages[^1].Kind is 'Z' || messages[^1] is { Kind: 'R', Body: { Length: >= 4 } body } && BinaryPrimitives.ReadInt32BigEndian(body.Span) != 0 || messages[^1].Kind == 'G' || messages.Length >= Messages(turn.Answer, out _).Length;
+        return messages[^1].Kind is 'Z' || messages[^1] is { Kind: 'R', Body: { Length: >= 4 } body } && BinaryPrimitives.ReadInt32BigEndian(body.Span) is not (0 or SaslFinal) || messages[^1].Kind == 'G' || messages.Length >= Messages(turn.Answer, out _).Length;
     }
 
     /// <inheritdoc/>
@@ -58,13 +60,44 @@ public sealed class PostgresProtocol : TrafficProtocol
         return null;
     }
 
-    private static bool IsNegotiation(ReadOnlySpan<byte> request) => request.Length == 8 && BinaryPrimitives.ReadInt32BigEndian(request[4..]) is WantsTls or WantsGss;
+    internal static bool IsNegotiation(ReadOnlySpan<byte> request) => request.Length == 8 && BinaryPrimitives.ReadInt32BigEndian(request[4..]) is WantsTls or WantsGss;
 
     private static string Text((char Kind, ReadOnlyMemory<byte> Body) message) => Encoding.Latin1.GetString(message.Body.Span).Replace('\0', ' ');
 
-    /// <summary>What is compared: without the key for cancelling, notices, and settings of the moment.</summary>
+    /// <inheritdoc/>
+    public override ReplayVoice Voice(Conversation conversation, PasswordFile? passwords, string nonce) =>
+        Password(conversation, passwords) is { } password ? new PostgresSignIn(Setting(conversation, "user"), password, nonce) : new ReplayVoice();
+
+    private static string? Password(Conversation conversation, PasswordFile? passwords)
+    {
+        string[] hosts = [conversation.Server.Address.ToString(), .. conversation.Tls?.ServerName is { } name ? (string[])[name] : [], .. IPAddress.IsLoopback(conversation.Server.Address) ? (string[])["localhost"] : []];
+        return passwords?.Find(hosts, conversation.Server.Port, Setting(conversation, "database"), Setting(conversation, "user"));
+    }
+
+    /// <summary>A setting of the startup message; the database is named like the user when it is not said.</summary>
+    private static string Setting(Conversation conversation, string name)
+    {
+        foreach (Turn turn in conversation.Turns)
+        {
+            if (!IsStart(turn.Request.Span) || BinaryPrimitives.ReadInt32BigEndian(turn.Request.Span[4..]) != Version3) continue;
+            string[] words = Encoding.UTF8.GetString(turn.Request.Span[8..]).Split('\0');
+            for (int i = 0; i + 1 < words.Length; i += 2)
+                if (words[i] == name) return words[i + 1];
+        }
+        return name == "database" ? Setting(conversation, "user") : "";
+    }
+
+    /// <summary>How the server wants the client to prove itself, the last time it says so, and what belongs to it.</summary>
+    internal static (int Way, ReadOnlyMemory<byte> Data)? Challenge(ReadOnlyMemory<byte> answer)
+    {
+        foreach (var (kind, body) in Messages(answer, out _).Reverse())
+            if (kind == 'R' && body.Length >= 4) return (BinaryPrimitives.ReadInt32BigEndian(body.Span), body[4..]);
+        return null;
+    }
+
+    /// <summary>What is compared: without the key for cancelling, notices, and settings of the moment; of challenges and signatures only that they come.</summary>
     private static ImmutableArray<(char Kind, ReadOnlyMemory<byte> Body)> Compared(ReadOnlyMemory<byte> bytes) =>
-        [.. Messages(bytes, out _).Where(m => m.Kind is not ('K' or 'N' or 'A') && !(m.Kind == 'S' && AnswerRules.PostgresOfTheMoment.Contains(Text(m).Split(' ')[0])))];
+        [.. Messages(bytes, out _).Where(m => m.Kind is not ('K' or 'N' or 'A') && !(m.Kind == 'S' && AnswerRules.PostgresOfTheMoment.Contains(Text(m).Split(' ')[0]))).Select(m => m is { Kind: 'R', Body: { Length: > 4 } body } && BinaryPrimitives.ReadInt32BigEndian(body.Span) is 5 or 11 or SaslFinal ? (m.Kind, m.Body[..4]) : m)];
 
     private static ImmutableArray<(char Kind, ReadOnlyMemory<byte> Body)> Messages(ReadOnlyMemory<byte> bytes, out bool isWhole)
     {

@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using System.Net;
+using Capsules.Core.Verifying.Tls;
 
 namespace Capsules.Core.Verifying.Traffic;
 
@@ -11,7 +12,11 @@ public sealed record Turn(ReadOnlyMemory<byte> Request, ReadOnlyMemory<byte> Ans
 /// <param name="Server">Who was asked.</param>
 /// <param name="Turns">What was said.</param>
 /// <param name="IsWhole">Nothing in the middle is missing; else what was before the gap is here.</param>
-public sealed record Conversation(IPEndPoint Client, IPEndPoint Server, ImmutableArray<Turn> Turns, bool IsWhole);
+public sealed record Conversation(IPEndPoint Client, IPEndPoint Server, ImmutableArray<Turn> Turns, bool IsWhole)
+{
+    /// <summary>That it is TLS, or changed over to it; null when it is plain.</summary>
+    public TlsFacts? Tls { get; init; }
+}
 
 /// <summary>The conversations of a recording, in the order in which they were opened.</summary>
 /// <param name="Conversations">Those whose beginning was recorded.</param>
@@ -19,18 +24,22 @@ public sealed record Conversation(IPEndPoint Client, IPEndPoint Server, Immutabl
 /// <param name="UdpPorts">Ports to which UDP packets went, with how many.</param>
 public sealed record Recording(ImmutableArray<Conversation> Conversations, int Unopened, ImmutableSortedDictionary<int, int> UdpPorts)
 {
-    private const long MostBytes = 512L << 20;
-
-    /// <summary>Reads a pcap or pcapng file, and puts its TCP streams together: what came twice, out of order or overlapping.</summary>
+    /// <summary>Reads a pcap or pcapng file, with keys of its TLS connections beside those that it carries.</summary>
     /// <exception cref="FormatException">It is no such file, or too large.</exception>
-    public static Recording Read(ReadOnlyMemory<byte> file)
+    public static Recording Read(ReadOnlyMemory<byte> file, KeyLog? keys = null)
     {
-        if (file.Length > MostBytes) throw new FormatException($"a recording of more than {MostBytes >> 20} MB");
+        PacketFile packets = PacketFile.Read(file);
+        return Of(packets with { Keys = packets.Keys.With(keys ?? KeyLog.Empty) });
+    }
+
+    /// <summary>Puts TCP streams together, what came twice, out of order or overlapping, and decrypts those of which there are keys.</summary>
+    public static Recording Of(PacketFile packets)
+    {
         var open = new Dictionary<(IPEndPoint Client, IPEndPoint Server), Stream>();
         var all = new List<Stream>();
         var unopened = new HashSet<(string, string)>();
         var udp = new SortedDictionary<int, int>();
-        foreach (CapturedFrame frame in PacketFile.Read(file))
+        foreach (CapturedFrame frame in packets.Frames)
         {
             if (Segment.Of(frame) is not { } segment) continue;
             if (segment.IsUdp)
@@ -53,14 +62,14 @@ public sealed record Recording(ImmutableArray<Conversation> Conversations, int U
                 unopened.Add((ends[0], ends[1]));
             }
         }
-        return new([.. all.Select(s => s.ToConversation())], unopened.Count, udp.ToImmutableSortedDictionary());
+        return new([.. all.Select(s => TlsDecoder.Decode(s.ToConversation(), packets.Keys))], unopened.Count, udp.ToImmutableSortedDictionary());
     }
 
     /// <summary>A connection while it is put together.</summary>
     private sealed class Stream(IPEndPoint client, IPEndPoint server, uint began)
     {
         private readonly Half _client = new() { Next = began + 1 }, _server = new();
-        private readonly List<(bool FromClient, List<ReadOnlyMemory<byte>> Pieces)> _said = [];
+        private readonly Exchange _said = new();
 
         public uint Began => began;
 
@@ -79,36 +88,10 @@ public sealed record Recording(ImmutableArray<Conversation> Conversations, int U
                 half.IsBroken = true;
                 return;
             }
-            foreach (ReadOnlyMemory<byte> piece in half.Add(segment.Sequence, segment.Payload))
-            {
-                if (_said.Count == 0 || _said[^1].FromClient != fromClient) _said.Add((fromClient, []));
-                _said[^1].Pieces.Add(piece);
-            }
+            foreach (ReadOnlyMemory<byte> piece in half.Add(segment.Sequence, segment.Payload)) _said.Add(fromClient, piece);
         }
 
-        public Conversation ToConversation()
-        {
-            var turns = ImmutableArray.CreateBuilder<Turn>();
-            for (int i = 0; i < _said.Count;)
-            {
-                ReadOnlyMemory<byte> request = _said[i].FromClient ? Join(_said[i++].Pieces) : default;
-                turns.Add(new(request, i < _said.Count && !_said[i].FromClient ? Join(_said[i++].Pieces) : default));
-            }
-            return new(client, server, turns.ToImmutable(), !_client.HasGap && !_server.HasGap);
-        }
-
-        private static ReadOnlyMemory<byte> Join(List<ReadOnlyMemory<byte>> pieces)
-        {
-            if (pieces is [var only]) return only;
-            byte[] whole = new byte[pieces.Sum(p => p.Length)];
-            int at = 0;
-            foreach (ReadOnlyMemory<byte> piece in pieces)
-            {
-                piece.CopyTo(whole.AsMemory(at));
-                at += piece.Length;
-            }
-            return whole;
-        }
+        public Conversation ToConversation() => new(client, server, _said.ToTurns(), !_client.HasGap && !_server.HasGap);
     }
 
     /// <summary>One direction: what comes next, and what came too early. Numbers go round at 2^32.</summary>

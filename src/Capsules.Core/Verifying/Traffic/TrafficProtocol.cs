@@ -18,14 +18,22 @@ public abstract class TrafficProtocol
     public abstract string? Difference(Turn turn, ReadOnlyMemory<byte> answer);
 
     /// <summary>Why a conversation cannot be said again; null when it can.</summary>
-    public virtual string? WhyNot(Conversation conversation) => null;
+    /// <param name="conversation">What was recorded.</param>
+    /// <param name="passwords">Passwords of its users, if they are known.</param>
+    public virtual string? WhyNot(Conversation conversation, PasswordFile? passwords) => null;
+
+    /// <summary>Who says a conversation again to one server.</summary>
+    /// <param name="conversation">What was recorded.</param>
+    /// <param name="passwords">Passwords of its users, if they are known.</param>
+    /// <param name="nonce">Printable text without commas that was not used before.</param>
+    public virtual ReplayVoice Voice(Conversation conversation, PasswordFile? passwords, string nonce) => new();
 
     /// <summary>The protocol that a conversation speaks, by its first words.</summary>
     public static TrafficProtocol Of(Conversation conversation)
     {
         if (conversation.Turns.IsEmpty) return new PlainProtocol();
         ReadOnlySpan<byte> request = conversation.Turns[0].Request.Span, answer = conversation.Turns[0].Answer.Span;
-        if (request.StartsWith((ReadOnlySpan<byte>)[0x16, 3])) return new TlsProtocol();
+        if (request.StartsWith("PRI * HTTP/2.0\r\n"u8)) return new Http2Protocol();
         if (PostgresProtocol.IsStart(request)) return new PostgresProtocol();
         if (HttpProtocol.IsRequest(request)) return new HttpProtocol();
         if (RedisProtocol.IsRequest(request) && RedisProtocol.IsReply(answer)) return new RedisProtocol();
@@ -34,11 +42,11 @@ public abstract class TrafficProtocol
     }
 }
 
-/// <summary>TLS: its keys are made anew for each connection, so that nothing of it can be said again.</summary>
-public sealed class TlsProtocol : TrafficProtocol
+/// <summary>HTTP/2 (RFC 9113): its frames come in an order of their own, and its headers are packed by what went before.</summary>
+public sealed class Http2Protocol : TrafficProtocol
 {
     /// <inheritdoc/>
-    public override string Name => "tls";
+    public override string Name => "http/2";
 
     /// <inheritdoc/>
     public override bool IsWhole(Turn turn, ReadOnlySpan<byte> answer) => true;
@@ -47,7 +55,7 @@ public sealed class TlsProtocol : TrafficProtocol
     public override string? Difference(Turn turn, ReadOnlyMemory<byte> answer) => null;
 
     /// <inheritdoc/>
-    public override string WhyNot(Conversation conversation) => "it is encrypted (TLS), and its keys are made anew for each connection";
+    public override string WhyNot(Conversation conversation, PasswordFile? passwords) => "it is HTTP/2, which is not compared (clients that are told to use HTTP/1.1 are)";
 }
 
 /// <summary>Anything else: as many bytes as were recorded, compared by the rules for texts.</summary>
@@ -84,10 +92,6 @@ public sealed class SmtpProtocol : TrafficProtocol
         }
         return null;
     }
-
-    /// <inheritdoc/>
-    public override string? WhyNot(Conversation conversation) =>
-        conversation.Turns.Any(t => t.Request.Span.StartsWith("STARTTLS"u8) && t.Answer.Span.StartsWith("220"u8)) ? "it changes over to TLS (STARTTLS), whose keys are made anew for each connection" : null;
 
     private static ImmutableArray<string> Lines(ReadOnlySpan<byte> answer) => [.. Encoding.Latin1.GetString(answer).Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(l => l.TrimEnd('\r'))];
 
