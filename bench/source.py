@@ -54,7 +54,7 @@ class Source:
     def __init__(self, program):
         self.work = tempfile.mkdtemp(prefix="capsule-bench.", dir="/var/tmp")
         os.chmod(self.work, 0o755)
-        self.environment = dict(os.environ, CAPSULE_STATE=self.work + "/state", CAPSULE_RUN=self.work + "/run", CAPSULE_CGROUP="capsule-bench-source")
+        self.environment = dict(os.environ, CAPSULE_STATE=self.work + "/state", CAPSULE_RUN=self.work + "/run", CAPSULE_CGROUP=os.path.basename(self.work))
         root = self.root = self.work + "/m"
         sh(f"mkdir -p {self.work}/u {self.work}/w {root} && mount -t overlay overlay -o lowerdir={lived_in},upperdir={self.work}/u,workdir={self.work}/w {root}")
         open(self.work + "/boot", "w").write(f"""set -e
@@ -94,4 +94,4 @@ while :; do wait -n || true; sleep 0.2; done""")
     def __exit__(self, *_):
         self.stop()
         shutil.rmtree(self.work, ignore_errors=True)
-        subprocess.run("find /sys/fs/cgroup -depth -type d -path '*capsule-bench-source*' -exec rmdir {} + 2>/dev/null", shell=True)
+        subprocess.run(f"find /sys/fs/cgroup -depth -type d -path '*{os.path.basename(self.work)}*' -exec rmdir {{}} + 2>/dev/null", shell=True)

@@ -6,7 +6,7 @@ using Xunit;
 
 namespace Capsules.System.Tests;
 
-/// <summary>Installers of five kinds in throw-away capsules, each twice with a shifted clock, and installers that fail.</summary>
+/// <summary>Installers of five kinds in throw-away capsules, each twice with a shifted clock, a base of another release, and installers that fail (npm and dnf: tests/install-more).</summary>
 public sealed class InstallTests(InstallTests.Machine machine) : IClassFixture<InstallTests.Machine>
 {
     /// <summary>One machine for the class, with the network of this host and with bases and packages of earlier runs.</summary>
@@ -17,11 +17,12 @@ public sealed class InstallTests(InstallTests.Machine machine) : IClassFixture<I
             Cache = (Environment.GetEnvironmentVariable("CAPSULE_TEST_CACHE") ?? "/var/tmp/capsule-test-cache") + "/install";
             Directory.CreateDirectory(Cache + "/clock");
             Box = new(hostNetwork: true);
-            if (Directory.Exists(Cache + "/store")) Box.Shell($"cp -a --reflink=auto {Cache}/store/. {Box.Store}/", 120).Ok();
+            if (Directory.Exists(Cache + "/machine")) Box.Shell($"cp -a --reflink=auto {Cache}/machine/. {Box.Store}/", 120).Ok();
             if (!File.Exists(Cache + "/clock/libfaketime.so.1")) Box.Shell($"cd {Cache}/clock && apt-get -q download libfaketime && dpkg -x libfaketime_*.deb x && cp x/usr/lib/*/faketime/libfaketime.so.1 . && rm -r x libfaketime_*.deb", 120).Ok();
-            if (Directory.Exists(Box.Store + "/capsules/builders")) return;
+            if (Directory.Exists(Cache + "/machine")) return;
             Box.Run([Sandbox.Programs + "/capsule", "install", "builders", "--", "/bin/sh", "-ec", "apt-get update -q && apt-get install -y -q --no-install-recommends make python3-pip"], seconds: 600).Ok();
-            Box.Shell($"mkdir -p {Cache}/half && cp -a {Box.Store}/bases {Box.Store}/layers {Box.Store}/images {Box.Store}/capsules {Box.Store}/downloads {Cache}/half/ && mv -T {Cache}/half {Cache}/store", 120).Ok();
+            Box.Run([Sandbox.Programs + "/capsule", "install", "newer", "--base", "debian:trixie", "--", "/bin/sh", "-ec", "touch /etc/newer"], seconds: 600).Ok();
+            Box.Shell($"mkdir -p {Cache}/half && cp -a {Box.Store}/bases {Box.Store}/layers {Box.Store}/images {Box.Store}/capsules {Box.Store}/downloads {Cache}/half/ && mv -T {Cache}/half {Cache}/machine", 120).Ok();
         }
 
         public Sandbox Box { get; }
@@ -86,13 +87,25 @@ public sealed class InstallTests(InstallTests.Machine machine) : IClassFixture<I
         _box.Capsule("misses", "redis", "/usr/bin/redis-server").Out.ShouldContain("part of package redis-server");
         _box.Capsule("misses", "redis", "/bin/tar").Out.ShouldContain("the base debian:bookworm has it");
         string layers = string.Join(' ', JsonDocument.Parse(_box.Capsule("inspect", "redis").Ok().Out).RootElement.GetProperty("manifest").GetProperty("layers").EnumerateArray().Select(l => $"{_box.Store}/layers/{l.GetString()![7..]}"));
-        _box.Shell($"cd {_box.Store}/layers; for l in {layers}; do ls $l/usr/sbin/policy-rc.d $l/usr/local/sbin/systemctl $l/etc/resolv.conf $l/etc/hosts $l/etc/machine-id; ls $l/var/lib/apt/lists; grep -v '^#' $l/etc/apt/sources.list; done 2>/dev/null").Out.Trim().ShouldBeEmpty();
+        _box.Shell($"cd {_box.Store}/layers; for l in {layers}; do ls $l/usr/sbin/policy-rc.d $l/usr/local/sbin/systemctl $l/usr/sbin/systemctl $l/etc/resolv.conf $l/etc/hosts $l/etc/machine-id; ls $l/var/lib/apt/lists; grep -v '^#' $l/etc/apt/sources.list; done 2>/dev/null").Out.Trim().ShouldBeEmpty();
 
         File.WriteAllText(folder + "/redis.json.lock", locked.Replace(server.GetProperty("digest").GetString()!, "sha256:" + new string('0', 64)));
         Result broken = Install("other", "--recipe", folder + "/redis.json");
         broken.Code.ShouldBe(5);
         broken.Error.ShouldContain("CAP2105");
         _box.Capsule("inspect", "other").Code.ShouldBe(3);
+    }
+
+    [Fact]
+    public void A_server_of_a_newer_release_than_the_hosts_is_installed_and_runs()
+    {
+        Install("cache", "--base", "debian:trixie", "--", "/bin/sh", "-ec", "apt-get update -q && apt-get install -y -q --no-install-recommends memcached").Ok();
+        _box.Capsule("run", "cache", "--network", "none").Ok();
+        string Say(string script) => _box.Capsule("exec", "cache", "bash", "-c", script).Out;
+        Sandbox.Eventually(() => Say("exec 3<>/dev/tcp/127.0.0.1/11211 && printf 'set a 0 0 2\\r\\nok\\r\\nget a\\r\\nquit\\r\\n' >&3 && cat <&3").Contains("VALUE a 0 2\r\nok\r\n"), "it answers", 10);
+        Say(". /etc/os-release; echo $VERSION_CODENAME").ShouldBe("trixie\n");
+        _box.Capsule("misses", "cache", "/usr/bin/memcached").Out.ShouldContain("part of package memcached 1.6.3");
+        _box.Capsule("stop", "cache").Ok();
     }
 
     private const string Server = """
@@ -128,7 +141,7 @@ public sealed class InstallTests(InstallTests.Machine machine) : IClassFixture<I
             rm -f /etc/issue
             date >/var/log/tinyd-install.log; date >/tmp/left
             systemctl daemon-reload
-            systemctl enable --now tinyd
+            PATH=/sbin:/bin:/usr/sbin:/usr/bin systemctl enable --now tinyd # the PATH of rpm's scriptlets
             """));
         TwiceAlike("tinyd", ["--from", folder], ["./install.sh"]);
         _box.Capsule("run", "tinyd", "--network", "none").Ok();

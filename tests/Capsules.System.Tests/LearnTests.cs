@@ -103,24 +103,46 @@ public sealed class LearnTests(JourneyTests.SourceTree source) : IDisposable, IC
     [Theory]
     [InlineData("SUID", 7)]                                            // set-uid and static, started by a user
     [InlineData("PROGRAM threads", 0)]
-    [InlineData("PROGRAM children 2000", 5)]
+    [InlineData("PROGRAM children 10000", 5)]
+    [InlineData("PROGRAM traced", 8)]
+    [InlineData("PROGRAM signals", 143)]
+    [InlineData("PROGRAM ring", 6)]
     [InlineData("strace -f -o /dev/null sh -c 'cat /etc/hostname; exit 9'", 9)] // a program that is itself traced
     [InlineData("sh -c 'echo out; cat /nowhere; kill -9 $$'", 137)]
+    [InlineData("env --default-signal=PIPE bash -c 'set -o pipefail; seq 1 3000000 | tac | tee >(tail -c 1000000 | cksum >&2) | gzip -1 | gunzip | sha256sum; seq 1 3000000 | head -n 1; echo ${PIPESTATUS[*]}; exit 11'", 11)]
     [InlineData("sh -c 'umask; pwd; ulimit -n; echo $0 $#; cat'", 0)]
     public void A_program_says_and_returns_the_same_watched_and_unwatched(string command, int code)
     {
         string program = Compile();
         command = command.Replace("SUID", $"setpriv --reuid 65534 --clear-groups {program}-suid").Replace("PROGRAM", program);
-        Result native = _sandbox.Shell(command), watched = _sandbox.Shell($"exec {Sandbox.Programs}/capsule learn same --plan -- {command}");
+        Result native = _sandbox.Shell(command), watched = _sandbox.Shell($"exec {Sandbox.Programs}/capsule learn same --plan -- {command}", seconds: 150);
         (native.Code, watched.Code).ShouldBe((code, code), watched.Error);
         watched.Out.ShouldStartWith(native.Out);
         watched.Error.ShouldStartWith(native.Error);
         ObservedRun run = Log("same");
         run.Exit.ShouldBe(code);
         if (command.Contains("threads")) run.Paths.Count(p => p.Path.ToString().StartsWith("/etc/thread-") && p.IsMissing).ShouldBe(1600);
-        if (command.Contains("children")) run.Paths.Count(p => p.Path.ToString().StartsWith("/etc/child-") && p.IsMissing).ShouldBe(2000);
+        if (command.Contains("children")) run.Paths.Count(p => p.Path.ToString().StartsWith("/etc/child-") && p.IsMissing).ShouldBe(10000);
+        if (command.Contains("traced")) run.Paths.ShouldContain(p => p.Path == GuestPath.Parse("/etc/traced-none") && p.IsMissing);
+        const string Unseen = "failed look-ups and stats that a program made by io_uring (what it opened so was seen)";
+        if (command.Contains("ring"))
+        {
+            (watched.Out + watched.Error).ShouldContain("not seen: " + Unseen);
+            run.Paths.ShouldContain(p => p.Path == GuestPath.Parse("/etc/debian_version") && p.Use == Uses.Open);
+            run.Paths.ShouldNotContain(p => p.Path == GuestPath.Parse("/etc/ring-none"));
+        }
+        run.Unseen.Contains(Unseen).ShouldBe(command.Contains("ring"));
         if (command.Contains("suid")) run.Paths.ShouldContain(p => p.Path == GuestPath.Parse("/etc/shadow") && p.Use == Uses.Open && p.By == program + "-suid");
         if (command.Contains("strace")) run.Paths.ShouldContain(p => p.Path == GuestPath.Parse("/etc/hostname") && p.Use == Uses.Open);
+    }
+
+    [Fact]
+    public void Signals_that_were_ignored_stay_so_for_what_is_watched()
+    {
+        const string Ignoring = "trap '' HUP INT QUIT USR1 TERM RTMIN+1; exec env --default-signal=PIPE", Command = "grep SigIgn /proc/self/status";
+        string native = _sandbox.Shell($"{Ignoring} {Command}").Ok().Out;
+        native.ShouldEndWith("0000000400004207\n");
+        _sandbox.Shell($"{Ignoring} {Sandbox.Programs}/capsule learn ignoring --plan -- {Command}").Out.ShouldStartWith(native);
     }
 
     [Fact]

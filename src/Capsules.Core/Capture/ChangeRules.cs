@@ -23,11 +23,11 @@ public static class ChangeRules
     [
         new("volatile", "made anew at each start", Paths("/proc/**", "/sys/**", "/dev/**", "/run/**", "/tmp/**", "/var/tmp/**", "/var/run/**", "/var/lock/**")),
         new("package-lists", "what a mirror offers, not what is installed", Paths("/var/lib/apt/lists/**", "/var/lib/apt/periodic/**", "/var/lib/apt/mirrors/**", "/var/lib/dpkg/available", "/var/lib/dnf/repos/**")),
-        new("locks", "locks and half-made work of package tools", Paths("/etc/.pwd.lock", "/var/lib/dpkg/lock*", "/var/lib/dpkg/triggers/Lock", "/var/lib/apt/**lock", "/var/lib/dpkg/updates/**", "/var/lib/dpkg/tmp.ci**", "/var/lib/rpm/.rpm.lock")),
+        new("locks", "locks and half-made work of package tools", Paths("/etc/.pwd.lock", "/var/lib/dpkg/lock*", "/var/lib/dpkg/triggers/Lock", "/var/lib/apt/**lock", "/var/lib/dpkg/updates/**", "/var/lib/dpkg/tmp.ci**", "/var/lib/rpm/.rpm.lock", "/var/lib/rpm/rpmdb.sqlite-shm", "/usr/lib/sysimage/rpm/.rpm.lock", "/usr/lib/sysimage/rpm/rpmdb.sqlite-shm")),
         new("backups", "copies of files as they were before", Paths("/etc/passwd-", "/etc/group-", "/etc/shadow-", "/etc/gshadow-", "/etc/subuid-", "/etc/subgid-", "/var/lib/dpkg/*-old", "/var/backups/**", "/var/lib/ucf/*.0", "/var/lib/ucf/*.1", "/var/lib/ucf/*.2", "/**.dpkg-old", "/**.dpkg-dist")),
         new("logs", "what programs wrote about their work", Paths("/var/log/**")) { FilesOnly = true, UnownedOnly = true },
         new("caches", "what can be made again: ld.so's auxiliary cache, apt's, debconf's, fonts', man pages'", Paths("/var/cache/**")) { FilesOnly = true, UnownedOnly = true },
-        new("histories", "histories and caches of users and their tools", Paths("/root/.cache**", "/root/.npm**", "/root/.*_history", "/root/.wget-hsts", "/root/.lesshst", "/root/.viminfo", "/root/.rnd", "/home/*/.cache**", "/home/*/.npm**", "/home/*/.*_history")),
+        new("histories", "histories and caches of users and their tools", Paths("/root/.cache**", "/root/.npm**", "/root/.*_history", "/root/.wget-hsts", "/root/.lesshst", "/root/.viminfo", "/root/.rnd", "/home/*/.cache**", "/home/*/.npm**", "/home/*/.*_history", "/var/lib/dnf/history.sqlite*")),
         new("machine", "of one machine, made anew or at random", Paths("/etc/machine-id", "/var/lib/dbus/machine-id", "/etc/hostid", "/etc/hostname", "/etc/hosts", "/etc/resolv.conf", "/etc/adjtime", "/etc/mtab", "/var/lib/systemd/random-seed", "/var/lib/systemd/timers/**", "/var/lib/systemd/timesync/**", "/var/lib/urandom/**", "/lost+found**")),
     ];
 

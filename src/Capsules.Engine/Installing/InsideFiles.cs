@@ -24,7 +24,8 @@ internal sealed record InsideFiles(ImmutableArray<HostDirectory> Shown, Immutabl
     /// <param name="suite">The suite of the base, when it is one of Debian's and has no package sources of its own.</param>
     /// <param name="locked">The versions that are wanted.</param>
     /// <param name="latestTime">The base's date, for installers that ask for one.</param>
-    public static InsideFiles Write(string work, string cache, string? suite, RecipeLock? locked, long latestTime)
+    /// <param name="hasSbin">/usr/sbin of the base is a directory of its own, and no link to /usr/bin.</param>
+    public static InsideFiles Write(string work, string cache, string? suite, RecipeLock? locked, long latestTime, bool hasSbin)
     {
         string files = work + "/inside";
         SmallFiles.MakeDirectories(files);
@@ -46,6 +47,8 @@ internal sealed record InsideFiles(ImmutableArray<HostDirectory> Shown, Immutabl
         shown.Add(new(cache, GuestPath.Parse(Archives), false));
         shown.Add(new(files + "/policy-rc.d", GuestPath.Parse("/usr/sbin/policy-rc.d"), true));
         shown.Add(new(files + "/systemctl", GuestPath.Parse("/usr/local/sbin/systemctl"), true));
+        // rpm runs scriptlets with a PATH of its own, /sbin:/bin:/usr/sbin:/usr/bin. In a /usr/bin a package may bring the real one, which cannot replace what a mount stands on.
+        if (hasSbin) shown.Add(new(files + "/systemctl", GuestPath.Parse("/usr/sbin/systemctl"), true));
         foreach (string name in (string[])["/etc/resolv.conf", "/etc/hosts"]) // the network is the host's, and so are its names
             if (File.ResolveLinkTarget(name, returnFinalTarget: true)?.FullName is var target && File.Exists(target ?? name)) shown.Add(new(target ?? name, GuestPath.Parse(name), true));
         if (FileCalls.TryStat(null, work + "/from") is not null) shown.Add(new(work + "/from", GuestPath.Parse(FromPlace), false));

@@ -112,7 +112,7 @@ public sealed class InstallRunner(CapsuleStore store)
         }
         string? suite = below.Read(GuestPath.Parse("/etc/os-release")) is { } release && OsRelease.Parse(release) is var system && system.GetValueOrDefault("ID") == "debian" && !HasSources(below)
             ? system.GetValueOrDefault("VERSION_CODENAME") : null;
-        return InsideFiles.Write(work, _layout.Downloads, suite, locked, latestTime);
+        return InsideFiles.Write(work, _layout.Downloads, suite, locked, latestTime, below.Look(GuestPath.Parse("/usr/sbin")) is { IsDirectory: true });
     }
 
     private static bool HasSources(RootTree tree) =>

@@ -74,14 +74,14 @@ internal sealed class TreeWorld : IDisposable
 
     private static void Describe(TailPlan plan, string root, Descriptor entering)
     {
-        const int signalAction = 13 /* rt_sigaction */, child = 17 /* SIGCHLD */, pause = 34, handlerIgnore = 1;
+        const int child = 17 /* SIGCHLD */, pause = 34;
         plan.GoToRoot(root);
         plan.CloneForEngine(NamespaceKinds.Pid);
         plan.EnterCgroup("enter the group", entering);
         plan.SwitchRoot(bindFirst: false);
         Slot processes = plan.NewMount("proc", MountAttributes.Locked);
         plan.Attach(processes, "/proc");
-        plan.Call("orphans are nobody's", signalAction, child, plan.Values<ulong>([handlerIgnore, 0, 0, 0]), 0, 8);
+        plan.Ignore("orphans are nobody's", child);
         plan.TellCreated();
         plan.Call("be there", pause);
     }

@@ -72,6 +72,8 @@ public static class WatchedCommand
         plan.EnterCgroup("enter the group", entering);
         if (request.WorkingDirectory is { } directory) plan.Call($"chdir {directory}", SyscallNumber.Chdir, directory);
         plan.PrepareForExec(3);
+        // The tail was started with none ignored. This program's own runtime ignores SIGPIPE and handles SIGRTMIN: what was before nobody can know.
+        foreach (int signal in ProcessTable.IgnoredSignals().Where(s => s != Signals.PIPE)) plan.Ignore($"ignore signal {signal}", signal);
         plan.ListenedSeccomp(WatchedCalls.Filter(), place); // while it is root: a user would need no_new_privs
         if (request.User is { } user) plan.BecomeUser(user.Uid, user.Gid, [.. user.Groups]);
         plan.TellCreated();

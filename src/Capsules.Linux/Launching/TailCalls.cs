@@ -299,6 +299,9 @@ public static class TailCalls
         plan.Call("unblock signals", SyscallNumber.RtSigprocmask, setMask, plan.Zeros(8), 0, 8);
     }
 
+    /// <summary>rt_sigaction(2): ignores a signal, and so does what is executed afterwards.</summary>
+    public static void Ignore(this TailPlan plan, string label, int signal) => plan.Call(label, SyscallNumber.RtSigaction, signal, plan.Values<ulong>([1 /* SIG_IGN */, 0, 0, 0]), 0, 8);
+
     /// <summary>One execve(2) for each candidate: the search of PATH needs no code in the tail.</summary>
     public static void Execute(this TailPlan plan, IReadOnlyList<NativePath> candidates, IReadOnlyList<NativePath> arguments, IReadOnlyList<NativePath> environment)
     {

@@ -47,6 +47,14 @@ public static class ProcessTable
         return null;
     }
 
+    /// <summary>The signals that this process ignores (proc(5), SigIgn): nohup, and shells for what they start in the background, mean it to be inherited.</summary>
+    public static IReadOnlyList<int> IgnoredSignals()
+    {
+        string line = FileCalls.ReadText("/proc/self/status").Split('\n').Single(l => l.StartsWith("SigIgn:", StringComparison.Ordinal));
+        ulong ignored = Convert.ToUInt64(line[7..].Trim(), 16);
+        return [.. Enumerable.Range(1, 64).Where(s => (ignored >> (s - 1) & 1) != 0)];
+    }
+
     /// <summary>The numbers of all processes.</summary>
     public static IEnumerable<int> All()
     {

@@ -9,7 +9,7 @@ public static class Signals
         "TTIN", "TTOU", "URG", "XCPU", "XFSZ", "VTALRM", "PROF", "WINCH", "IO", "PWR", "SYS",
     ];
 
-    public const int HUP = 1, INT = 2, QUIT = 3, KILL = 9, TERM = 15, CONT = 18, STOP = 19, TTOU = 22, WINCH = 28;
+    public const int HUP = 1, INT = 2, QUIT = 3, KILL = 9, PIPE = 13, TERM = 15, CONT = 18, STOP = 19, TTOU = 22, WINCH = 28;
 
     /// <summary>"15", "TERM", "SIGTERM", "term", "SIGRTMIN+3"; null when it is none.</summary>
     public static int? Parse(string text)

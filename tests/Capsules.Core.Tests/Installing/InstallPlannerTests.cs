@@ -127,6 +127,14 @@ public sealed class InstallPlannerTests
         ChangeSorter.Found(View(), sorted).Select(f => f.Path.ToString()).ShouldBe(["/etc/webd.conf", "/etc/webd.key", "/opt/tool/run", "/usr/lib/systemd/system/spare.service", "/var/lib/webd/seed"]);
     }
 
+    [Theory]
+    [InlineData("/var/lib/dnf/history.sqlite-wal", "histories")]
+    [InlineData("/usr/lib/sysimage/rpm/rpmdb.sqlite-shm", "locks")] // the index of a log, made anew by whoever opens it
+    [InlineData("/usr/lib/sysimage/rpm/rpmdb.sqlite", null)]
+    [InlineData("/usr/lib/sysimage/rpm/rpmdb.sqlite-wal", null)] // what is not yet in the database
+    public void Of_rpms_tools_the_database_is_taken_and_what_they_note_for_themselves_is_not(string path, string? rule) =>
+        (ChangeRules.Of(new(GuestPath.Parse(path), ChangeKind.Added, EntryKind.Regular), isOwned: false)?.Name).ShouldBe(rule);
+
     [Fact]
     public void The_guide_shows_the_rules_that_the_code_has()
     {
