@@ -134,6 +134,10 @@ internal sealed class UnitReader(ISourceTree tree)
     /// <summary>Instances that a generator would make at boot, by rows of <see cref="KnownApplications"/>.</summary>
     private ImmutableArray<string> KnownInstances() => _knownInstances ??=
         [.. from row in KnownApplications.Instances
+            where row.Instance is not null && tree.Look(GuestPath.Parse(row.Directory).Combine(row.Marker)) is not null
+            select $"{row.Template}{row.Instance}.service",
+            .. from row in KnownApplications.Instances
+            where row.Instance is null
             from first in tree.List(GuestPath.Parse(row.Directory))
             where first.IsDirectory
             from second in tree.List(first.Path)

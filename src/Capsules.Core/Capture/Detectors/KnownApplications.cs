@@ -26,9 +26,11 @@ public sealed record KnownApplication(string Name, ImmutableArray<string> Units,
     public int? StopSignal { get; init; }
 }
 
-/// <summary>Instances of a template that a generator of the package makes at boot: one for each directory of two levels with a marker.</summary>
+/// <summary>Instances of a template that a generator of the package makes at boot: one for each directory of two levels with a marker, or one of a fixed name when the directory itself has it.</summary>
 public sealed record KnownInstances(string Template, string Directory, string Marker)
 {
+    /// <summary>The fixed name; null when the directories name instances.</summary>
+    public string? Instance { get; init; }
     /// <summary>How an instance runs when nobody is there to see it, in place of the unit's script; %1 and %2 are the two directories' names.</summary>
     public ImmutableArray<string> Command { get; init; } = [];
     /// <summary>Its user.</summary>
@@ -37,6 +39,7 @@ public sealed record KnownInstances(string Template, string Directory, string Ma
     /// <summary>The command of an instance ("15-main"); null when its name has another form.</summary>
     public ImmutableArray<string>? CommandOf(string instance)
     {
+        if (Instance is not null) return instance == Instance ? Command : null;
         int dash = instance.IndexOf('-', StringComparison.Ordinal);
         return Command.IsEmpty || dash <= 0 ? null : [.. Command.Select(w => w.Replace("%1", instance[..dash], StringComparison.Ordinal).Replace("%2", instance[(dash + 1)..], StringComparison.Ordinal))];
     }
@@ -68,6 +71,7 @@ public static class KnownApplications
         {
             Command = ["/usr/lib/postgresql/%1/bin/postgres", "-D", "/var/lib/postgresql/%1/%2", "-c", "config_file=/etc/postgresql/%1/%2/postgresql.conf"], User = "postgres",
         },
+        new("postfix@", "/etc/postfix", "main.cf") { Instance = "-", Command = ["/usr/sbin/postfix", "start-fg"] },
     ];
 
     /// <summary>The row and command for an instance of a template; null when there is none.</summary>
