@@ -125,10 +125,10 @@ public sealed class EveryStepTests(ITestOutputHelper output) : IDisposable
     [Fact]
     public void A_commit_that_is_killed_before_any_call_leaves_the_old_or_the_new_state_and_no_change_is_lost()
     {
-        BusyBox.MakeCapsule(_sandbox, "web");
+        BusyBox.MakeCapsule(_sandbox, "web", null, BusyBox.Script("sleep 1000")); // without a service it ends by itself
         _sandbox.Capsule("run", "web").Ok();
         _sandbox.Capsule("exec", "web", "sh", "-c", "echo new > /srv/file; mkdir /opt; for i in 1 2 3; do echo $i > /opt/$i; done; rm /etc/group; echo root:x:1 > /etc/shadow; echo data > /data/file").Ok();
-        _sandbox.Capsule("stop", "web").Ok();
+        _sandbox.Capsule("stop", "-t", "0", "web").Ok();
         const string Changes = "A /etc/shadow\nD /etc/group\nA /opt\nA /opt/1\nA /opt/2\nA /opt/3\nA /srv/file\n";
         static string Sorted(string text) => string.Concat(text.Split('\n').Select(l => l.Split('\t')[0]).Order(StringComparer.Ordinal));
         Sorted(_sandbox.Capsule("diff", "web").Out).ShouldBe(Sorted(Changes));
@@ -152,8 +152,8 @@ public sealed class EveryStepTests(ITestOutputHelper output) : IDisposable
             if (diff.Length != 0) diff.ShouldBe(Sorted(Changes), at);
             if (number % 2 == 0) DoctorClears(at); // else the start has to
             _sandbox.Capsule("run", "web").Ok();
-            _sandbox.Capsule("exec", "web", "sh", "-c", "cat /srv/file /opt/1 /opt/2 /opt/3 /etc/shadow /data/file; [ -e /etc/group ] || echo gone").Out.ShouldBe("new\n1\n2\n3\nroot:x:1\ndata\ngone\n", at);
-            _sandbox.Capsule("stop", "web").Ok();
+            _sandbox.Capsule("exec", "web", "sh", "-c", "cat /srv/file /opt/1 /opt/2 /opt/3 /etc/shadow /data/file; [ -e /etc/group ] || echo gone").Ok().Out.ShouldBe("new\n1\n2\n3\nroot:x:1\ndata\ngone\n", at);
+            _sandbox.Capsule("stop", "-t", "0", "web").Ok();
             Sorted(_sandbox.Capsule("diff", "web").Out).ShouldBe(diff, at);
             DoctorClears(at);
             _sandbox.Traces().ShouldBeEmpty(at);
