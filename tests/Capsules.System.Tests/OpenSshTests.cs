@@ -195,7 +195,7 @@ public sealed class OpenSshTests(JourneyTests.SourceTree source) : IDisposable, 
         // Again and again.
         Inside("sleep", "0").Ok();
         using Process all = Reader("all", "cd /usr/share/blobs; for round in $(seq 12); do for i in $(seq 40); do sha256sum s$i; sleep 0.03; done; done");
-        _sandbox.Shell("for i in $(seq 16); do kill -KILL $(pgrep -x ssh) 2>/dev/null; sleep $((i % 3)).$((i % 7 + 2)); done", seconds: 120);
+        _sandbox.Shell("for i in $(seq 60); do kill -KILL $(pgrep -x ssh) 2>/dev/null; sleep 0.$((i % 5 + 1)); done", seconds: 120); // a connection takes about as long
         all.WaitForExit(120_000).ShouldBeTrue();
         string[] lines = Said("all").Split('\n', StringSplitOptions.RemoveEmptyEntries), sums = [.. lines.Where(l => !l.Contains("Input/output error", StringComparison.Ordinal))];
         foreach (string line in sums) known.ShouldContain(line);

@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using Capsules.Core.Facts;
 using Capsules.Core.Model;
+using Capsules.Core.Problems;
 using Capsules.Engine.Networking;
 using Capsules.Engine.Realms;
 using Capsules.Engine.Running;
@@ -94,7 +95,7 @@ public sealed class Doctor(CapsuleStore store)
                 if (!known) found.Add(new(CheckLevel.Warn, $"`{name}` runs and is no capsule of {_layout.State}", "use the CAPSULE_STATE with which it was started"));
                 continue;
             }
-            using Descriptor? held = known ? store.Lock(name, wait: false) : null;
+            using Descriptor? held = known ? LockIfThere(name, wait: false) : null;
             if (known && held is null) continue;
             Left($"run directory, mounts and control group of `{name}`, which does not run");
             if (fix) _runner.Discard(name);
@@ -111,11 +112,10 @@ public sealed class Doctor(CapsuleStore store)
             if (!isAbandoned && !(once.RemoveWhenStopped && TimeProvider.System.GetUtcNow() - once.Created >= TimeSpan.FromMinutes(1))) continue; // a young one may be about to start
             Left(isAbandoned ? $"the copy `{name}` of {once.CopyOf}, whose `capsule verify` is gone" : $"capsule `{name}`, which was made for one run");
             if (!fix) continue;
-            using (store.Lock(name, wait: true))
-            {
-                _runner.Discard(name);
-                if (store.Has(name)) _runner.RemoveWhole(once);
-            }
+            using Descriptor? held = LockIfThere(name, wait: true);
+            if (held is null) continue;
+            _runner.Discard(name);
+            if (store.Has(name)) _runner.RemoveWhole(once);
         }
         foreach (CapsuleName name in DirectoryNames.In(_layout.RunningStacks))
         {
@@ -135,7 +135,7 @@ public sealed class Doctor(CapsuleStore store)
             if (store.TryFind(name) is not { } record) continue;
             bool wasSealed = !record.Open && FileCalls.TryStat(null, _layout.Open(name)) is not null;
             if (!record.Committed && !wasSealed && FileCalls.TryStat(null, _layout.NewSecrets(name)) is null) continue;
-            using Descriptor? held = store.Lock(name, wait: false);
+            using Descriptor? held = LockIfThere(name, wait: false);
             if (held is null) continue;
             if (wasSealed)
             {
@@ -188,6 +188,13 @@ public sealed class Doctor(CapsuleStore store)
     /// <summary>Names of half-made things end with the pid of their maker.</summary>
     private static bool IsInUse(string name) =>
         name.Split('.').Any(part => int.TryParse(part, out int pid) && pid > 1 && ProcessTable.TryRead(pid) is { IsDead: false });
+
+    /// <summary>The lock of a capsule; null when somebody has it, or when the keeper, which clears up as well, was faster.</summary>
+    private Descriptor? LockIfThere(CapsuleName name, bool wait)
+    {
+        try { return store.Lock(name, wait); }
+        catch (CapsuleException) when (!store.Has(name)) { return null; }
+    }
 
     private static IEnumerable<string> Entries(string directory)
     {
