@@ -20,9 +20,7 @@ public sealed class JourneyTests(JourneyTests.SourceTree source) : IClassFixture
     [MemberData(nameof(Names))]
     public void An_application_answers_from_its_capsule_as_it_did_at_its_source(string name)
     {
-        Result result = _sandbox.Run(["env", $"PATH={Sandbox.Programs}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "python3", $"{source.Folder}/journey", $"{source.Folder}/{name}.json", source.Tree, _sandbox.State + "/journey"], seconds: 300);
-        TestContext.Current.TestOutputHelper?.WriteLine(result.Out);
-        result.Code.ShouldBe(0, result.Out + result.Error);
+        Travel("journey", name, source.Tree, 300);
     }
 
     /// <summary>The days go through the other ways, each application by another one; CAPSULE_WAY names one.</summary>
@@ -37,9 +35,16 @@ public sealed class JourneyTests(JourneyTests.SourceTree source) : IClassFixture
         string bare = source.Cache + "/bare", tree = source.Tree;
         if (way is "compare" or "install" && !Directory.Exists(bare)) SourceTree.Make([source.Folder + "/../source/make-source-server", "bookworm", bare, source.Cache]);
         if (way == "compare") SourceTree.Make([source.Folder + "/prepare", tree = $"{source.Cache}/only-{name}", source.Cache, name]);
-        Result result = _sandbox.Run(["env", $"PATH={Sandbox.Programs}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", $"CAPSULE_BARE={bare}", "python3", $"{source.Folder}/journey", $"{source.Folder}/{name}.json", tree, _sandbox.State + "/journey", "--way", way], seconds: 600, withHostNetwork: true);
-        TestContext.Current.TestOutputHelper?.WriteLine($"by {way}: {result.Out}");
-        result.Code.ShouldBe(0, $"by {way}: {result.Out}{result.Error}");
+        Travel("journey", name, tree, 600, "--way", way);
+    }
+
+    /// <summary>Runs a script of tests/journeys on an application.</summary>
+    private void Travel(string script, string name, string tree, int seconds, params string[] how)
+    {
+        Result result = _sandbox.Run(["env", $"PATH={Sandbox.Programs}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", $"CAPSULE_BARE={source.Cache}/bare", "python3", $"{source.Folder}/{script}", $"{source.Folder}/{name}.json", tree, _sandbox.State + "/journey", .. how], seconds: seconds, withHostNetwork: true);
+        string told = $"{string.Join(' ', how)} {result.Out}";
+        TestContext.Current.TestOutputHelper?.WriteLine(told);
+        result.Code.ShouldBe(0, told + result.Error);
     }
 
     [Fact]
@@ -76,9 +81,7 @@ public sealed class JourneyTests(JourneyTests.SourceTree source) : IClassFixture
     {
         string tree = source.Cache + "/trixie-nginx";
         SourceTree.Make([source.Folder + "/prepare-trixie", tree, source.Cache]);
-        Result result = _sandbox.Run(["env", $"PATH={Sandbox.Programs}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "python3", $"{source.Folder}/journey-root", $"{source.Folder}/nginx.json", tree, _sandbox.State + "/journey"], seconds: 300);
-        TestContext.Current.TestOutputHelper?.WriteLine(result.Out);
-        result.Code.ShouldBe(0, result.Out + result.Error);
+        Travel("journey-root", "nginx", tree, 300);
     }
 
     /// <summary>The tree is made once; it takes some minutes, and is kept in the cache directory for the next time.</summary>

@@ -62,3 +62,14 @@ class Machine:
                 learner.kill()
                 code = -1
         return good, code, open(f"{self.work}/{label}.log").read()
+
+    def open_and_sealed(self, source, run):
+        """What `run("open: ")` says of the open capsule of this name, what it missed, and what `run("")` says once it is sealed and its source is gone.
+        Its data are those of the beginning both times: some checks cannot be made twice with the same."""
+        place = f"{os.environ['CAPSULE_STATE']}/capsules/{self.name}/volumes"
+        must(f"cp -a {place} {self.work}/volumes")
+        first = run("open: ")
+        misses = json.loads(must(f"capsule misses {self.name} --json") or "[]")
+        must(f"capsule seal {self.name}")
+        must(f"umount -R -l {source}; rm -rf {place}; mv {self.work}/volumes {place}")
+        return first, misses, run("")

@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using System.Text;
 using Capsules.Core.Capture.Detectors;
 using Capsules.Core.Facts;
+using Capsules.Core.Formats;
 using Capsules.Core.Formats.Elf;
 using Capsules.Core.Formats.Systemd;
 using Capsules.Core.Model;
@@ -152,6 +153,17 @@ public static class ApplicationFinder
         foreach (string place in places)
             if (view.Resolver.Resolve(GuestPath.Normalize(BytePicture.FromPicture(place))) is { Entry: not null } found) return found.Path;
         return null;
+    }
+
+    /// <summary>Whether its unit starts an application through another program: pg_ctlcluster, apachectl, a script.</summary>
+    internal static bool IsWrapped(SourceView view, Application application) =>
+        application.Commands("ExecStart").FirstOrDefault() is { } exec && Resolve(view, exec.Executable) != application.Executable;
+
+    /// <summary>What a script is for, by its first line; null when the program is no script, or what it names is not there.</summary>
+    internal static GuestPath? InterpreterOf(SourceView view, GuestPath program)
+    {
+        const int longestLine = 256; // BINPRM_BUF_SIZE, execve(2)
+        return view.Resolver.Tree.ReadStart(program, longestLine) is { } content && ScriptLine.Of(content.Span) is { } line ? Resolve(view, line.Program) : null;
     }
 
     private static bool IsSystem(string unit) => CaptureTables.SystemUnits.Any(prefix => unit.StartsWith(prefix, StringComparison.Ordinal));

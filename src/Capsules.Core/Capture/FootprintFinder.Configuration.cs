@@ -35,7 +35,7 @@ public sealed partial class FootprintFinder
             foreach (string argument in _application.Main?.Arguments ?? _application.Learned!.Command)
             {
                 Mention(BytePicture.FromPicture(argument), named);
-                if (!RunsAsInterpreter) continue;
+                if (!_isInterpreter) continue;
                 // What an interpreter is told to run is the application: its packages, not the interpreter's, bring settings and data.
                 foreach (GuestPath path in PathMentions.In(BytePicture.FromPicture(argument), skipComments: false))
                     if (_view.Resolver.Resolve(path) is { Entry: not null } found && _view.Packages.OwnersOf(found.Path) is [{ IsBasic: false } owner])

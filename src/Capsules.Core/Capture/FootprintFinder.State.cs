@@ -123,13 +123,14 @@ public sealed partial class FootprintFinder
     private readonly HashSet<GuestPath> _contentMentions = [];
 
     /// <summary>Whether the application is known to run programs that it finds among its content, or is an interpreter with a program of somebody's.</summary>
-    private bool RunsContent => _application.Known?.RunsContent == true || RunsAsInterpreter;
+    private bool RunsContent => _application.Known?.RunsContent == true || _isInterpreter;
 
-    private bool RunsAsInterpreter => Runner() is { } program && CaptureTables.InterpreterPrograms.Any(i => Encoding.UTF8.GetString(program.Name).StartsWith(i, StringComparison.Ordinal));
-
-    /// <summary>What runs: the process's program; of a command that was watched its program, or what that is a script for.</summary>
-    private GuestPath? Runner() => _application.Main is { } main ? main.Executable : _application is not { Learned: not null, Executable: { } program } ? null
-        : _view.Resolver.Tree.ReadStart(program, 256) is { } content && ScriptLine.Of(content.Span) is { } line && ApplicationFinder.Resolve(_view, line.Program) is { } interpreter ? interpreter : program;
+    private static bool IsInterpreter(SourceView view, Application application)
+    {
+        // What runs: the process's program; of a command that was watched its program, or what that is a script for.
+        GuestPath? runner = application.Main is { } main ? main.Executable : application is { Learned: not null, Executable: { } program } ? ApplicationFinder.InterpreterOf(view, program) ?? program : null;
+        return runner is { } path && CaptureTables.InterpreterPrograms.Any(i => Encoding.UTF8.GetString(path.Name).StartsWith(i, StringComparison.Ordinal));
+    }
 
     /// <summary>
     /// An application that runs what it finds among its content: the content of those who call it is its own, too (php-fpm behind nginx), and

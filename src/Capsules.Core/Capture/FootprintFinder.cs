@@ -25,12 +25,14 @@ public sealed partial class FootprintFinder
     private readonly List<PlanNote> _notes = [];
     private readonly HashSet<uint> _users = [];
     private readonly HashSet<GuestPath> _libraryRoots = [];
+    private readonly bool _isInterpreter;
     private bool _needsShell;
 
     private FootprintFinder(SourceView view, Application application, ImmutableArray<Application> all, ImmutableArray<FoundPath> found)
     {
         (_view, _application) = (view, application);
         _others = [.. all.Where(a => a != application)];
+        _isInterpreter = IsInterpreter(view, application);
         _closure = new(view.Packages, application.Learned is null ? null : UnusedInterpreters(found));
         _start = application.Learned is { } learned ? new($"learned from `{string.Join(' ', learned.Command)}`")
             : application.Unit is { } unit ? new($"ExecStart of {unit.Name}")
@@ -76,10 +78,9 @@ public sealed partial class FootprintFinder
         var used = new HashSet<string>(StringComparer.Ordinal);
         foreach (FoundPath path in met)
             if (_view.Resolver.Resolve(path.Path) is { Entry.IsRegular: true } file) Use(file.Path);
-        bool isWrapped = _application.Commands("ExecStart").FirstOrDefault() is { } exec && ApplicationFinder.Resolve(_view, exec.Executable) != _application.Executable;
-        foreach (string key in isWrapped ? [] : (string[])["ExecStartPre", "ExecStartPost", "ExecReload", "ExecStop"])
+        foreach (string key in ApplicationFinder.IsWrapped(_view, _application) ? [] : (string[])["ExecStartPre", "ExecStartPost", "ExecReload", "ExecStop"])
             foreach (UnitCommand command in _application.Commands(key))
-                if (ApplicationFinder.Resolve(_view, command.Executable) is { } program && _view.Resolver.Tree.ReadStart(program, 256) is { } text && ScriptLine.Of(text.Span) is { } line && ApplicationFinder.Resolve(_view, line.Program) is { } interpreter) Use(interpreter);
+                if (ApplicationFinder.Resolve(_view, command.Executable) is { } program && ApplicationFinder.InterpreterOf(_view, program) is { } interpreter) Use(interpreter);
         return package => !package.IsBasic && Interpreter(package) is { } name && !used.Contains(name);
 
         string? Interpreter(PackageFact package) => CaptureTables.Interpreters.Select(i => i.Name).FirstOrDefault(n => package.Name.StartsWith(n, StringComparison.Ordinal));

@@ -97,7 +97,7 @@ internal sealed class ServicePlanner(SourceView view, Footprint footprint)
         if (exec is not null)
         {
             ImmutableArray<string> words = exec.Expand(variables);
-            bool isWrapped = ApplicationFinder.Resolve(view, exec.Executable) != _application.Executable;
+            bool isWrapped = ApplicationFinder.IsWrapped(view, _application);
             if (_application.Learned is { } watched && (isWrapped || !watched.Command.Skip(1).SequenceEqual(words.Skip(1))))
             {
                 _notes.Add(new($"started as it was watched ({string.Join(' ', watched.Command)}); {_application.Unit!.Name} would start it " + (isWrapped ? $"by {exec.Executable}" : "with other arguments")));
