@@ -166,7 +166,7 @@ public sealed class OpenSshTests(JourneyTests.SourceTree source) : IDisposable, 
     [Fact]
     public void A_connection_that_breaks_or_hangs_in_the_middle_gives_the_content_or_an_error_and_never_zeros()
     {
-        Export("mkdir -p usr/share/blobs; for i in 1 2 3 4; do head -c 400000000 /dev/urandom > usr/share/blobs/$i; done; for i in $(seq 40); do head -c 2000000 /dev/urandom > usr/share/blobs/s$i; done");
+        Export("mkdir -p usr/share/blobs; for i in 1 2 3 4; do head -c 400000000 /dev/urandom > usr/share/blobs/$i; done; for i in $(seq 41); do head -c 2000000 /dev/urandom > usr/share/blobs/s$i; done");
         Serve();
         _sandbox.Capsule("import", Archive, "--source", $"ssh://root@{Address}:2222/").Ok();
         Run();
@@ -201,6 +201,8 @@ public sealed class OpenSshTests(JourneyTests.SourceTree source) : IDisposable, 
         foreach (string line in sums) known.ShouldContain(line);
         sums.ShouldNotBeEmpty();
         lines.Length.ShouldBeGreaterThan(sums.Length, "some were killed");
+
+        Sandbox.Eventually(() => Inside("sha256sum", "/usr/share/blobs/s41").Out.Split(' ')[0] == Sum("s41"), "a source whose login was killed is asked again after a pause");
 
         // It hangs: nobody waits for ever.
         using Process hangs = Reader("hangs", "sha256sum < /usr/share/blobs/3");

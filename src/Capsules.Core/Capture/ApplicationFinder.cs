@@ -181,10 +181,11 @@ public static class ApplicationFinder
         foreach (var group in found.GroupBy(a => a.Name, StringComparer.Ordinal))
         {
             Application[] members = [.. group];
+            string?[] own = [.. members.Select(m => m.Unit is { } unit ? CapsuleName.From(unit.Name.Bare).ToString() : m.Main is { } main ? $"{group.Key}-{main.Pid}" : null)];
             for (int i = 0; i < members.Length; i++)
                 named.Add(members.Length == 1 ? members[i] : members[i] with
                 {
-                    Name = members[i].Unit is { } unit ? CapsuleName.From(unit.Name.Bare).ToString() : members[i].Main is { } main ? $"{group.Key}-{main.Pid}" : $"{group.Key}-{i + 1}",
+                    Name = own[i] is { } name && own.Count(n => n == name) == 1 ? name : $"{group.Key}-{i + 1}", // postfix.service and postfix@-.service
                 });
         }
         named.Sort((a, b) => string.CompareOrdinal(a.Name, b.Name));

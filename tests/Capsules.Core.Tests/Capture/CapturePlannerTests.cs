@@ -61,6 +61,16 @@ public sealed class CapturePlannerTests
     public void A_dead_disk_shows_its_enabled_services() => ApplicationFinder.Find(View()).Select(a => a.Name).ShouldBe(["acme-bill", "httpd9"]);
 
     [Fact]
+    public void A_unit_and_its_instance_never_share_a_name()
+    {
+        HostFacts facts = Facts();
+        UnitFact instance = Unit("acme-bill@-.service", "/etc/systemd/system/acme-bill@.service", "[Service]\nExecStart=/opt/acme/bin/billd -i %i\n");
+        var view = new SourceView(facts with { Units = [.. facts.Units, instance] }, Tree);
+        ApplicationFinder.Find(view).Select(a => a.Name).ShouldBe(["acme-bill-1", "acme-bill-2", "httpd9"]);
+        TargetWords.Resolve(view, "acme-bill-2").Unit!.Name.ShouldBe(instance.Name);
+    }
+
+    [Fact]
     public void Workers_belong_to_their_master()
     {
         Application web = ApplicationFinder.Find(View(isRunning: true)).Single(a => a.Name == "httpd9");
