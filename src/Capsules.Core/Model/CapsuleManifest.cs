@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using Capsules.Core.Links;
 using Capsules.Core.Oci;
 
 namespace Capsules.Core.Model;
@@ -31,6 +32,10 @@ public sealed record CapsuleManifest
     public ImmutableArray<string> Environment { get; init; } = [];
     /// <summary>Ports that the services listened on at the source.</summary>
     public ImmutableArray<Listener> Listeners { get; init; } = [];
+    /// <summary>What other capsules may use.</summary>
+    public ImmutableArray<Export> Exports { get; init; } = [];
+    /// <summary>What it uses of other capsules, where its host's administrator makes links of it.</summary>
+    public ImmutableArray<Import> Imports { get; init; } = [];
     /// <summary>Limits for the whole capsule.</summary>
     public ResourceLimits Limits { get; init; } = new();
 }

@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using System.Net;
 using System.Text.Json;
 using Capsules.Core.Json;
+using Capsules.Core.Links;
 using Capsules.Core.Oci;
 
 namespace Capsules.Core.Model;
@@ -45,6 +46,8 @@ public static class ManifestJson
             w.WriteNumber("port", l.Port);
             w.Text("service", l.Service);
         });
+        LinkJson.WriteExports(w, manifest.Exports);
+        w.Texts("imports", [.. manifest.Imports.Select(i => i.ToString())]);
         if (manifest.Limits != new ResourceLimits())
         {
             w.WriteStartObject("limits");
@@ -78,6 +81,8 @@ public static class ManifestJson
             HostKeys = root.Choice<HostKeys>("hostKeys"),
             Environment = root.Texts("environment"),
             Listeners = [.. root.Items("listeners").Select(l => new Listener(l.RequiredText("protocol"), l.RequiredText("address"), l.SmallInteger("port") ?? 0, l.Text("service")))],
+            Exports = LinkJson.ReadExports(root),
+            Imports = [.. root.Texts("imports").Select(Import.Parse)],
             Limits = root.Member("limits") is { } limits ? ReadLimits(limits) : new(),
         };
     }

@@ -1,6 +1,7 @@
 using System.Text.Json;
 using System.Collections.Immutable;
 using Capsules.Core.Json;
+using Capsules.Core.Links;
 using Capsules.Core.Model;
 using Capsules.Core.Oci;
 
@@ -30,6 +31,10 @@ public sealed record CapsuleRecord
     public ImmutableArray<SharedVolume> SharedVolumes { get; init; } = [];
     /// <summary>Directories of the host that are shown inside (-v).</summary>
     public ImmutableArray<HostDirectory> HostDirectories { get; init; } = [];
+    /// <summary>What it offers to others instead of what its image says; null leaves that.</summary>
+    public ImmutableArray<Export>? Exports { get; init; }
+    /// <summary>What it uses of others.</summary>
+    public ImmutableArray<CapsuleLink> Links { get; init; } = [];
     /// <summary>Limits over the manifest's.</summary>
     public ResourceLimits Limits { get; init; } = new();
     /// <summary>Over the services' own (--restart).</summary>
@@ -48,7 +53,13 @@ public sealed record CapsuleRecord
     public bool Committed { get; init; }
 
     /// <summary>A manifest with what the user set over it.</summary>
-    public CapsuleManifest Folded(CapsuleManifest manifest) => manifest with { Volumes = [.. manifest.Volumes, .. FurtherVolumes], Environment = [.. manifest.Environment, .. Environment] };
+    public CapsuleManifest Folded(CapsuleManifest manifest) => manifest with
+    {
+        Volumes = [.. manifest.Volumes, .. FurtherVolumes],
+        Environment = [.. manifest.Environment, .. Environment],
+        Exports = Exports ?? manifest.Exports,
+        Imports = [.. manifest.Imports.Union(Links.Select(l => l.Import))],
+    };
 
     /// <summary>Where the data of a volume is: its own, or its owner's.</summary>
     public string PlaceOf(StoreLayout layout, CapsuleName volume) =>
@@ -82,6 +93,12 @@ public sealed record CapsuleRecord
             w.Text("target", d.Target.ToString());
             if (d.ReadOnly) w.WriteBoolean("readOnly", true);
         });
+        if (Exports is { } exports)
+        {
+            w.WriteBoolean("offers", true);
+            LinkJson.WriteExports(w, exports);
+        }
+        LinkJson.WriteLinks(w, Links);
         if (Limits != new ResourceLimits())
         {
             w.WriteStartObject("limits");
@@ -118,6 +135,8 @@ public sealed record CapsuleRecord
             FurtherVolumes = [.. e.Items("furtherVolumes").Select(v => new StateVolume { Name = CapsuleName.Parse(v.RequiredText("name")), Path = GuestPath.Parse(v.RequiredText("path")), Reason = v.Text("reason") })],
             SharedVolumes = [.. e.Items("sharedVolumes").Select(v => new SharedVolume(CapsuleName.Parse(v.RequiredText("name")), CapsuleName.Parse(v.RequiredText("owner")), CapsuleName.Parse(v.RequiredText("volume"))))],
             HostDirectories = [.. e.Items("hostDirectories").Select(d => new HostDirectory(d.RequiredText("source"), GuestPath.Parse(d.RequiredText("target")), d.Flag("readOnly") ?? false))],
+            Exports = e.Flag("offers") == true ? LinkJson.ReadExports(e) : null,
+            Links = LinkJson.ReadLinks(e),
             Limits = e.Member("limits") is { } limits ? ManifestJson.ReadLimits(limits) : new(),
             Restart = e.Choice<RestartPolicy>("restart"),
             ReadOnly = e.Flag("readOnly") ?? false,
