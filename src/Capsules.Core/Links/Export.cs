@@ -29,6 +29,8 @@ public sealed record Export
     public ImmutableArray<GuestPath> Programs { get; init; } = [];
     /// <summary>Patterns that each argument of a program must match one of (a shell's, * and ?); none lets all pass.</summary>
     public ImmutableArray<string> Arguments { get; init; } = [];
+    /// <summary>The user of this capsule as whom its programs run for a caller who is none of its users; null refuses such callers.</summary>
+    public string? RunAs { get; init; }
     /// <summary>Variables of the caller that its programs get beside LANG, LC_*, TZ and TERM.</summary>
     public ImmutableArray<string> Environment { get; init; } = [];
     /// <summary>Users of this capsule that a user of the other may be, by name.</summary>

@@ -19,6 +19,7 @@ public static class LinkJson
         w.Text("path", e.Path?.ToString());
         w.Texts("programs", [.. e.Programs.Select(p => p.ToString())]);
         w.Texts("arguments", e.Arguments);
+        w.Text("runAs", e.RunAs);
         w.Texts("environment", e.Environment);
         w.Texts("users", e.Users);
         w.Texts("groups", e.Groups);
@@ -33,6 +34,7 @@ public static class LinkJson
         Path = e.Text("path") is { } path ? GuestPath.Parse(path) : null,
         Programs = [.. e.Texts("programs").Select(GuestPath.Parse)],
         Arguments = e.Texts("arguments"),
+        RunAs = e.Text("runAs"),
         Environment = e.Texts("environment"),
         Users = e.Texts("users"),
         Groups = e.Texts("groups"),
