@@ -197,6 +197,29 @@ public sealed class LinkTests : IDisposable
     }
 
     [Fact]
+    public void On_the_same_machine_loopback_numbers_of_users_and_run_are_one()
+    {
+        MakeTwo("mkdir -p /run/shop; echo here > /run/shop/id; " + Idle);
+        Share("db/all", "--path", "/var/lib/shop", "--preset", "same-machine").Ok();
+        _sandbox.Capsule("start", "app").Ok();
+        Link("app", "db/all", "--preset", "same-machine").Error.ShouldContain("CAP5009");
+        _sandbox.Capsule("stop", "app").Ok();
+        Link("app", "db/all").Ok();
+        _sandbox.Capsule("start", "app").Ok();
+        string Space(string capsule, string kind) => In(capsule, $"readlink /proc/self/ns/{kind}").Ok().Out;
+        foreach (string kind in (string[])["net", "ipc", "uts", "user"]) Space("app", kind).ShouldBe(Space("db", kind));
+        Sandbox.Eventually(() => In("app", "cat /run/shop/id").Out == "here\n", "one /run");
+        In("app", "touch /var/lib/shop/by-root && stat -c %u /var/lib/shop/in").Ok().Out.ShouldBe("998\n", "one numbering, and its root is root of both");
+        Directory.Exists($"{_sandbox.Store}/stacks/app").ShouldBeFalse("its own identity is nobody's");
+        _sandbox.Capsule("stop", "app", "db").Ok();
+        _sandbox.Capsule("link", "rm", "app", "db").Ok();
+        _sandbox.Capsule("start", "app", "db").Ok();
+        Space("app", "net").ShouldNotBe(Space("db", "net"));
+        _sandbox.Capsule("stop", "app", "db").Ok();
+        _sandbox.Traces().ShouldBeEmpty();
+    }
+
+    [Fact]
     public void When_down_is_done_as_declared()
     {
         MakeTwo();

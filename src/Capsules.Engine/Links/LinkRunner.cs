@@ -83,16 +83,18 @@ public sealed class LinkRunner(CapsuleStore store)
         }
         var (owner, export) = Find(capsule, link);
         link = Checked(capsule, link, export);
-        CheckCircle(capsule with { Links = capsule.Links.Add(link) });
-        CapsuleRecord linked = capsule with { Links = capsule.Links.Add(link) };
+        CapsuleRecord linked = capsule with { Links = capsule.Links.Add(link), Stack = link.Preset == LinkPreset.SameMachine ? owner.Stack : capsule.Stack };
+        if (linked.Stack != capsule.Stack) CheckMove(capsule);
+        CheckCircle(linked);
         ChangeOwner(owner.Name, o => o with { LinkedBy = [.. o.LinkedBy.Append(name).Distinct().Order()] });
         store.Save(linked);
         try
         {
             var warnings = ImmutableArray.CreateBuilder<Warning>();
-            var (users, groups) = Accounts.Of(capsule.Stack);
-            StackRecord stack = _runner.Stacks.Ensure(capsule.Stack, store.Manifest(capsule.Image).Identity);
-            if (!_runner.Stacks.IsUp(capsule.Stack)) _runner.Stacks.Save(stack with { SharedUsers = users, SharedGroups = groups });
+            if (linked.Stack != capsule.Stack) LeaveStack(capsule);
+            var (users, groups) = Accounts.Of(linked.Stack);
+            StackRecord stack = _runner.Stacks.Ensure(linked.Stack, store.Manifest(capsule.Image).Identity);
+            if (!_runner.Stacks.IsUp(linked.Stack)) _runner.Stacks.Save(stack with { SharedUsers = users, SharedGroups = groups });
             else if (users.Except(stack.SharedUsers).Any() || groups.Except(stack.SharedGroups).Any())
                 warnings.Add(Warnings.UsersComeLater($"{name}", string.Join(", ", link.Users.Concat(link.Groups))));
             if (_runner.Running(name) is not null && Attach(linked, link) is { } waits) warnings.Add(Warnings.LinkWaits($"{name}", $"{link.Import}", waits));
@@ -113,6 +115,8 @@ public sealed class LinkRunner(CapsuleStore store)
         CapsuleRecord capsule = store.Get(name.ToString());
         CapsuleLink link = capsule.Links.FirstOrDefault(l => l.Import == import) ?? throw new CapsuleException(Problems.NotLinked($"{name}", $"{import}"));
         ImmutableArray<MountHolder> holders = [];
+        bool leaves = link.Preset == LinkPreset.SameMachine && capsule.Stack != name && !capsule.Links.Any(l => l != link && l.Preset == LinkPreset.SameMachine);
+        if (leaves) CheckMove(capsule);
         if (_runner.Running(name) is { } run && PathOf(link) is { } path)
         {
             IReadOnlyList<int> processes = new RunningCapsule(_layout, run).Processes();
@@ -120,8 +124,10 @@ public sealed class LinkRunner(CapsuleStore store)
             new PeerMounts(_layout, name).Detach(path);
             holders = holders.AddRange(PeerMounts.Unreached(path, processes));
         }
-        capsule = capsule with { Links = capsule.Links.Remove(link) };
-        store.Save(capsule);
+        CapsuleRecord unlinked = capsule with { Links = capsule.Links.Remove(link), Stack = leaves ? name : capsule.Stack };
+        store.Save(unlinked);
+        if (leaves) LeaveStack(capsule);
+        capsule = unlinked;
         Forget(import.From, capsule);
         return new(link, [], holders);
     }
@@ -205,6 +211,18 @@ public sealed class LinkRunner(CapsuleStore store)
             SmallFiles.MakeDirectories(Path.GetDirectoryName(StartsAgain(owner, name))!);
             SmallFiles.Write(StartsAgain(owner, name), "start\n"u8, durable: false);
         }
+    }
+
+    /// <summary>What a stack shares is made when it comes up: a capsule joins and leaves while it does not run.</summary>
+    private void CheckMove(CapsuleRecord capsule)
+    {
+        if (_runner.Running(capsule.Name) is not null) throw new CapsuleException(Problems.AlreadyRunning($"{capsule.Name}"));
+    }
+
+    /// <summary>A stack that nobody is in any more goes, and its identity with it.</summary>
+    private void LeaveStack(CapsuleRecord capsule)
+    {
+        if (!_runner.Members(capsule.Stack).Any()) _runner.Stacks.Remove(capsule.Stack);
     }
 
     private static void RemoveIfEmpty(string directory)
