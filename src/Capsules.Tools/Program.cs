@@ -34,6 +34,8 @@ return Failures.Guard(args, () =>
             new CapsuleStore(layout), output, Console.OpenStandardOutput),
         "sbom" => SbomCommand.Run(command.Arguments[0], command.Value("--format"), command.Value("--output"), new CapsuleStore(layout), output),
         "import" => ImportCommand.Run(command.Arguments[0], command.Value("--name"), command.Value("--source"), new CapsuleStore(layout), output, TimeProvider.System),
+        "link check" => LinkCheckCommand.Run(command, new CapsuleStore(layout), output),
+        "why" => WhyCommand.Run(command.Arguments[0], command.Arguments[1], command.Value("--user"), command.Has("--json"), new CapsuleStore(layout), output),
         "ports" => Relay(layout),
         "filler" => Fill(layout, command.Arguments[0]),
         "watcher" => Watch(layout, CapsuleName.Parse(command.Arguments[0])),

@@ -32,7 +32,7 @@ public static class RootlessMatrix
         new(Rootless.Full, "they need nothing of the host", Outside),
         new(Rootless.Full, "in the user's own realm: his store, his ids, his network",
         [
-            "run", "start", "stop", "restart", "reload", "kill", "wait", "exec", "rm", "ps", "status", "inspect", "diff", "logs", "misses", "images", "export", "import", "sbom", "capture export", "commit", "state add",
+            "run", "start", "stop", "restart", "reload", "kill", "wait", "exec", "rm", "ps", "status", "inspect", "diff", "logs", "misses", "why", "link check", "images", "export", "import", "sbom", "capture export", "commit", "state add",
             "identity show", "identity list", "identity set", "identity check", "stack list", "stack start", "stack stop", "stack rm", "keeper", "ports", "watcher",
         ]),
         new(Rootless.Reduced, "processes of other users are seen without their files, and unreadable files are left out", ["scan"]),

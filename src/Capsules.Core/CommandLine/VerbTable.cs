@@ -5,7 +5,7 @@ namespace Capsules.Core.CommandLine;
 /// <summary>Every verb and option, once: both programs parse by it, and help, completion, man pages and the reference in docs/ are made from it.</summary>
 public static class VerbTable
 {
-    private const string Make = "make", Look = "look", RunGroup = "run", IdentityGroup = "identity", Travel = "travel", Serve = "host";
+    private const string Make = "make", Look = "look", RunGroup = "run", IdentityGroup = "identity", LinkGroup = "link", Travel = "travel", Serve = "host";
 
     /// <summary>Options that every verb has.</summary>
     public static ImmutableArray<Option> Common { get; } =
@@ -125,6 +125,10 @@ public static class VerbTable
         },
         new("misses", Look, "CAPSULE [PATH]", "list what a capsule did not have when it was wanted, or explain a path that is not there", Door.Tools, 1, 2) { Options = [Json] },
 
+        new("why", Look, "CAPSULE PATH", "tell by what a path of a capsule is seen, whose it is, and who may use it", Door.Tools, 2, 2)
+        {
+            Options = [new("--user", "USER[:GROUP]", "tell whether this user may read and write it, and what denies it", 'u'), Json],
+        },
         new("verify", Look, "CAPSULE", "run a copy of a capsule in an empty world, and compare it with its source", Door.Tools, 1, 1)
         {
             Options =
@@ -175,6 +179,15 @@ public static class VerbTable
         new("stack rm", IdentityGroup, "STACK", "remove a stack and its capsules", Door.Runtime, 1, 1)
         {
             Options = [new("--force", null, "stop them first", 'f'), new("--volumes", null, "their state too", 'v'), Yes],
+        },
+
+        new("link check", LinkGroup, "CAPSULE OWNER/EXPORT", "tell what would go wrong if a capsule used what another offers; nothing is changed", Door.Tools, 2, 2)
+        {
+            Options =
+            [
+                new("--preset", "PRESET", "reader, client, partner or same-machine; what is offered by default"), new("--as", "HERE=THERE", "a user or group of the one that is one of the other", Repeats: true),
+                new("--when-down", "HOW", "when the owner is down at a start: require, want, bind, wait or degrade"), new("--strict", null, "refuse for a warning, too"), Json,
+            ],
         },
 
         new("images", Travel, "", "list images", Door.Tools, 0, 0) { Options = [new("--quiet", null, "digests only", 'q'), JsonWith("name", "version", "image", "system", "layers", "capsules")] },

@@ -13,6 +13,10 @@ public static class LinkReport
     /// <summary>Whether the link is refused: by an error, or, when nothing doubtful is wanted, by a warning.</summary>
     public static bool Refuses(ImmutableArray<LinkFinding> findings, bool strict) => findings.Any(f => f.Level == LinkLevel.Error || strict && f.Level == LinkLevel.Warning);
 
+    /// <summary>What refuses it, the gravest first.</summary>
+    public static (string What, string? Fix)[] Reasons(ImmutableArray<LinkFinding> findings, bool strict) =>
+        [.. findings.Where(f => f.Level == LinkLevel.Error || strict && f.Level == LinkLevel.Warning).OrderByDescending(f => f.Level).Select(f => (f.What, f.Fix))];
+
     /// <summary>A line for each: how much it weighs, what, and what can be done about it. The cause stands below.</summary>
     public static string Text(ImmutableArray<LinkFinding> findings)
     {
