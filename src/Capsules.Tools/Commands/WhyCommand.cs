@@ -45,6 +45,11 @@ public static class WhyCommand
         if (answer.OnHost is { } host) Line("on host", host);
         if (answer.Access is { } access)
         {
+            if (entry.Kind == EntryKind.Socket)
+            {
+                Line(user!, access.WriteDenied is { } connect ? $"may not connect to it: {connect}" : "may connect to it");
+                return text.ToString();
+            }
             Line(user!, access.ReadDenied is { } read ? $"may not read it: {read}" : "may read it");
             Line("", access.WriteDenied is { } write ? $"may not write it: {write}" : "may write it");
         }

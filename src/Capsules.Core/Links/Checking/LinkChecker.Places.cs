@@ -61,6 +61,9 @@ public static partial class LinkChecker
         foreach (GuestPath socket in UnixSockets(a.Here).Where(s => s.IsWithin(path) && !a.Here.Manifest.Services.Any(v => v.RuntimeDirectories.Any(d => s.IsWithin(d.Path)))))
             if (!a.IsOneStack && UnixSockets(a.There).Contains(socket))
                 yield return new(LinkLevel.Error, LinkConcern.TwoOwners, socket.ToString(), $"{a.Here.Name} and {a.There.Name} both listen on {socket}", "whoever starts last takes the socket away from the other", "give one of them another socket");
+        foreach (GuestPath socket in UnixSockets(a.Here).Where(s => s.IsWithin(path) && !UnixSockets(a.There).Contains(s)))
+            if (!a.IsWritable && !a.IsOneStack)
+                yield return new(LinkLevel.Error, LinkConcern.TwoOwners, socket.ToString(), $"{a.Here.Name} would make its socket {socket} in the directory of {a.There.Name}, where it may not write", $"{path} is asked for as {Word(a.Preset)}", $"give {a.Here.Name} another directory for its socket, or ask for --preset partner");
         if (a.IsWritable && a.There.Ground is PathGround.Software or PathGround.Temporary && a.IsWritable && a.There.Entries.Any(e => e.Path == path))
             yield return new(LinkLevel.Error, LinkConcern.NotState, path.ToString(), $"{path} of {a.There.Name} cannot be written by two", "it is part of the software of the capsule: locks, sockets and numbers of users do not hold there", $"capsule state add {a.There.Name} {path}");
         else if (a.There.Ground == PathGround.Software && a.There.Entries.Any(e => e.Path == path))

@@ -16,17 +16,28 @@ public static class LinkMentions
     public static ImmutableArray<Mention> In(GuestPath file, ReadOnlySpan<byte> text, params ImmutableArray<string> abstracts)
     {
         var found = new HashSet<Mention>();
+        byte[]? commentEnd = null;
         foreach (Range range in text.Split((byte)'\n'))
         {
             ReadOnlySpan<byte> line = text[range].Trim(" \t\r"u8);
-            if (line.IsEmpty || line[0] is (byte)'#' or (byte)';' || line.StartsWith("//"u8) || line.StartsWith("<!--"u8)) continue;
+            if (commentEnd is null && line.StartsWith("/*"u8)) commentEnd = "*/"u8.ToArray();
+            if (commentEnd is null && line.StartsWith("<!--"u8)) commentEnd = "-->"u8.ToArray();
+            if (commentEnd is not null)
+            {
+                if (line.IndexOf(commentEnd) >= 0) commentEnd = null;
+                continue;
+            }
+            if (line.IsEmpty || line[0] is (byte)'#' or (byte)';' || line.StartsWith("//"u8)) continue;
             foreach (int port in Ports(line)) found.Add(new(file, Port: port));
             foreach (string name in abstracts)
                 if (line.IndexOf(System.Text.Encoding.UTF8.GetBytes(name)) >= 0) found.Add(new(file, Abstract: name));
+            foreach (GuestPath path in PathMentions.In(line)) found.Add(new(file, Path: path.IsWithin(OldRun) ? Run.Combine(path.RelativeTo(OldRun)) : path));
         }
-        foreach (GuestPath path in PathMentions.In(text)) found.Add(new(file, Path: path));
         return [.. found];
     }
+
+    // /var/run is a link to /run (FHS 3.0), and many a configuration is older than that.
+    private static readonly GuestPath OldRun = GuestPath.Parse("/var/run"), Run = GuestPath.Parse("/run");
 
     /// <summary>The ports after 127.0.0.1, localhost or ::1, in the ways that servers write them: ":25", "]:25", " 25", and before, "25@localhost".</summary>
     private static SortedSet<int> Ports(ReadOnlySpan<byte> line)
