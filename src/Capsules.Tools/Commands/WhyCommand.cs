@@ -4,7 +4,7 @@ using Capsules.Core.Facts;
 using Capsules.Core.Json;
 using Capsules.Core.Model;
 using Capsules.Core.Problems;
-using Capsules.Engine.Linking;
+using Capsules.Engine.Links;
 using Capsules.Engine.Store;
 
 namespace Capsules.Tools.Commands;

@@ -63,7 +63,7 @@ public static partial class LinkChecker
             yield return reader is null
                 ? new(LinkLevel.Note, LinkConcern.PidFile, file.ToString(), $"the number in {file} is one of {a.There.Name}: in {a.Here.Name} it is another process or none")
                 : new(LinkLevel.Warning, LinkConcern.PidFile, file.ToString(), $"{reader.File} of {a.Here.Name} uses {file}, and a signal to that number would hit another process", $"each capsule numbers its own processes: PID 1 of {a.There.Name} is not that of {a.Here.Name}",
-                    $"offer the program that does it there (capsule share add {a.Question.Import} --exec PROGRAM), or link as one machine: {a.LinkWith("--preset same-machine")}");
+                    $"offer the program that does it there (capsule share add {a.There.Name}/tools --exec PROGRAM), or link as one machine: {a.LinkWith("--preset same-machine")}");
         }
     }
 
@@ -116,15 +116,17 @@ public static partial class LinkChecker
                     "programs that call it get the other one, with its options and its queue", $"make {a.Here.Name} without {here.Package ?? program.ToString()}, or offer other programs");
         }
         if (a.Export is { Programs.IsEmpty: false, RunAs: { } runAs } && a.There.User(runAs) is null)
-            yield return new(LinkLevel.Error, LinkConcern.Program, runAs, $"{a.There.Name} has no user {runAs}, as whom its programs are to run", null, $"capsule share add {a.Question.Import} --run-as USER");
+            yield return new(LinkLevel.Error, LinkConcern.Program, runAs, $"{a.There.Name} has no user {runAs}, as whom its programs are to run", null, $"let {a.There.Name} offer them anew (capsule share rm, share add --run-as USER)");
     }
 
     /// <summary>Libraries that would be loaded into programs of another system.</summary>
     private static IEnumerable<LinkFinding> Libraries(Asked a)
     {
+        if (!a.IsWritable && a.There.Libraries.FirstOrDefault() is { } library)
+            yield return new(LinkLevel.Note, LinkConcern.Libraries, library.Path.ToString(), $"libraries and programs below {a.Path} can be read, not loaded or run, as {Word(a.Preset)}");
         if (a.Here.CLibrary is not { } has) yield break;
         LibraryFact[] newer = [.. a.There.Libraries.Where(l => l.CLibrary > has).OrderBy(l => l.Path)];
         if (newer.Length == 0) yield break;
-        yield return new(LinkLevel.Warning, LinkConcern.Libraries, newer[0].Path.ToString(), $"programs of {a.Here.Name} cannot load {Some(newer.Select(l => l.Path.ToString()))}", $"it needs glibc {newer.Max(l => l.CLibrary)}, and {a.Here.Name} has {has}", $"run the program that needs it in {a.There.Name}: capsule share add {a.Question.Import} --exec PROGRAM");
+        yield return new(LinkLevel.Warning, LinkConcern.Libraries, newer[0].Path.ToString(), $"programs of {a.Here.Name} cannot load {Some(newer.Select(l => l.Path.ToString()))}", $"it needs glibc {newer.Max(l => l.CLibrary)}, and {a.Here.Name} has {has}", $"run the program that needs it in {a.There.Name}: capsule share add {a.There.Name}/tools --exec PROGRAM");
     }
 }

@@ -5,8 +5,6 @@ namespace Capsules.Core.Links.Checking;
 
 public static partial class LinkChecker
 {
-    private const int MostNames = 1000;
-
     /// <summary>Whether the path can be shown at all.</summary>
     private static IEnumerable<LinkFinding> Places(Asked a)
     {
@@ -15,10 +13,9 @@ public static partial class LinkChecker
             if (a.Export.Programs.IsEmpty) yield return new(LinkLevel.Error, LinkConcern.Offer, a.Question.Import.ToString(), $"{a.Question.Import} offers neither a directory nor a program", null, $"capsule share add {a.Question.Import} --path PATH");
             yield break;
         }
-        if (LinkTables.Never.Contains(path) || LinkTables.NeverWithin.Any(path.IsWithin))
+        if (ShareablePaths.WhyNot(path) is { } why)
         {
-            yield return new(LinkLevel.Error, LinkConcern.ForbiddenPath, path.ToString(), $"{path} cannot be shown to another capsule",
-                LinkTables.NeverWithin.FirstOrDefault(path.IsWithin) is { IsRoot: false } above ? $"each capsule has {above} of its own, new at each start" : "every program of a capsule needs its own", "offer the directory that the two need in common, such as /run/NAME or /var/lib/NAME");
+            yield return new(LinkLevel.Error, LinkConcern.ForbiddenPath, path.ToString(), $"{path} cannot be shown to another capsule", why, "offer the directory that the two need in common, such as /run/NAME or /var/lib/NAME");
             yield break;
         }
         LinkEntry? owned = a.There.Entries.FirstOrDefault(e => e.Path == path);
@@ -35,7 +32,7 @@ public static partial class LinkChecker
                 yield return new(isExpected ? LinkLevel.Note : LinkLevel.Warning, LinkConcern.MissingPath, path.ToString(), isExpected ? $"{path} is made when {a.There.Name} starts" : $"{a.There.Name} runs and has no {path}", null, isExpected ? null : $"`capsule exec {a.There.Name} ls /run` shows what there is");
         }
         else if (owned is { IsDirectory: false })
-            yield return new(LinkLevel.Error, LinkConcern.SingleFile, path.ToString(), $"{path} is not a directory", "a program that replaces a file by rename leaves a link to it at the old one, and a program that renames over it fails", $"offer the directory: capsule share add {a.Question.Import} --path {path.Parent}");
+            yield return new(LinkLevel.Error, LinkConcern.SingleFile, path.ToString(), $"{path} is not a directory", "a program that replaces a file by rename leaves a link to it at the old one, and a program that renames over it fails", $"offer the directory {path.Parent} in its place");
     }
 
     /// <summary>Whether a service makes a directory of /run, or listens in it.</summary>
@@ -118,7 +115,7 @@ public static partial class LinkChecker
             string name = BytePicture.Of(path.Name);
             bool isMember = family.Names.Contains(name) && (family.Parent is { } parent ? path.Parent == parent : family.Names.All(n => n == name || a.There.Beside.Contains(n)));
             if (!isMember) continue;
-            yield return new(LinkLevel.Error, LinkConcern.Rename, path.ToString(), $"{family.Program} renames files between {path} and what is beside it", $"through a link to {name} alone that fails (EXDEV)", $"offer all of it: capsule share add {a.Question.Import} --path {path.Parent}");
+            yield return new(LinkLevel.Error, LinkConcern.Rename, path.ToString(), $"{family.Program} renames files between {path} and what is beside it", $"through a link to {name} alone that fails (EXDEV)", $"offer {path.Parent} in its place");
         }
     }
 

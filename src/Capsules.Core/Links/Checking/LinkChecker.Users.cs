@@ -47,7 +47,7 @@ public static partial class LinkChecker
         foreach (var twice in a.Question.Users.Distinct().GroupBy(u => a.There.User(u.There)?.Uid).Where(g => g.Key is not null && g.Select(u => a.Here.User(u.Here)?.Uid).Distinct().Count() > 1))
             yield return new(LinkLevel.Error, LinkConcern.SharedUser, twice.First().There, $"{Some(twice.Select(u => u.Here))} of {a.Here.Name} cannot all be {twice.First().There} of {a.There.Name}", "a user of the owner has one number in each other capsule", "share one of them, and let the others be in its group");
         if (a.Question.Users.IsEmpty && !a.AreTogether && !a.Export.Users.IsEmpty)
-            yield return new(LinkLevel.Note, LinkConcern.SharedUser, a.Export.Users[0], $"programs of {a.There.Name} see those of {a.Here.Name} as nobody; {a.There.Name} offers {Some(a.Export.Users)}", null, $"--as USER={a.Export.Users[0]}");
+            yield return new(LinkLevel.Note, LinkConcern.SharedUser, a.Export.Users[0], $"programs of {a.There.Name} see those of {a.Here.Name} as nobody; {a.There.Name} offers {Some(a.Export.Users)}", null, $"--as HERE={a.Export.Users[0]}");
 
         static string? Similar(LinkSide side) => side.Manifest.Services.Select(s => s.User ?? "root").Distinct().Take(3).ToArray() is { Length: > 0 } users ? string.Join(", ", users) : null;
     }
@@ -130,14 +130,14 @@ public static partial class LinkChecker
                 yield return new(somethingWorks ? LinkLevel.Note : LinkLevel.Warning, LinkConcern.ForeignFiles, first.Path.ToString(), $"{a.Here.Name} cannot use what belongs to {owner}: {(unreadable == 1 ? first.Path.ToString() : $"{unreadable} entries such as {first.Path}")}",
                     $"mode {Convert.ToString(first.Mode & 0xFFF, 8).PadLeft(4, '0')}, and neither {user} nor the group is shared: they are nobody's for {a.Here.Name}, for its root too", Share(first));
             else if (readable > 0)
-                yield return new(LinkLevel.Note, LinkConcern.ForeignFiles, first.Path.ToString(), $"files of {owner} are seen as nobody's, and can be {(a.IsWritable ? "read, not changed" : "read")}", null, a.IsWritable && user != "root" ? $"--as USER={user}" : null);
+                yield return new(LinkLevel.Note, LinkConcern.ForeignFiles, first.Path.ToString(), $"files of {owner} are seen as nobody's, and can be {(a.IsWritable ? "read, not changed" : "read")}", null, a.IsWritable && user != "root" ? $"--as HERE={user}" : null);
         }
 
         string Share(LinkEntry entry)
         {
             int need = entry.IsDirectory ? MayEnter : entry.Kind == EntryKind.Socket ? MayWrite : MayRead;
-            return (entry.Mode >> 3 & need) != 0 && entry.Gid != 0 ? $"share the group, with a member of its own in {a.Here.Name}: --as GROUP={a.There.GroupName(entry.Gid)}"
-                : entry.Uid != 0 ? $"share the user: --as USER={a.There.UserName(entry.Uid)}" : $"let a group read it in {a.There.Name}, and share that";
+            return (entry.Mode >> 3 & need) != 0 && entry.Gid != 0 ? $"share the group, with a member of its own in {a.Here.Name}: --as-group HERE={a.There.GroupName(entry.Gid)}"
+                : entry.Uid != 0 ? $"share the user: --as HERE={a.There.UserName(entry.Uid)}" : $"let a group read it in {a.There.Name}, and share that";
         }
     }
 

@@ -65,11 +65,11 @@ public static partial class LinkChecker
     private static IEnumerable<LinkFinding> Offers(Asked a)
     {
         if (a.Preset > a.Export.Preset)
-            yield return new(LinkLevel.Error, LinkConcern.Offer, a.Question.Import.ToString(), $"{a.Question.Import} is offered as {Word(a.Export.Preset)}, not as {Word(a.Preset)}", "the owner's offer is the most that a link may ask for", $"ask for --preset {Word(a.Export.Preset)}, or offer more: capsule share add {a.Question.Import} --preset {Word(a.Preset)}");
+            yield return new(LinkLevel.Error, LinkConcern.Offer, a.Question.Import.ToString(), $"{a.Question.Import} is offered as {Word(a.Export.Preset)}, not as {Word(a.Preset)}", "the owner's offer is the most that a link may ask for", $"ask for --preset {Word(a.Export.Preset)}, or let {a.There.Name} offer more (capsule share rm, share add)");
         foreach (string user in a.Question.Users.Select(u => u.There).Where(n => !IsOffered(n, a.Export.Users, a.There.User(n)?.Name)).Distinct())
-            yield return new(LinkLevel.Error, LinkConcern.Offer, user, $"{a.There.Name} does not offer its user {user} to others", a.Export.Users.IsEmpty ? "the offer names no user" : $"it offers {string.Join(", ", a.Export.Users)}", $"capsule share add {a.Question.Import} --user {user}");
+            yield return new(LinkLevel.Error, LinkConcern.Offer, user, $"{a.There.Name} does not offer its user {user} to others", a.Export.Users.IsEmpty ? "the offer names no user" : $"it offers {string.Join(", ", a.Export.Users)}", $"let {a.There.Name} offer it (capsule share rm, share add --user {user})");
         foreach (string group in a.Question.Groups.Select(g => g.There).Where(n => !IsOffered(n, a.Export.Groups, a.There.Group(n)?.Name)).Distinct())
-            yield return new(LinkLevel.Error, LinkConcern.Offer, group, $"{a.There.Name} does not offer its group {group} to others", a.Export.Groups.IsEmpty ? "the offer names no group" : $"it offers {string.Join(", ", a.Export.Groups)}", $"capsule share add {a.Question.Import} --group {group}");
+            yield return new(LinkLevel.Error, LinkConcern.Offer, group, $"{a.There.Name} does not offer its group {group} to others", a.Export.Groups.IsEmpty ? "the offer names no group" : $"it offers {string.Join(", ", a.Export.Groups)}", $"let {a.There.Name} offer it (capsule share rm, share add --group {group})");
 
         static bool IsOffered(string name, ImmutableArray<string> offered, string? known) => offered.Contains(name) || known is not null && offered.Contains(known);
     }

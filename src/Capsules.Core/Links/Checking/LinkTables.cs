@@ -24,14 +24,6 @@ public sealed record RenameFamily(string Program, GuestPath? Parent, ImmutableAr
 /// <summary>The rules of a link check that are lists.</summary>
 public static class LinkTables
 {
-    /// <summary>What no link may cover: every program of a capsule needs its own.</summary>
-    public static ImmutableHashSet<GuestPath> Never { get; } = [GuestPath.Root, .. Paths(
-        "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/boot", "/etc", "/usr", "/usr/bin", "/usr/sbin", "/usr/lib", "/usr/lib64", "/usr/libexec", "/usr/share", "/usr/local", "/usr/local/bin", "/usr/local/lib", "/usr/lib/x86_64-linux-gnu",
-        "/usr/lib/aarch64-linux-gnu", "/run", "/run/lock", "/run/systemd", "/run/capsule", "/var", "/var/lib", "/var/cache", "/var/spool", "/var/run", "/var/lock", "/var/tmp", "/tmp")];
-
-    /// <summary>What no link may cover any part of: the kernel's, or new at each start.</summary>
-    public static ImmutableArray<GuestPath> NeverWithin { get; } = Paths("/proc", "/sys", "/dev", "/tmp", "/var/tmp");
-
     /// <summary>Databases. SQLite is none of them: its files are made for several programs, and their locks hold through a link.</summary>
     public static ImmutableArray<DatabaseKind> Databases { get; } =
     [
@@ -58,6 +50,4 @@ public static class LinkTables
         new("apt", GuestPath.Parse("/var/lib/apt/lists"), ["partial"]),
         new("cups", GuestPath.Parse("/var/spool/cups"), ["tmp"]),
     ];
-
-    private static ImmutableArray<GuestPath> Paths(params string[] paths) => [.. paths.Select(p => GuestPath.Parse(p))];
 }

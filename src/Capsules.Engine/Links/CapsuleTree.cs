@@ -9,8 +9,9 @@ using Capsules.Engine.Stacks;
 using Capsules.Engine.Store;
 using Capsules.Linux;
 using Capsules.Linux.Files;
+using Capsules.Linux.Namespaces;
 
-namespace Capsules.Engine.Linking;
+namespace Capsules.Engine.Links;
 
 /// <summary>
 /// What a capsule sees, looked at from outside and with its own numbers of users: its root while it runs, else its layers, what it wrote over them and
@@ -20,7 +21,7 @@ internal sealed class CapsuleTree : ISourceTree, IDisposable
 {
     private readonly List<(GuestPath At, RootTree? Tree)> _mounts = []; // the root is the last one
     private readonly Overlay? _shown;
-    private readonly uint _idBase;
+    private readonly IReadOnlyList<IdExtent>? _users, _groups;
     private readonly TreeResolver _resolver;
 
     private CapsuleTree(CapsuleStore store, CapsuleRecord capsule, CapsuleManifest manifest)
@@ -30,8 +31,7 @@ internal sealed class CapsuleTree : ISourceTree, IDisposable
         if (run is { IsAlive: true })
         {
             _mounts.Add((GuestPath.Root, new RootTree($"/proc/{run.Init}/root")));
-            // Its processes have numbers of the host's there; what we see is theirs only below its base.
-            if (Host.IsInitial && new StackRunner(layout).Find(capsule.Stack) is { } stack) _idBase = stack.IdBase;
+            if (Host.IsInitial && new StackRunner(layout).Find(capsule.Stack) is { } stack) (_users, _groups) = (stack.UserMap, stack.GroupMap); // there it has the kernel's numbers
             IsRunning = true;
         }
         else
@@ -101,9 +101,15 @@ internal sealed class CapsuleTree : ISourceTree, IDisposable
     }
 
     /// <summary>A capsule's number of a host's; nobody's when it is not one of the capsule.</summary>
-    private uint Inside(uint id) => _idBase == 0 ? id : id >= _idBase && id - _idBase < StackRecord.IdCount ? id - _idBase : 65534;
+    private static uint Inside(uint id, IReadOnlyList<IdExtent>? map)
+    {
+        if (map is null) return id;
+        foreach (IdExtent extent in map)
+            if (id >= extent.Outside && id - extent.Outside < extent.Count) return extent.Inside + (id - extent.Outside);
+        return 65534;
+    }
 
-    private FileFact Own(FileFact fact, GuestPath path) => fact with { Path = path, Uid = Inside(fact.Uid), Gid = Inside(fact.Gid) };
+    private FileFact Own(FileFact fact, GuestPath path) => fact with { Path = path, Uid = Inside(fact.Uid, _users), Gid = Inside(fact.Gid, _groups) };
 
     private (RootTree Tree, GuestPath Below)? Place(GuestPath path) => _resolver.Resolve(path) is { } found ? Pick(found.Path) : null;
 

@@ -14,7 +14,7 @@ using Capsules.Engine.Store;
 using Capsules.Linux;
 using Capsules.Linux.Files;
 
-namespace Capsules.Engine.Linking;
+namespace Capsules.Engine.Links;
 
 /// <summary>A user or group: its number and, where there is one, its name.</summary>
 /// <param name="Number">The number.</param>

@@ -13,15 +13,7 @@ using Capsules.Engine.Stacks;
 using Capsules.Engine.Store;
 using Capsules.Linux.Files;
 
-namespace Capsules.Engine.Linking;
-
-/// <summary>What a link check is asked for, in words.</summary>
-/// <param name="Capsule">The capsule that uses.</param>
-/// <param name="To">What it is to use.</param>
-/// <param name="Preset">What is asked for; null asks for what is offered.</param>
-/// <param name="Shared">Users or groups that both are to share.</param>
-/// <param name="WhenDown">See <see cref="Capsules.Core.Links.WhenDown"/>.</param>
-public sealed record LinkWish(CapsuleName Capsule, Import To, LinkPreset? Preset, ImmutableArray<SharedName> Shared, WhenDown WhenDown);
+namespace Capsules.Engine.Links;
 
 /// <summary>Reads the facts of both sides of a link from the store, and from what runs. Nothing is changed.</summary>
 /// <param name="store">The store.</param>
@@ -35,14 +27,14 @@ public sealed class LinkFactsReader(CapsuleStore store)
 
     private static readonly GuestPath Run = GuestPath.Parse("/run"), Etc = GuestPath.Parse("/etc");
 
-    /// <summary>The question that the checker answers.</summary>
-    public LinkQuestion Read(LinkWish wish)
+    /// <summary>The question that the checker answers: may the capsule have this link?</summary>
+    public LinkQuestion Read(CapsuleName capsule, CapsuleLink link)
     {
-        CapsuleRecord here = store.Get(wish.Capsule.ToString());
-        var question = new LinkQuestion { Here = Bare(here), Import = wish.To, Preset = wish.Preset, WhenDown = wish.WhenDown, Waiting = Waiting() };
-        if (store.Find(wish.To.From) is not { } there) return question;
+        CapsuleRecord here = store.Get(capsule.ToString());
+        var question = new LinkQuestion { Here = Bare(here), Import = link.Import, Preset = link.Preset, WhenDown = link.WhenDown, Waiting = Waiting(), Users = link.Users, Groups = link.Groups };
+        if (store.Find(link.Import.From) is not { } there) return question;
         CapsuleManifest owned = there.Folded(store.Manifest(there.Image));
-        Export? export = owned.Exports.FirstOrDefault(e => e.Name == wish.To.Export);
+        Export? export = owned.Exports.FirstOrDefault(e => e.Name == link.Import.Export);
         question = question with { Owner = Bare(there), Export = export };
         if (export is null || here.Name == there.Name) return question;
 
@@ -50,8 +42,13 @@ public sealed class LinkFactsReader(CapsuleStore store)
         LinkSide user = Side(here, there, hereTree, export), owner = Side(there, here, thereTree, export);
         (user, owner) = Compared(user, hereTree, owner, thereTree);
         user = user with { Mentions = Mentions(user, owner, hereTree, export), CLibrary = owner.Libraries.IsEmpty ? null : CLibrary(user, hereTree) };
-        bool IsGroup(SharedName name) => export.Users.Contains(name.There) ? false : export.Groups.Contains(name.There) || owner.User(name.There) is null && owner.Group(name.There) is not null;
-        return question with { Here = user, Owner = owner, Users = [.. wish.Shared.Where(s => !IsGroup(s))], Groups = [.. wish.Shared.Where(IsGroup)] };
+        return question with
+        {
+            Here = user,
+            Owner = owner,
+            // As the link will be made: without names, the users that both have.
+            Users = link.Users.IsEmpty && link.Preset != LinkPreset.Reader ? [.. export.Users.Where(u => user.User(u) is not null).Select(u => new SharedName(u, u))] : link.Users,
+        };
     }
 
     private LinkSide Bare(CapsuleRecord capsule) => new() { Name = capsule.Name, Stack = capsule.Stack, Manifest = capsule.Folded(store.Manifest(capsule.Image)) };
