@@ -298,9 +298,10 @@ public sealed class LinkCheckerTests
     [Fact]
     public void Libraries_of_a_newer_system_do_not_load()
     {
-        LinkQuestion merged = Fine.There(s => s with { Libraries = [new(P("/srv/files/x.so"), new(2, 38))] });
+        LinkQuestion merged = Fine.With(LinkPreset.Partner).There(s => s with { Libraries = [new(P("/srv/files/x.so"), new(2, 38))] });
         merged.Here(s => s with { CLibrary = new(2, 36) }).LevelOf(LinkConcern.Libraries).ShouldBe(LinkLevel.Warning);
         merged.Here(s => s with { CLibrary = new(2, 41) }).LevelOf(LinkConcern.Libraries).ShouldBeNull();
+        merged.With(LinkPreset.Reader).LevelOf(LinkConcern.Libraries).ShouldBe(LinkLevel.Note, "what is linked to be read cannot be run");
     }
 
     [Fact]
