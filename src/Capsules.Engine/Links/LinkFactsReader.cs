@@ -93,11 +93,14 @@ public sealed class LinkFactsReader(CapsuleStore store)
             ? new(program, tree.Read(at.Path, 64 << 20) is { } bytes ? Convert.ToHexStringLower(SHA256.HashData(bytes.Span)) : null, packages.FirstOrDefault(p => p.Files.Contains(program) || p.Files.Contains(at.Path))?.Name) : null;
 
         string? Setting(string file, string name) => tree.Read(GuestPath.Parse(file), 4096) is { } text
-            ? Encoding.UTF8.GetString(text.Span).Split('\n').Select(l => l.Trim()).FirstOrDefault(l => l.StartsWith(name + "=", StringComparison.Ordinal))?[(name.Length + 1)..].Trim('"') : null;
+            ? Encoding.UTF8.GetString(text.Span).Split('\n').Select(l => l.Trim()).FirstOrDefault(l => l.StartsWith(name + "=", StringComparison.Ordinal)) is { } line ? Shown(Encoding.UTF8.GetBytes(line[(name.Length + 1)..].Trim('"'))) : null : null;
 
-        string? Zone() => tree.Read(GuestPath.Parse("/etc/timezone"), 4096) is { } text ? Encoding.UTF8.GetString(text.Span).Trim()
+        string? Zone() => tree.Read(GuestPath.Parse("/etc/timezone"), 4096) is { } text ? Shown(text)
             : tree.ResolveParent(GuestPath.Parse("/etc/localtime")) is { Entry: { Kind: EntryKind.SymbolicLink } link } && BytePicture.Of(link.Target.AsSpan()) is var target && target.IndexOf("zoneinfo/", StringComparison.Ordinal) is >= 0 and int at ? target[(at + 9)..] : null;
     }
+
+    /// <summary>What a capsule's file says, as it can be shown on a terminal.</summary>
+    private static string Shown(ReadOnlyMemory<byte> text) => BytePicture.Of(text.Span.Trim(" \t\r\n"u8));
 
     private static string? Variable(CapsuleManifest manifest, string name) =>
         manifest.Services.SelectMany(s => s.Environment).Concat(manifest.Environment.Reverse()).FirstOrDefault(e => e.StartsWith(name + "=", StringComparison.Ordinal))?[(name.Length + 1)..];
@@ -141,7 +144,7 @@ public sealed class LinkFactsReader(CapsuleStore store)
         void Add(FileFact fact, GuestPath shown)
         {
             var entry = new LinkEntry(shown, fact.Kind, fact.Mode, fact.Uid, fact.Gid);
-            if (fact.IsRegular && fact.Size is > 0 and < 4096 && LinkTables.Databases.Any(d => d.VersionFile == entry.Name)) entry = entry with { Content = tree.ReadStart(fact.Path, 64) is { } text ? Encoding.UTF8.GetString(text.Span) : null };
+            if (fact.IsRegular && fact.Size is > 0 and < 4096 && LinkTables.Databases.Any(d => d.VersionFile == entry.Name)) entry = entry with { Content = tree.ReadStart(fact.Path, 64) is { } text ? Shown(text) : null };
             else if (fact.IsRegular && fact.Size >= 512 && tree.ReadStart(fact.Path, 15) is { } start && start.Span.SequenceEqual("SQLite format 3"u8)) entry = entry with { Content = "SQLite format 3" };
             if (fact.IsRegular && tree.Status(fact.Path) is { LinkCount: > 1 } status)
             {

@@ -63,6 +63,9 @@ public sealed class LinkCheckerTests
     }
 
     [Fact]
+    public void A_look_that_ended_early_says_so() => (Fine.LevelOf(LinkConcern.Offer), Fine.There(s => s with { HasMore = true }).LevelOf(LinkConcern.Offer)).ShouldBe((null, LinkLevel.Note));
+
+    [Fact]
     public void A_single_file_is_not_linked()
     {
         Fine.At("/var/log/syslog", PathGround.State, File("/var/log/syslog")).LevelOf(LinkConcern.SingleFile).ShouldBe(LinkLevel.Error);
@@ -94,11 +97,15 @@ public sealed class LinkCheckerTests
     {
         ServiceManifest Makes(string path) => Service("/usr/sbin/x") with { RuntimeDirectories = [new(P(path), "root", "root", 0x1ED)] };
         LinkQuestion run = Fine.At("/run/db", PathGround.Run, Dir("/run/db"));
-        run.Here(s => s.Runs(Makes("/run/db"))).LevelOf(LinkConcern.TwoOwners).ShouldBe(LinkLevel.Error);
+        run.Here(s => s.Runs(Makes("/run/db"))).LevelOf(LinkConcern.TwoOwners).ShouldBe(LinkLevel.Note, "a capsule makes directories that its programs name, also those of others");
+        run.Here(s => s.Runs(Makes("/run/db"))).There(s => s.Runs(Service("/usr/sbin/x"))).LevelOf(LinkConcern.TwoOwners).ShouldBe(LinkLevel.Error, "both run the same server");
+        run.Here(s => s.Runs(Makes("/run/db") with { PidFile = P("/run/db/pid") })).LevelOf(LinkConcern.TwoOwners).ShouldBe(LinkLevel.Error, "its own server is in it");
         run.Here(s => s.Runs(Makes("/run/shop"))).LevelOf(LinkConcern.TwoOwners).ShouldBeNull();
         var socket = new Listener("unix", "/run/db/sock", 0);
         run.Here(s => s.Listens(socket)).There(s => s.Listens(socket)).LevelOf(LinkConcern.TwoOwners).ShouldBe(LinkLevel.Error);
         run.There(s => s.Listens(socket)).LevelOf(LinkConcern.TwoOwners).ShouldBeNull();
+        run.Here(s => s.Listens(new Listener("unix", "/run/db/other", 0))).LevelOf(LinkConcern.TwoOwners).ShouldBe(LinkLevel.Error, "it may not make its socket there");
+        run.Here(s => s.Listens(new Listener("unix", "/run/db/other", 0))).With(LinkPreset.Partner).LevelOf(LinkConcern.TwoOwners).ShouldBeNull();
     }
 
     [Fact]
@@ -248,6 +255,10 @@ public sealed class LinkCheckerTests
         Reads("postgresql-17").LevelOf(LinkConcern.FormatVersion).ShouldBe(LinkLevel.Error);
         Reads("postgresql-15").LevelOf(LinkConcern.FormatVersion).ShouldBe(LinkLevel.Ok);
         Database(LinkPreset.Partner).LevelOf(LinkConcern.FormatVersion).ShouldBeNull("no server here");
+        LinkQuestion Maria(string package) => Fine.At("/var/lib/mysql", PathGround.State, Dir("/var/lib/mysql"), File("/var/lib/mysql/ibdata1"), File("/var/lib/mysql/mariadb_upgrade_info") with { Content = "10.11.6-MariaDB" }).With(LinkPreset.Partner)
+            .Here(s => s.Runs(Service("/usr/sbin/mariadbd")) with { Packages = [new("mariadb-server-core", package)] });
+        Maria("1:11.8.3-0+deb13u1").LevelOf(LinkConcern.FormatVersion).ShouldBe(LinkLevel.Error);
+        Maria("1:10.11.14-0+deb12u2").LevelOf(LinkConcern.FormatVersion).ShouldBe(LinkLevel.Ok);
     }
 
     [Fact]

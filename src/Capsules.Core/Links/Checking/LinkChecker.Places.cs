@@ -18,6 +18,8 @@ public static partial class LinkChecker
             yield return new(LinkLevel.Error, LinkConcern.ForbiddenPath, path.ToString(), $"{path} cannot be shown to another capsule", why, "offer the directory that the two need in common, such as /run/NAME or /var/lib/NAME");
             yield break;
         }
+        if (a.There.HasMore)
+            yield return new(LinkLevel.Note, LinkConcern.Offer, path.ToString(), $"{path} of {a.There.Name} has more entries than are looked at: {a.There.Entries.Length} were");
         LinkEntry? owned = a.There.Entries.FirstOrDefault(e => e.Path == path);
         if (a.There.LeadsTo is { } there && there != path)
             yield return new(a.Here.LeadsTo == there ? LinkLevel.Note : LinkLevel.Error, LinkConcern.SymbolicLink, path.ToString(), $"{path} of {a.There.Name} is really {there}", "a symbolic link leads there", $"offer {there} instead");
@@ -52,15 +54,16 @@ public static partial class LinkChecker
             string what = volume.Path == path ? $"{path} is state of {a.Here.Name} and of {a.There.Name}" : $"{volume.Path} is state of {a.Here.Name}, and the link would hide it";
             yield return new(LinkLevel.Error, LinkConcern.TwoOwners, volume.Path.ToString(), what, "a directory has one owner: what the other wrote there before would be out of sight", $"decide whose it is: take the volume {volume.Name} from {a.Here.Name}, or offer a directory below {path} that {a.Here.Name} does not have");
         }
-        foreach (RuntimeDirectory made in a.Here.Manifest.Services.SelectMany(s => s.RuntimeDirectories).Where(d => d.Path.IsWithin(path)).DistinctBy(d => d.Path))
-            if (!a.IsOneStack)
-                yield return new(LinkLevel.Error, LinkConcern.TwoOwners, made.Path.ToString(), $"{a.Here.Name} makes {made.Path} for its own service at each start", "the link would lie over it, and the two would take each other's sockets", $"link to a capsule that does not run the same kind of server, or offer another directory than {path}");
-        foreach (GuestPath socket in UnixSockets(a.Here).Where(s => s.IsWithin(path) && !a.Here.Manifest.Services.Any(v => v.RuntimeDirectories.Any(d => s.IsWithin(d.Path)))))
-            if (!a.IsOneStack && UnixSockets(a.There).Contains(socket))
-                yield return new(LinkLevel.Error, LinkConcern.TwoOwners, socket.ToString(), $"{a.Here.Name} and {a.There.Name} both listen on {socket}", "whoever starts last takes the socket away from the other", "give one of them another socket");
-        foreach (GuestPath socket in UnixSockets(a.Here).Where(s => s.IsWithin(path) && !UnixSockets(a.There).Contains(s)))
-            if (!a.IsWritable && !a.IsOneStack)
-                yield return new(LinkLevel.Error, LinkConcern.TwoOwners, socket.ToString(), $"{a.Here.Name} would make its socket {socket} in the directory of {a.There.Name}, where it may not write", $"{path} is asked for as {Word(a.Preset)}", $"give {a.Here.Name} another directory for its socket, or ask for --preset partner");
+        if (!a.IsOneStack)
+        {
+            foreach (LinkFinding finding in Sockets(path)) yield return finding;
+            // A capsule makes directories of /run that its programs name, also those of others (nginx: /run/php). It is one's own when one's own server is in it.
+            bool sameServer = ProgramsOf(a.Here).Intersect(ProgramsOf(a.There)).Any();
+            foreach (RuntimeDirectory made in a.Here.Manifest.Services.SelectMany(s => s.RuntimeDirectories).Where(d => d.Path.IsWithin(path)).DistinctBy(d => d.Path))
+                yield return sameServer || a.Here.Manifest.Services.Any(s => s.PidFile is { } pid && pid.IsWithin(made.Path)) || UnixSockets(a.Here).Any(s => s.IsWithin(made.Path))
+                    ? new(LinkLevel.Error, LinkConcern.TwoOwners, made.Path.ToString(), $"{a.Here.Name} makes {made.Path} for its own service at each start", "the link would lie over it, and the two would take each other's sockets", $"link to a capsule that does not run the same kind of server, or offer another directory than {path}")
+                    : new(LinkLevel.Note, LinkConcern.TwoOwners, made.Path.ToString(), $"{a.Here.Name} makes {made.Path} at each start, and the link lies over it");
+        }
         if (a.IsWritable && a.There.Ground is PathGround.Software or PathGround.Temporary && a.IsWritable && a.There.Entries.Any(e => e.Path == path))
             yield return new(LinkLevel.Error, LinkConcern.NotState, path.ToString(), $"{path} of {a.There.Name} cannot be written by two", "it is part of the software of the capsule: locks, sockets and numbers of users do not hold there", $"capsule state add {a.There.Name} {path}");
         else if (a.There.Ground == PathGround.Software && a.There.Entries.Any(e => e.Path == path))
@@ -69,6 +72,15 @@ public static partial class LinkChecker
             yield return new(LinkLevel.Note, LinkConcern.NotState, path.ToString(), $"{path} of {a.There.Name} is a directory of this host, shown there with -v");
         if (!a.Here.State.Any(v => v.Path.IsWithin(path)) && a.There.Ground == PathGround.State)
             yield return new(LinkLevel.Ok, LinkConcern.TwoOwners, path.ToString(), $"{path} is state of {a.There.Name} alone");
+
+        IEnumerable<LinkFinding> Sockets(GuestPath path)
+        {
+            foreach (GuestPath socket in UnixSockets(a.Here).Where(s => s.IsWithin(path)).Distinct().Order())
+                if (UnixSockets(a.There).Contains(socket))
+                    yield return new(LinkLevel.Error, LinkConcern.TwoOwners, socket.ToString(), $"{a.Here.Name} and {a.There.Name} both listen on {socket}", "whoever starts last takes the socket away from the other", "give one of them another socket");
+                else if (!a.IsWritable)
+                    yield return new(LinkLevel.Error, LinkConcern.TwoOwners, socket.ToString(), $"{a.Here.Name} would make its socket {socket} in the directory of {a.There.Name}, where it may not write", $"{path} is asked for as {Word(a.Preset)}", $"give {a.Here.Name} another directory for its socket, or ask for --preset partner");
+        }
     }
 
     /// <summary>What of the capsule's own the link would hide.</summary>

@@ -128,7 +128,7 @@ public static partial class LinkChecker
             string user = owner[..owner.IndexOf(':', StringComparison.Ordinal)];
             if (unreadable > 0)
                 yield return new(somethingWorks ? LinkLevel.Note : LinkLevel.Warning, LinkConcern.ForeignFiles, first.Path.ToString(), $"{a.Here.Name} cannot use what belongs to {owner}: {(unreadable == 1 ? first.Path.ToString() : $"{unreadable} entries such as {first.Path}")}",
-                    $"mode {Convert.ToString(first.Mode & 0xFFF, 8).PadLeft(4, '0')}, and neither {user} nor the group is shared: they are nobody's for {a.Here.Name}, for its root too", Share(first));
+                    $"mode {Convert.ToString(first.Mode & 0xFFF, 8).PadLeft(4, '0')}, and neither {user} nor the group is shared: they are nobody's for {a.Here.Name}, for its root too", somethingWorks ? null : Share(first));
             else if (readable > 0)
                 yield return new(LinkLevel.Note, LinkConcern.ForeignFiles, first.Path.ToString(), $"files of {owner} are seen as nobody's, and can be {(a.IsWritable ? "read, not changed" : "read")}", null, a.IsWritable && user != "root" ? $"--as HERE={user}" : null);
         }
