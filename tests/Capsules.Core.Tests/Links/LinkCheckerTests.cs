@@ -244,6 +244,7 @@ public sealed class LinkCheckerTests
         Serves(LinkPreset.Partner).LevelOf(LinkConcern.Database).ShouldBe(LinkLevel.Error);
         Serves(LinkPreset.Partner).About(LinkConcern.Database)!.Fix!.ShouldContain("socket");
         Serves(LinkPreset.Reader).LevelOf(LinkConcern.Database).ShouldBe(LinkLevel.Warning);
+        Database(LinkPreset.Partner).There(s => s.Runs(Service("/usr/local/bin/docker-entrypoint.sh") with { Command = ["docker-entrypoint.sh", "postgres"] })).LevelOf(LinkConcern.Database).ShouldBe(LinkLevel.Error, "a script starts it");
         Database(LinkPreset.Partner).LevelOf(LinkConcern.Database).ShouldBeNull("no server has them open: data alone, for a server elsewhere");
         Fine.At("/srv/app", PathGround.State, Dir("/srv/app"), File("/srv/app/app.db") with { Content = "SQLite format 3" }).With(LinkPreset.Partner).LevelOf(LinkConcern.Database).ShouldBe(LinkLevel.Ok, "SQLite is made for several");
     }

@@ -13,7 +13,7 @@ public static partial class LinkChecker
         foreach (DatabaseKind database in LinkTables.Databases)
         {
             if (a.There.Entries.FirstOrDefault(e => database.Markers.Contains(e.Name)) is not { } marker) continue;
-            bool ownerServes = ProgramsOf(a.There).Any(database.Programs.Contains), hereServes = ProgramsOf(a.Here).Any(database.Programs.Contains);
+            bool ownerServes = Serves(a.There, database), hereServes = Serves(a.Here, database);
             if (ownerServes || database.Programs.IsEmpty)
             {
                 string cause = $"{marker.Name} was found: the data of {database.Name}, {(a.There.IsRunning ? "which runs" : "which the service has open whenever it runs")}";
@@ -34,6 +34,10 @@ public static partial class LinkChecker
         if (a.IsWritable && a.There.Entries.FirstOrDefault(e => e.Content?.StartsWith("SQLite format 3", StringComparison.Ordinal) == true) is { } sqlite)
             yield return new(LinkLevel.Ok, LinkConcern.Database, sqlite.Path.ToString(), $"{sqlite.Path} is a SQLite database: both may write it, its locks hold for both");
     }
+
+    /// <summary>Whether a capsule runs the server of a database, also by a script that starts it (docker-entrypoint.sh postgres, mariadbd-safe).</summary>
+    private static bool Serves(LinkSide side, DatabaseKind database) =>
+        side.Manifest.Services.SelectMany(s => s.Command.Prepend(s.Program?.ToString() ?? "")).Select(w => w[(w.LastIndexOf('/') + 1)..]).Any(name => database.Programs.Any(p => name == p || name == p + "-safe" || name == p + "_safe"));
 
     /// <summary>The version of a server that a capsule runs, by its package.</summary>
     private static string? ServerVersion(LinkSide side, DatabaseKind database)
@@ -86,7 +90,7 @@ public static partial class LinkChecker
     /// <summary>Text that the two understand differently.</summary>
     private static IEnumerable<LinkFinding> Locales(Asked a)
     {
-        if (!ProgramsOf(a.There).Any(p => LinkTables.Databases.Any(d => d.Programs.Contains(p)))) yield break;
+        if (!LinkTables.Databases.Any(d => Serves(a.There, d))) yield break;
         if (a.Here.Locale is { } here && a.There.Locale is { } there && !CharacterSet(here).Equals(CharacterSet(there), StringComparison.OrdinalIgnoreCase))
             yield return new(LinkLevel.Warning, LinkConcern.Locale, here, $"{a.Here.Name} writes text as {CharacterSet(here)}, the database of {a.There.Name} as {CharacterSet(there)}", $"LANG is {here} in one and {there} in the other", $"set LANG={there} for {a.Here.Name}, or the character set of its client");
         if (a.Here.TimeZone is { } zone && a.There.TimeZone is { } other && zone != other)
