@@ -61,6 +61,17 @@ public sealed class LinkCheckTests : IDisposable
     }
 
     [Fact]
+    public void What_the_check_fails_is_not_linked_and_what_it_warns_of_is()
+    {
+        MakeBoth();
+        _sandbox.Capsule("link", "add", "shop", "db/data").Error.ShouldContain("CAP4150");
+        _sandbox.Capsule("link", "list").Ok().Out.Trim().ShouldBeEmpty();
+        _sandbox.Shell($"chown 999 {_sandbox.Store}/capsules/db/volumes/offer/file && chmod 600 {_sandbox.Store}/capsules/db/volumes/offer/file").Ok();
+        _sandbox.Capsule("link", "add", "shop", "db/offer").Ok();
+        _sandbox.Capsule("link", "list").Ok().Out.ShouldContain("db/offer");
+    }
+
+    [Fact]
     public void What_is_not_there_is_told()
     {
         MakeBoth();
