@@ -125,6 +125,10 @@ public static class VerbTable
         },
         new("misses", Look, "CAPSULE [PATH]", "list what a capsule did not have when it was wanted, or explain a path that is not there", Door.Tools, 1, 2) { Options = [Json] },
 
+        new("why", Look, "CAPSULE PATH", "tell by what a path of a capsule is seen, whose it is, and who may use it", Door.Tools, 2, 2)
+        {
+            Options = [new("--user", "USER[:GROUP]", "tell whether this user may read and write it, and what denies it", 'u'), Json],
+        },
         new("verify", Look, "CAPSULE", "run a copy of a capsule in an empty world, and compare it with its source", Door.Tools, 1, 1)
         {
             Options =
@@ -199,6 +203,14 @@ public static class VerbTable
         },
         new("link list", LinkGroup, "[CAPSULE]", "list links and how they are", Door.Tools, 0, 1) { Options = [JsonWith("from", "to", "preset", "whenDown", "wait", "users", "groups", "path", "programs", "state")] },
         new("link rm", LinkGroup, "CAPSULE OWNER[/SHARE]", "take links away", Door.Tools, 2, 2),
+        new("link check", LinkGroup, "CAPSULE OWNER/SHARE", "tell what would go wrong if a capsule used what another offers; nothing is changed", Door.Tools, 2, 2)
+        {
+            Options =
+            [
+                new("--preset", "PRESET", "reader, client, partner or same-machine; what is offered by default"), new("--as", "HERE=THERE", "a user of this capsule is that one of the owner", Repeats: true),
+                new("--as-group", "HERE=THERE", "a group, likewise", Repeats: true), new("--when-down", "WHAT", "as for link add"), new("--strict", null, "refuse for a warning, too"), Json,
+            ],
+        },
 
         new("images", Travel, "", "list images", Door.Tools, 0, 0) { Options = [new("--quiet", null, "digests only", 'q'), JsonWith("name", "version", "image", "system", "layers", "capsules")] },
         new("export", Travel, "CAPSULE", "write a capsule as an image for other engines", Door.Tools, 1, 1)

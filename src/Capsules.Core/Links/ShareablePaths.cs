@@ -5,13 +5,13 @@ namespace Capsules.Core.Links;
 /// <summary>Which directories one capsule may show to another at the same path.</summary>
 public static class ShareablePaths
 {
-    private static readonly GuestPath[] Own = [.. ((string[])["/proc", "/sys", "/dev", "/tmp"]).Select(GuestPath.Parse)];
+    private static readonly GuestPath[] Own = [.. ((string[])["/proc", "/sys", "/dev", "/tmp", "/var/tmp"]).Select(GuestPath.Parse)];
 
     /// <summary>Directories of every system: a link over one would hide the other capsule's own.</summary>
     private static readonly GuestPath[] Common = [.. ((string[])
     [
-        "/bin", "/sbin", "/lib", "/lib64", "/boot", "/etc", "/usr", "/usr/bin", "/usr/sbin", "/usr/lib", "/usr/lib64", "/usr/libexec", "/usr/share", "/usr/local", "/usr/local/bin",
-        "/var", "/var/lib", "/var/cache", "/var/log", "/var/spool", "/var/run", "/run", "/run/lock", "/home", "/opt", "/srv", "/root",
+        "/bin", "/sbin", "/lib", "/lib64", "/boot", "/etc", "/usr", "/usr/bin", "/usr/sbin", "/usr/lib", "/usr/lib64", "/usr/libexec", "/usr/share", "/usr/local", "/usr/local/bin", "/usr/local/lib", "/lib32", "/libx32",
+        "/var", "/var/lib", "/var/cache", "/var/log", "/var/spool", "/var/run", "/run", "/run/lock", "/run/systemd", "/run/user", "/home", "/opt", "/srv", "/root", "/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu",
     ]).Select(GuestPath.Parse)];
 
     /// <summary>Why a directory cannot be shown to others; null when it can.</summary>

@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using Capsules.Core.Links;
+using Capsules.Core.Links.Checking;
 using Capsules.Core.Model;
 using Capsules.Core.Problems;
 using Capsules.Engine.Running;
@@ -86,6 +87,8 @@ public sealed class LinkRunner(CapsuleStore store)
         CapsuleRecord linked = capsule with { Links = capsule.Links.Add(link), Stack = link.Preset == LinkPreset.SameMachine ? owner.Stack : capsule.Stack };
         if (linked.Stack != capsule.Stack) CheckMove(capsule);
         CheckCircle(linked);
+        ImmutableArray<LinkFinding> findings = LinkChecker.Check(new LinkFactsReader(store).Read(name, link));
+        if (LinkReport.Refuses(findings, strict: false)) throw new CapsuleException(Problems.LinkRefused($"{name}", $"{link.Import}", LinkReport.Reasons(findings, strict: false)));
         ChangeOwner(owner.Name, o => o with { LinkedBy = [.. o.LinkedBy.Append(name).Distinct().Order()] });
         store.Save(linked);
         try

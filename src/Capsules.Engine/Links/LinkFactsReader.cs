@@ -1,0 +1,229 @@
+using System.Collections.Immutable;
+using System.Security.Cryptography;
+using System.Text;
+using Capsules.Core.Capture;
+using Capsules.Core.Facts;
+using Capsules.Core.Formats.Accounts;
+using Capsules.Core.Links;
+using Capsules.Core.Links.Checking;
+using Capsules.Core.Model;
+using Capsules.Engine.Running;
+using Capsules.Engine.Scanning;
+using Capsules.Engine.Stacks;
+using Capsules.Engine.Store;
+using Capsules.Linux.Files;
+
+namespace Capsules.Engine.Links;
+
+/// <summary>Reads the facts of both sides of a link from the store, and from what runs. Nothing is changed.</summary>
+/// <param name="store">The store.</param>
+public sealed class LinkFactsReader(CapsuleStore store)
+{
+    private const int MostEntries = 50_000, MostConfiguration = 8_000, LargestConfiguration = 1 << 20, LargestCompared = 8 << 20, MostLibraries = 200, LargestLibrary = 16 << 20;
+    private const long MostCompared = 256 << 20;
+
+    /// <summary>File systems of a capsule that are new at each start.</summary>
+    internal static ImmutableArray<GuestPath> NewAtEachStart { get; } = [.. ((string[])["/proc", "/sys", "/dev", "/tmp", "/run"]).Select(p => GuestPath.Parse(p))];
+
+    private static readonly GuestPath Run = GuestPath.Parse("/run"), Etc = GuestPath.Parse("/etc");
+
+    /// <summary>The question that the checker answers: may the capsule have this link?</summary>
+    public LinkQuestion Read(CapsuleName capsule, CapsuleLink link)
+    {
+        CapsuleRecord here = store.Get(capsule.ToString());
+        var question = new LinkQuestion { Here = Bare(here), Import = link.Import, Preset = link.Preset, WhenDown = link.WhenDown, Waiting = Waiting(), Users = link.Users, Groups = link.Groups };
+        if (store.Find(link.Import.From) is not { } there) return question;
+        CapsuleManifest owned = there.Folded(store.Manifest(there.Image));
+        Export? export = owned.Exports.FirstOrDefault(e => e.Name == link.Import.Export);
+        question = question with { Owner = Bare(there), Export = export };
+        if (export is null || here.Name == there.Name) return question;
+
+        using CapsuleTree hereTree = CapsuleTree.Open(store, here), thereTree = CapsuleTree.Open(store, there);
+        LinkSide user = Side(here, there, hereTree, export), owner = Side(there, here, thereTree, export);
+        (user, owner) = Compared(user, hereTree, owner, thereTree);
+        user = user with { Mentions = Mentions(user, owner, hereTree, export), CLibrary = owner.Libraries.IsEmpty ? null : CLibrary(user, hereTree) };
+        return question with
+        {
+            Here = user,
+            Owner = owner,
+            // As the link will be made: without names, the users that both have.
+            Users = link.Users.IsEmpty && link.Preset != LinkPreset.Reader ? [.. export.Users.Where(u => user.User(u) is not null).Select(u => new SharedName(u, u))] : link.Users,
+        };
+    }
+
+    private LinkSide Bare(CapsuleRecord capsule) => new() { Name = capsule.Name, Stack = capsule.Stack, Manifest = capsule.Folded(store.Manifest(capsule.Image)) };
+
+    /// <summary>Who waits for whom, by the links of all capsules.</summary>
+    private ImmutableArray<Waiting> Waiting() =>
+        [.. store.Names().Select(store.TryFind).OfType<CapsuleRecord>().SelectMany(r => r.Links.Select(l => new Waiting(r.Name, l.Import.From, l.WhenDown)))];
+
+    private LinkSide Side(CapsuleRecord capsule, CapsuleRecord other, CapsuleTree tree, Export export)
+    {
+        LinkSide side = Bare(capsule);
+        CapsuleManifest manifest = side.Manifest;
+        var packages = PackageReader.Read(tree, []);
+        side = side with
+        {
+            IsRunning = tree.IsRunning,
+            State = [.. manifest.Volumes.Where(v => !capsule.SharedVolumes.Any(s => s.Name == v.Name && s.Owner == other.Name) && !other.SharedVolumes.Any(s => s.Owner == capsule.Name && s.Volume == v.Name))],
+            Users = AccountsOf("/etc/passwd", Core.Formats.Accounts.AccountFiles.Users),
+            Groups = AccountsOf("/etc/group", Core.Formats.Accounts.AccountFiles.Groups),
+            Packages = [.. packages.Select(p => new PackageVersion(p.Name, p.Package.Version))],
+            Programs = [.. export.Programs.Select(p => Program(p)).OfType<ProgramFact>()],
+            Links = [.. capsule.Links.Select(l => new LinkedPath(l, PathOf(l.Import)))],
+            Identity = new StackRunner(store.Layout).Find(capsule.Stack)?.Identity,
+            Locale = Variable(manifest, "LC_ALL") ?? Variable(manifest, "LANG") ?? Setting("/etc/default/locale", "LANG") ?? Setting("/etc/locale.conf", "LANG"),
+            TimeZone = Variable(manifest, "TZ") ?? Zone(),
+        };
+        if (export.Path is not { } path || tree.Resolve(path) is not { } found) return side;
+        var (entries, more) = Entries(tree, path, found);
+        return side with
+        {
+            Ground = GroundOf(capsule, manifest, found),
+            LeadsTo = found.Path == path ? null : found.Path,
+            Entries = entries,
+            HasMore = more,
+            Beside = [.. tree.List(path.Parent).Select(e => BytePicture.Of(e.Path.Name))],
+            Libraries = LibrariesOf(tree, entries),
+        };
+
+        ImmutableArray<T> AccountsOf<T>(string file, Func<ReadOnlyMemory<byte>, ImmutableArray<T>> parse) => tree.Read(GuestPath.Parse(file)) is { } text ? parse(text) : [];
+
+        ProgramFact? Program(GuestPath program) => tree.Resolve(program) is { Entry.IsRegular: true } at
+            ? new(program, tree.Read(at.Path, 64 << 20) is { } bytes ? Convert.ToHexStringLower(SHA256.HashData(bytes.Span)) : null, packages.FirstOrDefault(p => p.Files.Contains(program) || p.Files.Contains(at.Path))?.Name) : null;
+
+        string? Setting(string file, string name) => tree.Read(GuestPath.Parse(file), 4096) is { } text
+            ? Encoding.UTF8.GetString(text.Span).Split('\n').Select(l => l.Trim()).FirstOrDefault(l => l.StartsWith(name + "=", StringComparison.Ordinal)) is { } line ? Shown(Encoding.UTF8.GetBytes(line[(name.Length + 1)..].Trim('"'))) : null : null;
+
+        string? Zone() => tree.Read(GuestPath.Parse("/etc/timezone"), 4096) is { } text ? Shown(text)
+            : tree.ResolveParent(GuestPath.Parse("/etc/localtime")) is { Entry: { Kind: EntryKind.SymbolicLink } link } && BytePicture.Of(link.Target.AsSpan()) is var target && target.IndexOf("zoneinfo/", StringComparison.Ordinal) is >= 0 and int at ? target[(at + 9)..] : null;
+    }
+
+    /// <summary>What a capsule's file says, as it can be shown on a terminal.</summary>
+    private static string Shown(ReadOnlyMemory<byte> text) => BytePicture.Of(text.Span.Trim(" \t\r\n"u8));
+
+    private static string? Variable(CapsuleManifest manifest, string name) =>
+        manifest.Services.SelectMany(s => s.Environment).Concat(manifest.Environment.Reverse()).FirstOrDefault(e => e.StartsWith(name + "=", StringComparison.Ordinal))?[(name.Length + 1)..];
+
+    /// <summary>The path that a link covers.</summary>
+    private GuestPath? PathOf(Import import) =>
+        store.TryFind(import.From) is { } owner ? owner.Folded(store.Manifest(owner.Image)).Exports.FirstOrDefault(e => e.Name == import.Export)?.Path : null;
+
+    /// <summary>What a path lies on.</summary>
+    internal static PathGround GroundOf(CapsuleRecord capsule, CapsuleManifest manifest, Resolution found)
+    {
+        if (capsule.HostDirectories.Any(d => found.Path.IsWithin(d.Target))) return PathGround.HostDirectory;
+        if (manifest.Volumes.Any(v => found.Path.IsWithin(v.Path))) return PathGround.State;
+        if (found.Path.IsWithin(Run)) return PathGround.Run;
+        if (NewAtEachStart.Any(found.Path.IsWithin)) return PathGround.Temporary;
+        return found.Entry is null ? PathGround.Missing : PathGround.Software;
+    }
+
+    /// <summary>The entry and what is below it, in order.</summary>
+    private static (ImmutableArray<LinkEntry> Entries, bool More) Entries(CapsuleTree tree, GuestPath path, Resolution found)
+    {
+        if (found.Entry is not { } top) return ([], false);
+        var entries = new List<LinkEntry>();
+        var names = new Dictionary<ulong, (ulong Names, List<int> At)>();
+        Add(top, path);
+        if (top.IsDirectory) Walk(found.Path, path);
+        foreach (var (count, at) in names.Values.Where(n => n.Names > (ulong)n.At.Count))
+            foreach (int i in at) entries[i] = entries[i] with { HasOtherNames = true };
+        return ([.. entries.OrderBy(e => e.Path)], entries.Count >= MostEntries);
+
+        void Walk(GuestPath directory, GuestPath shown)
+        {
+            foreach (FileFact entry in tree.List(directory))
+            {
+                if (entries.Count >= MostEntries) return;
+                Add(entry with { Path = directory.Child(entry.Path.Name) }, shown.Child(entry.Path.Name));
+                if (entry.IsDirectory) Walk(directory.Child(entry.Path.Name), shown.Child(entry.Path.Name));
+            }
+        }
+
+        void Add(FileFact fact, GuestPath shown)
+        {
+            var entry = new LinkEntry(shown, fact.Kind, fact.Mode, fact.Uid, fact.Gid);
+            if (fact.IsRegular && fact.Size is > 0 and < 4096 && LinkTables.Databases.Any(d => d.VersionFile == entry.Name)) entry = entry with { Content = tree.ReadStart(fact.Path, 64) is { } text ? Shown(text) : null };
+            else if (fact.IsRegular && fact.Size >= 512 && tree.ReadStart(fact.Path, 15) is { } start && start.Span.SequenceEqual("SQLite format 3"u8)) entry = entry with { Content = "SQLite format 3" };
+            if (fact.IsRegular && tree.Status(fact.Path) is { LinkCount: > 1 } status)
+            {
+                if (!names.TryGetValue(status.Inode, out var known)) names[status.Inode] = known = (status.LinkCount, []);
+                known.At.Add(entries.Count);
+            }
+            entries.Add(entry);
+        }
+    }
+
+    /// <summary>The digests of files that both have.</summary>
+    private static (LinkSide Here, LinkSide There) Compared(LinkSide here, CapsuleTree hereTree, LinkSide there, CapsuleTree thereTree)
+    {
+        var theirs = there.Entries.Where(e => e.Kind == EntryKind.Regular).ToDictionary(e => e.Path);
+        var same = new HashSet<GuestPath>();
+        long read = 0;
+        foreach (LinkEntry entry in here.Entries.Where(e => e.Kind == EntryKind.Regular && theirs.ContainsKey(e.Path)))
+        {
+            if (read > MostCompared || hereTree.Look(entry.Path) is not { } one || thereTree.Look(entry.Path) is not { } other || one.Size != other.Size || one.Size > LargestCompared) continue;
+            read += one.Size;
+            if (hereTree.Read(entry.Path, LargestCompared) is { } a && thereTree.Read(entry.Path, LargestCompared) is { } b && a.Span.SequenceEqual(b.Span)) same.Add(entry.Path);
+        }
+        ImmutableArray<LinkEntry> Marked(ImmutableArray<LinkEntry> entries) => same.Count == 0 ? entries : [.. entries.Select(e => same.Contains(e.Path) ? e with { Digest = "same" } : e)];
+        return (here with { Entries = Marked(here.Entries) }, there with { Entries = Marked(there.Entries) });
+    }
+
+    /// <summary>What the configuration and the command lines of a capsule say of the other.</summary>
+    private static ImmutableArray<Mention> Mentions(LinkSide here, LinkSide there, CapsuleTree tree, Export export)
+    {
+        ImmutableArray<string> abstracts = [.. there.Manifest.Listeners.Where(l => l.Protocol == "unix" && l.Address.StartsWith('@')).Select(l => l.Address)];
+        var found = new List<Mention>();
+        foreach (ServiceManifest service in here.Manifest.Services)
+            found.AddRange(LinkMentions.In(service.Program ?? (GuestPath.TryParse(Encoding.UTF8.GetBytes(service.Command.FirstOrDefault("")), out GuestPath program) ? program : GuestPath.Root),
+                Encoding.UTF8.GetBytes(string.Join(' ', service.Command.Skip(1).Concat(service.Environment))), abstracts));
+        int files = 0;
+        Walk(Etc, 8);
+        return [.. found.Where(m => m.Path is not { } path || export.Path is { } exported && path.IsWithin(exported))];
+
+        void Walk(GuestPath directory, int depth)
+        {
+            foreach (FileFact entry in depth == 0 ? [] : tree.List(directory))
+            {
+                if (files > MostConfiguration) return;
+                if (entry.IsDirectory) Walk(entry.Path, depth - 1);
+                else if (entry.IsRegular && entry.Size <= LargestConfiguration && ++files <= MostConfiguration && tree.Read(entry.Path, LargestConfiguration) is { } text && PathMentions.IsText(text.Span))
+                    found.AddRange(LinkMentions.In(entry.Path, text.Span, abstracts));
+            }
+        }
+    }
+
+    /// <summary>Shared libraries, and the version of the C library that each needs.</summary>
+    private static ImmutableArray<LibraryFact> LibrariesOf(CapsuleTree tree, ImmutableArray<LinkEntry> entries)
+    {
+        var libraries = ImmutableArray.CreateBuilder<LibraryFact>();
+        foreach (LinkEntry entry in entries.Where(e => e.Kind == EntryKind.Regular && (e.Name.EndsWith(".so", StringComparison.Ordinal) || e.Name.Contains(".so.", StringComparison.Ordinal))).Take(MostLibraries))
+            if (tree.Read(entry.Path, LargestLibrary) is { } bytes && Core.Formats.Elf.ElfFile.IsElf(bytes.Span) && NewestVersion(bytes.Span, "GLIBC_"u8) is { } version) libraries.Add(new(entry.Path, version));
+        return libraries.ToImmutable();
+    }
+
+    private static Version? CLibrary(LinkSide side, CapsuleTree tree)
+    {
+        if (side.Packages.FirstOrDefault(p => p.Name is "libc6" or "glibc") is { } package && System.Version.TryParse(package.Version.Split('-')[0].Split(':')[^1], out Version? version)) return version;
+        foreach (string file in (string[])["/usr/lib/x86_64-linux-gnu/libc.so.6", "/lib/x86_64-linux-gnu/libc.so.6", "/usr/lib64/libc.so.6", "/usr/lib/aarch64-linux-gnu/libc.so.6"])
+            if (tree.Read(GuestPath.Parse(file), LargestLibrary) is { } bytes) return NewestVersion(bytes.Span, "GLIBC_"u8);
+        return null;
+    }
+
+    private static readonly System.Buffers.SearchValues<byte> VersionBytes = System.Buffers.SearchValues.Create("0123456789."u8);
+
+    /// <summary>The newest of the versions that stand behind a word in a file: names of symbol versions are text (elf(5), .gnu.version_r).</summary>
+    private static Version? NewestVersion(ReadOnlySpan<byte> bytes, ReadOnlySpan<byte> word)
+    {
+        Version? newest = null;
+        for (int next; (next = bytes.IndexOf(word)) >= 0;)
+        {
+            bytes = bytes[(next + word.Length)..];
+            int end = bytes.IndexOfAnyExcept(VersionBytes);
+            if (end > 2 && System.Version.TryParse(Encoding.ASCII.GetString(bytes[..end]), out Version? version) && (newest is null || version > newest)) newest = version;
+        }
+        return newest;
+    }
+}
