@@ -1,6 +1,7 @@
 using Capsules.Core.CommandLine;
 using Capsules.Core.Model;
 using Capsules.Core.Problems;
+using Capsules.Engine.Crossings;
 using Capsules.Engine.Doors;
 using Capsules.Engine.Images;
 using Capsules.Engine.Opening;
@@ -37,6 +38,7 @@ return Failures.Guard(args, () =>
         "ports" => Relay(layout),
         "filler" => Fill(layout, command.Arguments[0]),
         "watcher" => Watch(layout, CapsuleName.Parse(command.Arguments[0])),
+        "crossings" => Cross(layout),
         "explain" => ExplainCommand.Run(command.Arguments[0], output),
         "completion" => Print(Completion.Of(command.Arguments[0])),
         _ => throw new CapsuleException(Problems.UnknownVerb(command.Verb.Name)),
@@ -52,6 +54,12 @@ int Watch(StoreLayout layout, CapsuleName name)
 int Relay(StoreLayout layout)
 {
     PortRelay.Run(layout);
+    return 0;
+}
+
+int Cross(StoreLayout layout)
+{
+    CrossingBroker.Run(layout);
     return 0;
 }
 
