@@ -38,7 +38,7 @@ return Failures.Guard(args, () =>
         "ports" => Relay(layout),
         "filler" => Fill(layout, command.Arguments[0]),
         "watcher" => Watch(layout, CapsuleName.Parse(command.Arguments[0])),
-        "crossings" => Cross(layout),
+        "crossings" => Cross(layout, command.Arguments.FirstOrDefault()),
         "explain" => ExplainCommand.Run(command.Arguments[0], output),
         "completion" => Print(Completion.Of(command.Arguments[0])),
         _ => throw new CapsuleException(Problems.UnknownVerb(command.Verb.Name)),
@@ -57,9 +57,10 @@ int Relay(StoreLayout layout)
     return 0;
 }
 
-int Cross(StoreLayout layout)
+int Cross(StoreLayout layout, string? capsule)
 {
-    CrossingBroker.Run(layout);
+    if (capsule is null) CrossingBroker.Run(layout);
+    else CrossingDoor.Ensure(layout, CapsuleName.Parse(capsule));
     return 0;
 }
 

@@ -79,7 +79,7 @@ internal sealed class Crossing(UsingCapsule user, Descriptor connection, Caller 
         if (count > 0) _length += count;
         if (_descriptors.Count > MostDescriptors) throw new FormatException($"{_descriptors.Count} descriptors came");
         if (CrossingMessage.SizeOf(_message.AsSpan(0, _length)) != _length) return true;
-        Message = CrossingMessage.Parse(_message);
+        Message = CrossingMessage.Parse(_message.AsSpan(0, _length));
         _message = [];
         if (_descriptors.Count != Message.DescriptorCount) throw new FormatException($"{_descriptors.Count} descriptors came, and {Message.DescriptorCount} were announced");
         return true;
