@@ -256,14 +256,14 @@ public sealed class CrossingTests : IDisposable
     public void A_stopped_program_stops_its_shim_and_goes_on_with_it()
     {
         Begin();
-        string script = "echo sta''rted; i=0; while [ $i -lt 30 ]; do usleep 20000; i=$((i+1)); done; echo do''ne";
+        string script = "echo sta''rted; i=0; while [ $i -lt 30 ]; do usleep 20000; i=$((i+1)); done; echo fini''shed";
         Result result = Terminal(
             [
                 "wait $ ", $"type {LinkedPair.Tool} '{script}' < /etc/whose\\n", "wait started", "type \\x1a", "wait Stopped", "wait $ ", "type sleep 2; echo sle''pt\\n", "wait slept", "wait $ ",
-                "type fg\\n", "wait done", "wait $ ", "type exit 7\\n",
+                "type fg\\n", "wait finished", "wait $ ", "type exit 7\\n",
             ]);
         result.Code.ShouldBe(7, result.Out);
-        result.Out.IndexOf("done", StringComparison.Ordinal).ShouldBeGreaterThan(result.Out.IndexOf("slept", StringComparison.Ordinal));
+        result.Out.IndexOf("finished", StringComparison.Ordinal).ShouldBeGreaterThan(result.Out.IndexOf("slept", StringComparison.Ordinal));
 
         // A group that nobody could let go on is not stopped (setpgid(2), orphaned process groups): here neither.
         App($"{LinkedPair.Tool} 'echo started; usleep 700000; echo done' > /tmp/out & p=$!; until grep -q started /tmp/out; do usleep 10000; done; kill -20 $p; wait $p; echo $?; cat /tmp/out").Out.ShouldBe("0\nstarted\ndone\n");
