@@ -39,6 +39,9 @@ public enum Door
 /// <param name="Most">The largest number of positional words.</param>
 public sealed record Verb(string Name, string Group, string Arguments, string Summary, Door Door, int Least, int Most)
 {
+    /// <inheritdoc/>
+    public override string ToString() => nameof(Verb);
+
     /// <summary>Its options, beside those that every verb has.</summary>
     public ImmutableArray<Option> Options { get; init; } = [];
     /// <summary>

@@ -5,7 +5,7 @@ namespace Capsules.Core.CommandLine;
 /// <summary>Every verb and option, once: both programs parse by it, and help, completion, man pages and the reference in docs/ are made from it.</summary>
 public static class VerbTable
 {
-    private const string Make = "make", Look = "look", RunGroup = "run", IdentityGroup = "identity", Travel = "travel", Serve = "host";
+    private const string Make = "make", Look = "look", RunGroup = "run", IdentityGroup = "identity", LinkGroup = "links", Travel = "travel", Serve = "host";
 
     /// <summary>Options that every verb has.</summary>
     public static ImmutableArray<Option> Common { get; } =
@@ -177,6 +177,29 @@ public static class VerbTable
             Options = [new("--force", null, "stop them first", 'f'), new("--volumes", null, "their state too", 'v'), Yes],
         },
 
+        new("share add", LinkGroup, "CAPSULE/SHARE", "offer a directory or programs of a capsule to others", Door.Tools, 1, 1)
+        {
+            Options =
+            [
+                new("--path", "DIR", "the directory that others see, at the same path"), new("--preset", "PRESET", "the most that others get: reader (the default), client, partner or same-machine"),
+                new("--exec", "PROGRAM[,PROGRAM]", "programs that others may run; they run in this capsule", Repeats: true), new("--argument", "PATTERN", "what each argument must look like (* and ?)", Repeats: true),
+                new("--pass", "NAME", "a variable of the caller that the programs get", Repeats: true), new("--run-as", "USER", "the user as whom they run for callers who are none of its users"),
+                new("--user", "USER[,USER]", "a user of this capsule whom a user of the other may be", Repeats: true), new("--group", "GROUP[,GROUP]", "a group, likewise", Repeats: true),
+            ],
+        },
+        new("share list", LinkGroup, "[CAPSULE]", "list what capsules offer, and who uses it", Door.Tools, 0, 1) { Options = [JsonWith("capsule", "name", "preset", "path", "programs", "arguments", "runAs", "environment", "users", "groups", "usedBy")] },
+        new("share rm", LinkGroup, "CAPSULE/SHARE", "offer something no more", Door.Tools, 1, 1),
+        new("link add", LinkGroup, "CAPSULE [OWNER/SHARE...]", "let a capsule use what another offers; without names, what its image says that it uses", Door.Tools, 1, 64)
+        {
+            Options =
+            [
+                new("--preset", "PRESET", "ask for less than is offered"), new("--as", "HERE=THERE", "a user of this capsule is that one of the owner", Repeats: true), new("--as-group", "HERE=THERE", "a group, likewise", Repeats: true),
+                new("--when-down", "WHAT", "when the owner does not run at a start: require (the default), want, bind, wait[:SECONDS] or degrade"),
+            ],
+        },
+        new("link list", LinkGroup, "[CAPSULE]", "list links and how they are", Door.Tools, 0, 1) { Options = [JsonWith("from", "to", "preset", "whenDown", "wait", "users", "groups", "path", "programs", "state")] },
+        new("link rm", LinkGroup, "CAPSULE OWNER[/SHARE]", "take links away", Door.Tools, 2, 2),
+
         new("images", Travel, "", "list images", Door.Tools, 0, 0) { Options = [new("--quiet", null, "digests only", 'q'), JsonWith("name", "version", "image", "system", "layers", "capsules")] },
         new("export", Travel, "CAPSULE", "write a capsule as an image for other engines", Door.Tools, 1, 1)
         {
@@ -235,6 +258,7 @@ public static class VerbTable
         new("filler", "oci", "CAPSULE", "fill the files of an open capsule (started by itself)", Door.Tools, 1, 1) { Hidden = true },
         new("watcher", "oci", "CAPSULE", "answer the look-ups of a watched capsule (started by itself)", Door.Tools, 1, 1) { Hidden = true },
         new("crossings", "oci", "[CAPSULE]", "run programs of capsules for others (started by itself), or see to it that it is done for a capsule", Door.Tools, 0, 1) { Hidden = true },
+        new("linker", "oci", "STEP CAPSULE", "do what the links of a capsule need when it starts or stops (started by itself)", Door.Tools, 2, 2) { Hidden = true },
         new("keeper", "oci", "", "watch over running capsules (started by itself)", Door.Runtime, 0, 0) { Hidden = true },
     ];
 }

@@ -7,6 +7,9 @@ namespace Capsules.Core.Identities;
 /// <summary>What a look at the host's network found, as far as it matters for a stack's identity.</summary>
 public sealed record HostNetworkFacts
 {
+    /// <inheritdoc/>
+    public override string ToString() => nameof(HostNetworkFacts);
+
     /// <summary>All links.</summary>
     public ImmutableArray<HostLink> Links { get; init; } = [];
     /// <summary>All addresses.</summary>

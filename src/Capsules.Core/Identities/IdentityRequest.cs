@@ -24,6 +24,9 @@ public enum IdentityMember
 /// <summary>What is asked for when a stack is started.</summary>
 public sealed record IdentityRequest
 {
+    /// <inheritdoc/>
+    public override string ToString() => nameof(IdentityRequest);
+
     /// <summary>The stack.</summary>
     public required CapsuleName Stack { get; init; }
     /// <summary>What the source had: the manifest's identity.</summary>
@@ -60,6 +63,9 @@ public sealed record DmiFile(string Name, string Content, int Mode);
 /// <summary>Everything that is decided about a stack's identity. With problems in it, it is not to be applied.</summary>
 public sealed record IdentityPlan
 {
+    /// <inheritdoc/>
+    public override string ToString() => nameof(IdentityPlan);
+
     /// <summary>The identity in force: every member that the stack has is set.</summary>
     public required Identity Identity { get; init; }
     /// <summary>How the network is made.</summary>

@@ -7,10 +7,15 @@ namespace Capsules.Core.Launch;
 /// <summary>What a launch of a capsule needs to know beside its manifest.</summary>
 public sealed record CapsulePlaces
 {
+    /// <inheritdoc/>
+    public override string ToString() => nameof(CapsulePlaces);
+
     /// <summary>The stack's pinned namespaces.</summary>
     public required ImmutableArray<NamespaceSpec> StackNamespaces { get; init; }
-    /// <summary>The map of the stack's user namespace; empty when it has none.</summary>
-    public ImmutableArray<IdMapping> Ids { get; init; } = [];
+    /// <summary>The map of the users of the stack's user namespace; empty when it has none.</summary>
+    public ImmutableArray<IdMapping> Users { get; init; } = [];
+    /// <summary>The map of its groups.</summary>
+    public ImmutableArray<IdMapping> Groups { get; init; } = [];
     /// <summary>The stack's /run.</summary>
     public required HostPath Run { get; init; }
     /// <summary>The data of each volume.</summary>
@@ -87,8 +92,8 @@ public static class CapsuleSpecs
                 ? [.. places.StackNamespaces, new(NamespaceKind.Pid), new(NamespaceKind.Mount), new(NamespaceKind.Cgroup)]
                 : [.. places.StackNamespaces, new(NamespaceKind.Pid), new(NamespaceKind.Mount), new(NamespaceKind.Cgroup), new(NamespaceKind.Time)],
             ClockOffsets = places.ClockOffsets,
-            UserMappings = places.Ids,
-            GroupMappings = places.Ids,
+            UserMappings = places.Users,
+            GroupMappings = places.Groups,
             CgroupsPath = places.Cgroup,
             Resources = Resources(places.Limits.Over(manifest.Limits)),
             Seccomp = places.Seccomp,

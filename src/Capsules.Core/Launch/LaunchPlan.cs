@@ -24,14 +24,14 @@ public abstract record WorldStep
     /// <summary>The root: one tree, or an overlay of lower trees (topmost first) under a writable directory with "upper" and "work".</summary>
     public sealed record Root(ImmutableArray<HostPath> Lower, HostPath? Writable, bool MapIds) : WorldStep;
 
-    /// <summary>Attaches the root on the host's side too, where links reach the capsule from.</summary>
+    /// <summary>Attaches the root on the host's side too, and below it what is <see cref="Bind.OnPeer"/>: links reach the capsule from there.</summary>
     public sealed record Peer(HostPath At) : WorldStep;
 
     /// <summary>A directory (and those above it) that must be there to mount on.</summary>
     public sealed record MountPoint(GuestPath Path) : WorldStep;
 
-    /// <summary>Shows a directory or file of the host inside.</summary>
-    public sealed record Bind(HostPath Source, GuestPath Target, MountOptions Options, bool MapIds) : WorldStep;
+    /// <summary>Shows a directory or file of the host inside; with <paramref name="OnPeer"/> on the host's side, from where it reaches the capsule.</summary>
+    public sealed record Bind(HostPath Source, GuestPath Target, MountOptions Options, bool MapIds, bool OnPeer = false) : WorldStep;
 
     /// <summary>A new file system that belongs to no namespace of the capsule, such as a tmpfs, with directories to mount on.</summary>
     public sealed record FileSystem(string Type, GuestPath Target, MountOptions Options, ImmutableArray<string> Directories) : WorldStep;

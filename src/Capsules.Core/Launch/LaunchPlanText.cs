@@ -27,7 +27,7 @@ public static class LaunchPlanText
         WorldStep.Root root => $"root      overlay {root.Writable} over {string.Join(", ", root.Lower)}{Mapped(root.MapIds)}",
         WorldStep.Peer peer => $"peer      {peer.At}",
         WorldStep.MountPoint point => $"mkdir     {point.Path}",
-        WorldStep.Bind bind => $"bind      {bind.Source} -> {bind.Target}{Of(bind.Options)}{Mapped(bind.MapIds)}",
+        WorldStep.Bind bind => $"bind      {bind.Source} -> {bind.Target}{Of(bind.Options)}{Mapped(bind.MapIds)}{(bind.OnPeer ? ", on the peer" : "")}",
         WorldStep.FileSystem fileSystem => $"mount     {fileSystem.Type} -> {fileSystem.Target}{Of(fileSystem.Options)}",
         WorldStep.Image image => $"loop      {image.Source} ({image.Type}) -> {image.Target}{Of(image.Options)}{Mapped(image.MapIds)}",
         WorldStep.Devices devices => $"devices   /dev{(devices.Further.IsEmpty ? "" : " and " + string.Join(", ", devices.Further.Select(d => d.Path.ToString())))}",

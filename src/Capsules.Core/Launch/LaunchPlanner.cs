@@ -27,6 +27,7 @@ public static class LaunchPlanner
         var world = ImmutableArray.CreateBuilder<WorldStep>();
         world.Add(new WorldStep.Root(request.Lower, request.Writable, request.MapIds));
         if (request.Peer is { } peer) world.Add(new WorldStep.Peer(peer));
+        world.AddRange(mounts.OnPeer);
         world.AddRange(mounts.World);
         world.Add(new WorldStep.Devices(spec.Devices));
         world.AddRange(request.RuntimeDirectories);
@@ -194,9 +195,10 @@ public static class LaunchPlanner
     /// <summary>Sorts mounts between world and tail, keeping their order.</summary>
     private sealed class MountSteps(LaunchRequest request)
     {
-        private readonly List<GuestPath> _ofTail = [];
+        private readonly List<GuestPath> _ofTail = [], _ofCapsule = [];
         private int _opened;
 
+        public List<WorldStep> OnPeer { get; } = [];
         public List<WorldStep> World { get; } = [];
         public List<TailStep> Opened { get; } = [];
         public List<TailStep> Attached { get; } = [];
@@ -210,7 +212,11 @@ public static class LaunchPlanner
             if (mount.IsBind)
             {
                 bool isState = request.MapIds && !inTail;
-                Place(mount.Destination, inTail, new WorldStep.Bind(new HostPath(mount.Source ?? throw new FormatException($"the bind of {mount.Destination} has no `source`")), mount.Destination, options, isState));
+                var bind = new WorldStep.Bind(new HostPath(mount.Source ?? throw new FormatException($"the bind of {mount.Destination} has no `source`")), mount.Destination, options, isState);
+                // What others may share, and links may reach into: not what lies below mounts that only the capsule has, nor files of its identity.
+                bool onPeer = request.Peer is not null && !inTail && !options.Set.HasFlag(MountFlags.ReadOnly) && !_ofCapsule.Any(mount.Destination.IsWithin);
+                if (onPeer) OnPeer.Add(bind with { OnPeer = true });
+                else Place(mount.Destination, inTail, bind);
             }
             else if (mount.Options.Contains("loop"))
                 Place(mount.Destination, inTail, new WorldStep.Image(new HostPath(mount.Source ?? throw new FormatException($"the image for {mount.Destination} has no `source`")), mount.Type ?? "ext4", mount.Destination,
@@ -225,6 +231,7 @@ public static class LaunchPlanner
             if (!inTail)
             {
                 World.Add(step);
+                _ofCapsule.Add(target);
                 return;
             }
             World.Add(new WorldStep.Prepare(NextPrepared, step));

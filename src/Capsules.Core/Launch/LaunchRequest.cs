@@ -18,6 +18,9 @@ public enum LaunchEnd
 /// <summary>Everything that decides a launch plan beside the specification.</summary>
 public sealed record LaunchRequest
 {
+    /// <inheritdoc/>
+    public override string ToString() => nameof(LaunchRequest);
+
     /// <summary>The specification: from a bundle, or made from a capsule's manifest.</summary>
     public required RuntimeSpec Spec { get; init; }
     /// <summary>Trees of the root, topmost first; one alone, without a writable directory, is the root itself.</summary>

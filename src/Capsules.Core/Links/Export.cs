@@ -19,6 +19,9 @@ public enum LinkPreset
 /// <summary>What a capsule offers to others. No other capsule reaches more of it, and none without a link that the host's administrator made.</summary>
 public sealed record Export
 {
+    /// <inheritdoc/>
+    public override string ToString() => $"{Name}";
+
     /// <summary>Unique in the capsule.</summary>
     public required CapsuleName Name { get; init; }
     /// <summary>The most that a link may ask for.</summary>

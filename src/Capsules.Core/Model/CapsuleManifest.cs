@@ -7,6 +7,9 @@ namespace Capsules.Core.Model;
 /// <summary>What a capsule is, on disk and inside its image (label <c>org.capsules.manifest</c>): docs/formats/manifest.md.</summary>
 public sealed record CapsuleManifest
 {
+    /// <inheritdoc/>
+    public override string ToString() => $"{Name}";
+
     /// <summary>The version of this format that is written.</summary>
     public const int CurrentSchemaVersion = 1;
 
@@ -90,6 +93,9 @@ public enum RestartPolicy
 /// <summary>One program of a capsule: how it is started, known to be up, reloaded, stopped and started again.</summary>
 public sealed record ServiceManifest
 {
+    /// <inheritdoc/>
+    public override string ToString() => $"{Name}";
+
     /// <summary>Unique in the capsule, such as the unit's name without ".service".</summary>
     public required string Name { get; init; }
     /// <summary>The unit or script it was read from.</summary>

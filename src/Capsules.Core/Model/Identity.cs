@@ -8,6 +8,9 @@ namespace Capsules.Core.Model;
 /// </summary>
 public sealed record Identity
 {
+    /// <inheritdoc/>
+    public override string ToString() => nameof(Identity);
+
     /// <summary>Network interfaces, first the one with the default route.</summary>
     public ImmutableArray<NetworkInterface> Interfaces { get; init; } = [];
     /// <summary>gethostname(2).</summary>

@@ -6,6 +6,9 @@ namespace Capsules.Core.Oci;
 /// <summary>config.json of an OCI bundle (runtime-spec 1.2, config.md, config-linux.md), as far as a launch needs it. A capsule is launched from one too.</summary>
 public sealed record RuntimeSpec
 {
+    /// <inheritdoc/>
+    public override string ToString() => nameof(RuntimeSpec);
+
     /// <summary>The specification's version that the file was written for.</summary>
     public string Version { get; init; } = "1.0.2";
     /// <summary>The root file system, relative to the bundle or absolute.</summary>
@@ -53,6 +56,9 @@ public sealed record RuntimeSpec
 /// <summary>process of config.json.</summary>
 public sealed record ProcessSpec
 {
+    /// <inheritdoc/>
+    public override string ToString() => nameof(ProcessSpec);
+
     /// <summary>Whether it gets a terminal.</summary>
     public bool Terminal { get; init; }
     /// <summary>argv, as byte pictures.</summary>
@@ -96,6 +102,9 @@ public sealed record CapabilitySets(
 /// <summary>hooks (config.md, "POSIX-platform Hooks"), each list in its order.</summary>
 public sealed record HooksSpec
 {
+    /// <inheritdoc/>
+    public override string ToString() => nameof(HooksSpec);
+
     /// <summary>On the host, before the root is switched (deprecated, and still used).</summary>
     public ImmutableArray<HookSpec> Prestart { get; init; } = [];
     /// <summary>On the host, before the root is switched, behind the former.</summary>
@@ -148,6 +157,9 @@ public sealed record DeviceSpec(GuestPath Path, char Type, uint Major, uint Mino
 /// <summary>linux.resources, as far as it is applied.</summary>
 public sealed record ResourcesSpec
 {
+    /// <inheritdoc/>
+    public override string ToString() => nameof(ResourcesSpec);
+
     /// <summary>memory.limit, bytes.</summary>
     public long? Memory { get; init; }
     /// <summary>memory.swap: memory and swap together, bytes.</summary>

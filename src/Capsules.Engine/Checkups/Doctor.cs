@@ -119,7 +119,7 @@ public sealed class Doctor(CapsuleStore store)
         }
         foreach (CapsuleName name in DirectoryNames.In(_layout.RunningStacks))
         {
-            if (_runner.IsInUse(name) || IsBusy(name)) continue;
+            if (_runner.IsInUse(name) || IsBusy(name) || !_runner.Stacks.IsUp(name) && _runner.IsUsedByOthers(name)) continue;
             Left($"namespaces and network of stack `{name}`, in which nothing runs");
             if (!fix) continue;
             using Descriptor held = _runner.Stacks.Lock(name);

@@ -10,6 +10,9 @@ namespace Capsules.Engine.Containers;
 /// <summary>A container of the OCI door: ROOT/ID/state.json.</summary>
 public sealed record ContainerRecord
 {
+    /// <inheritdoc/>
+    public override string ToString() => nameof(ContainerRecord);
+
     /// <summary>The version of this format that is written.</summary>
     public const int CurrentSchemaVersion = 1;
 

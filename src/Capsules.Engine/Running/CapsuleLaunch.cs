@@ -31,7 +31,8 @@ internal sealed record CapsuleLaunch(CapsuleRecord Capsule, CapsuleManifest Mani
         var places = new CapsulePlaces
         {
             StackNamespaces = stack.Namespaces,
-            Ids = stack.Ids,
+            Users = stack.Users,
+            Groups = stack.Groups,
             Run = new(stack.Slot + "/run"),
             Volumes = [.. manifest.Volumes.Concat(capsule.FurtherVolumes).Where(v => v.Kind == VolumeKind.Directory).Select(v => (v.Path, new HostPath(capsule.PlaceOf(layout, v.Name))))],
             VolumeImages = [.. manifest.Volumes.Where(v => v.Kind == VolumeKind.Image).Select(v => (v.Path, new HostPath(layout.VolumeImage(capsule.Name, v.Name))))],

@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using Capsules.Core.Facts;
 using Capsules.Core.Launch;
+using Capsules.Core.Links;
 using Capsules.Core.Model;
 using Capsules.Core.Oci;
 using Capsules.Core.Problems;
@@ -60,7 +61,9 @@ public sealed class CapsuleRunner(CapsuleStore store)
         if (!services) manifest = manifest with { Services = [] };
 
         using var rollback = new Rollback();
+        ImmutableArray<Warning> ofLinks = capsule.Links.IsEmpty ? [] : LinkDoor.Prepare(_layout, capsule.Name);
         var (up, warnings) = StackUp(capsule, manifest, rollback);
+        warnings = [.. ofLinks, .. warnings];
         if (Signalled(interruption) is { } early) throw new CapsuleException(Problems.StartEnded(capsule.Name.ToString(), early));
         CheckVolumes(capsule, manifest);
         if (!Host.IsInitial && (manifest.Limits != new ResourceLimits() || capsule.Limits != new ResourceLimits())) warnings = warnings.Add(Warnings.LimitsNotApplied(capsule.Name.ToString()));
@@ -72,6 +75,7 @@ public sealed class CapsuleRunner(CapsuleStore store)
         using var running = new RunningCapsule(_layout, run);
         try
         {
+            if (!capsule.Links.IsEmpty) warnings = [.. warnings, .. LinkDoor.Attach(_layout, capsule.Name)];
             var starter = new ServiceStarter(launch, running, AccountFiles.OfRunning(run.Init), Ended);
             foreach (int index in ServiceStarter.Order(manifest.Services)) starter.Start(index);
             if (Signalled(interruption) is { } late) throw new CapsuleException(Problems.StartEnded(capsule.Name.ToString(), late));
@@ -90,6 +94,7 @@ public sealed class CapsuleRunner(CapsuleStore store)
         rollback.Commit();
         held.Dispose();
         KeeperDoor.Knock(_layout); // it could decide nothing while we held the lock
+        if (!capsule.LinkedBy.IsEmpty) warnings = [.. warnings, .. LinkDoor.Offer(_layout, capsule.Name)];
         return warnings;
     }
 
@@ -97,8 +102,10 @@ public sealed class CapsuleRunner(CapsuleStore store)
     /// <param name="name">The capsule.</param>
     /// <param name="most">Longest time for each service; null for what each says itself.</param>
     /// <param name="say">Is told when it has to wait for another command.</param>
-    public void Stop(CapsuleName name, TimeSpan? most, Action<string>? say = null)
+    /// <param name="startsAgain">Whether it is started again at once, and then those that stop with it.</param>
+    public void Stop(CapsuleName name, TimeSpan? most, Action<string>? say = null, bool startsAgain = false)
     {
+        if (store.TryFind(name) is { LinkedBy.IsEmpty: false }) LinkDoor.Withdraw(_layout, name, startsAgain);
         using Descriptor held = LockForStop(name, say);
         if (Running(name) is not { } run)
         {
@@ -300,7 +307,10 @@ public sealed class CapsuleRunner(CapsuleStore store)
             if (!Host.IsInitial) RunningCapsule.KillOrphan(run + "/board"); // and without a group, by its board
             SmallFiles.RemoveTree(run);
         }
-        if (store.TryFind(name) is { } capsule) DownIfEmpty(capsule.Stack);
+        if (store.TryFind(name) is not { } capsule) return;
+        DownIfEmpty(capsule.Stack);
+        foreach (CapsuleLink link in capsule.Links)
+            if (store.TryFind(link.Import.From) is { } owner && owner.Stack != capsule.Stack && !Stacks.IsUp(owner.Stack)) DownIfEmpty(owner.Stack); // its /run was kept for us
     }
 
     /// <summary>The capsules of a stack that run.</summary>
@@ -315,15 +325,18 @@ public sealed class CapsuleRunner(CapsuleStore store)
     private void DownIfEmpty(CapsuleName stack)
     {
         using Descriptor held = Stacks.Lock(stack);
-        if (!IsInUse(stack) && FileCalls.TryStat(null, _layout.RunOfStack(stack)) is not null) Stacks.Down(stack);
+        if (!IsInUse(stack) && FileCalls.TryStat(null, _layout.RunOfStack(stack)) is not null) Stacks.Down(stack, keepRun: IsUsedByOthers(stack));
     }
+
+    /// <summary>Whether a running capsule of another stack sees the /run of this one through a link.</summary>
+    public bool IsUsedByOthers(CapsuleName stack) => Members(stack).SelectMany(c => c.LinkedBy).Any(n => store.TryFind(n)?.Stack != stack && Running(n) is not null);
 
     private (StackUp Up, ImmutableArray<Warning> Warnings) StackUp(CapsuleRecord capsule, CapsuleManifest manifest, Rollback rollback)
     {
         if (Stacks.Find(capsule.Stack) is null) Stacks.Ensure(capsule.Stack, manifest.Identity);
         using Descriptor held = Stacks.Lock(capsule.Stack);
         bool wasUp = Stacks.IsUp(capsule.Stack);
-        var up = Stacks.Up(Stacks.Find(capsule.Stack)!);
+        var up = Stacks.Up(Stacks.Find(capsule.Stack)!, keepRun: IsUsedByOthers(capsule.Stack));
         if (!wasUp) rollback.Add(() => DownIfEmpty(capsule.Stack));
         return up;
     }
@@ -432,6 +445,9 @@ public sealed class CapsuleRunner(CapsuleStore store)
 /// <summary>A command to run in a capsule.</summary>
 public sealed record ExecRequest(ImmutableArray<string> Command)
 {
+    /// <inheritdoc/>
+    public override string ToString() => nameof(ExecRequest);
+
     /// <summary>User, or user:group.</summary>
     public string? User { get; init; }
     /// <summary>NAME=value pictures.</summary>

@@ -17,6 +17,9 @@ public sealed record ServiceView(string Name, string State, int? Pid, int Starts
 /// <summary>What `ps` and `status` show of a capsule.</summary>
 public sealed record CapsuleView
 {
+    /// <inheritdoc/>
+    public override string ToString() => $"{Name}";
+
     /// <summary>Its name.</summary>
     public required CapsuleName Name { get; init; }
     /// <summary>ready, degraded (a service has ended), stopped, exited (N), or crashed.</summary>

@@ -1,4 +1,5 @@
 using Capsules.Core.Facts;
+using Capsules.Core.Links;
 using Capsules.Linux.Cgroups;
 using Capsules.Linux.Files;
 using Capsules.Linux.Namespaces;
@@ -20,11 +21,11 @@ internal static class Host
     public static bool IsInitial => UserNamespaces.IsInitial(LazyIds.Value);
 
     /// <summary>
-    /// The map of a stack whose own range begins at <paramref name="idBase"/>. Below another namespace every id is itself, extent by extent: one of a map may
-    /// not reach over two of the map above (user_namespaces(7)).
+    /// The map of a stack whose own range begins at <paramref name="idBase"/>, in which some ids are another stack's. Below another namespace every id is
+    /// itself, extent by extent: one of a map may not reach over two of the map above (user_namespaces(7)).
     /// </summary>
-    public static IReadOnlyList<IdExtent> MapOf(uint idBase, uint count) =>
-        IsInitial ? [new(0, idBase, count)] : [.. LazyIds.Value.Select(e => new IdExtent(e.Inside, e.Inside, e.Count))];
+    public static IReadOnlyList<IdExtent> MapOf(uint idBase, uint count, IEnumerable<SharedId> shared) =>
+        IsInitial ? [.. SharedId.Map(idBase, count, shared).Select(m => new IdExtent(m.Inside, m.Outside, m.Count))] : [.. LazyIds.Value.Select(e => new IdExtent(e.Inside, e.Inside, e.Count))];
 
     /// <summary>The hierarchies of control groups in which we may make some.</summary>
     public static IReadOnlyList<CgroupHierarchy> Hierarchies => IsInitial ? CgroupHierarchies.Read() : [];

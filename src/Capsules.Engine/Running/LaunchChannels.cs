@@ -5,6 +5,9 @@ namespace Capsules.Engine.Running;
 /// <summary>The descriptors that a launch needs beside its plan. They belong to whoever made them.</summary>
 internal sealed record LaunchChannels
 {
+    /// <inheritdoc/>
+    public override string ToString() => nameof(LaunchChannels);
+
     /// <summary>Standard input, output and error of the new process; null leaves the engine's own.</summary>
     public Descriptor? Input { get; init; }
     /// <inheritdoc cref="Input"/>

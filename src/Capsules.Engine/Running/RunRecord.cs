@@ -14,6 +14,9 @@ namespace Capsules.Engine.Running;
 /// </summary>
 public sealed record RunRecord
 {
+    /// <inheritdoc/>
+    public override string ToString() => $"{Name}";
+
     /// <summary>The version of this format that is written.</summary>
     public const int CurrentSchemaVersion = 1;
 

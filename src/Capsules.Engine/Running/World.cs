@@ -36,7 +36,7 @@ internal sealed class World(LaunchPlan plan, HostPath runDirectory, IReadOnlyLis
     private uint RootGid => groupMap.Outside(0) ?? 0;
 
     /// <summary>
-    /// The root as one mount. With a peer it is attached on the host's side, shared, and what is returned is a slave of it: what is mounted
+    /// The root with its state. With a peer it is attached on the host's side, shared, and what is returned is a slave of it: what is mounted
     /// below the host's side later arrives in the capsule; what the capsule mounts does not leave it.
     /// </summary>
     private Descriptor AttachPeer(WorldStep.Peer peer, Threads.PrivateMountNamespace here, Descriptor? gate)
@@ -50,8 +50,9 @@ internal sealed class World(LaunchPlan plan, HostPath runDirectory, IReadOnlyLis
             MountCalls.SetPropagation(root, Propagation.Shared, at);
             MountCalls.Attach(root, null, at);
             PeerIsAttached = true;
-            Descriptor slave = MountCalls.Clone(null, at);
-            MountCalls.SetPropagation(slave, Propagation.Slave, at);
+            using (Descriptor peerRoot = FileCalls.Open(at, OpenFlags.PathOnly | OpenFlags.Directory)) AsRoot(() => AttachAll(peerRoot, s => s is WorldStep.Bind { OnPeer: true }));
+            Descriptor slave = MountCalls.Clone(null, at, recursive: true);
+            MountCalls.SetPropagation(slave, Propagation.Slave, at, recursive: true);
             return slave;
         });
     }
@@ -64,8 +65,14 @@ internal sealed class World(LaunchPlan plan, HostPath runDirectory, IReadOnlyLis
     {
         using (Descriptor root = plan.World.OfType<WorldStep.Peer>().FirstOrDefault() is { } peer ? AttachPeer(peer, here, gate) : MakeRoot()) MountCalls.Attach(root, null, RootDirectory);
         using Descriptor inside = FileCalls.Open(RootDirectory, OpenFlags.PathOnly | OpenFlags.Directory);
-        if (RootUid == 0) Apply(inside, terminal);
-        else Threads.WithFileSystemIds(RootUid, RootGid, () => { Apply(inside, terminal); return 0; });
+        AsRoot(() => Apply(inside, terminal));
+    }
+
+    /// <summary>With the file-system ids of the capsule's root: what is made belongs to it.</summary>
+    private void AsRoot(Action work)
+    {
+        if (RootUid == 0) work();
+        else Threads.WithFileSystemIds(RootUid, RootGid, () => { work(); return 0; });
     }
 
     /// <inheritdoc/>
@@ -77,23 +84,28 @@ internal sealed class World(LaunchPlan plan, HostPath runDirectory, IReadOnlyLis
 
     private void Apply(Descriptor root, bool terminal)
     {
+        AttachAll(root, s => s is not (WorldStep.Root or WorldStep.Peer or WorldStep.Bind { OnPeer: true }));
+        if (!terminal) return;
+        _step = "terminal";
+        Terminal = PseudoTerminal.Open(root);
+        ShowConsole(root, Terminal.Value.Master);
+    }
+
+    private void AttachAll(Descriptor root, Func<WorldStep, bool> which)
+    {
         foreach (WorldStep step in plan.World)
         {
-            if (step is WorldStep.Root or WorldStep.Peer) continue;
+            if (!which(step)) continue;
             _step = step;
             switch (step)
             {
-                case WorldStep.MountPoint point: MakeDirectories(root, point.Path).Dispose(); break;
+                case WorldStep.MountPoint point: BeneathRoot.MakeDirectories(root, point.Path).Dispose(); break;
                 case WorldStep.Prepare prepare: _prepared[prepare.Number] = Make(prepare.Mount); break;
                 case WorldStep.Devices devices: MakeDevices(root, devices); break;
                 case WorldStep.Directory directory: MakeFresh(root, directory); break;
                 default: AttachTo(root, step); break;
             }
         }
-        if (!terminal) return;
-        _step = "terminal";
-        Terminal = PseudoTerminal.Open(root);
-        ShowConsole(root, Terminal.Value.Master);
     }
 
     private Descriptor MakeRoot()
@@ -144,7 +156,7 @@ internal sealed class World(LaunchPlan plan, HostPath runDirectory, IReadOnlyLis
     {
         using Descriptor mount = Make(step);
         GuestPath target = step is WorldStep.Bind bind ? bind.Target : step is WorldStep.Image image ? image.Target : ((WorldStep.FileSystem)step).Target;
-        using Descriptor point = step is WorldStep.Bind && !FileCalls.Stat(mount).IsDirectory ? MakeFile(root, target) : MakeDirectories(root, target);
+        using Descriptor point = step is WorldStep.Bind && !FileCalls.Stat(mount).IsDirectory ? BeneathRoot.MakeFile(root, target) : BeneathRoot.MakeDirectories(root, target);
         if (step is WorldStep.FileSystem { Type: "tmpfs", Options.CopyUp: true }) CoveredFiles.Copy(point, mount);
         MountCalls.Attach(mount, point, "");
     }
@@ -224,7 +236,7 @@ internal sealed class World(LaunchPlan plan, HostPath runDirectory, IReadOnlyLis
 
     private void MakeDevices(Descriptor root, WorldStep.Devices step)
     {
-        using Descriptor directory = MakeDirectories(root, GuestPath.Parse("/dev"));
+        using Descriptor directory = BeneathRoot.MakeDirectories(root, GuestPath.Parse("/dev"));
         using Descriptor dev = FileCalls.OpenResolved(root, "dev", OpenFlags.Directory | OpenFlags.ReadOnly, ResolveFlags.InRoot);
         foreach (var (name, major, minor) in DefaultDevices.Nodes) MakeNode(dev, name, FileKind.CharacterDevice, 0x1B6, major, minor, RootUid, RootGid);
         foreach (var (name, target) in DefaultDevices.Links)
@@ -235,7 +247,7 @@ internal sealed class World(LaunchPlan plan, HostPath runDirectory, IReadOnlyLis
         foreach (var device in step.Further)
         {
             FileKind kind = device.Type switch { 'b' => FileKind.BlockDevice, 'p' => FileKind.Fifo, _ => FileKind.CharacterDevice };
-            using Descriptor parent = MakeDirectories(root, device.Path.Parent);
+            using Descriptor parent = BeneathRoot.MakeDirectories(root, device.Path.Parent);
             using Descriptor opened = FileCalls.OpenResolved(root, device.Path.Parent.BelowRoot(), OpenFlags.Directory | OpenFlags.ReadOnly, ResolveFlags.InRoot);
             MakeNode(opened, new NativePath(device.Path.Name), kind, device.Mode, device.Major, device.Minor, userMap.Outside(device.Uid) ?? RootUid, groupMap.Outside(device.Gid) ?? RootGid);
         }
@@ -272,43 +284,16 @@ internal sealed class World(LaunchPlan plan, HostPath runDirectory, IReadOnlyLis
     {
         using Descriptor terminals = FileCalls.OpenResolved(root, "dev/pts", OpenFlags.PathOnly | OpenFlags.Directory, ResolveFlags.InRoot);
         using Descriptor slave = MountCalls.Clone(terminals, $"{PseudoTerminal.NumberOf(master)}");
-        using Descriptor point = MakeFile(root, GuestPath.Parse("/dev/console"));
+        using Descriptor point = BeneathRoot.MakeFile(root, GuestPath.Parse("/dev/console"));
         MountCalls.Attach(slave, point, "");
     }
 
     private void MakeFresh(Descriptor root, WorldStep.Directory step)
     {
-        MakeDirectories(root, step.Path).Dispose();
+        BeneathRoot.MakeDirectories(root, step.Path).Dispose();
         using Descriptor directory = FileCalls.OpenResolved(root, step.Path.BelowRoot(), OpenFlags.Directory | OpenFlags.ReadOnly, ResolveFlags.InRoot);
         FileCalls.ChangeOwner(directory, "", userMap.Outside(step.Uid) ?? step.Uid, groupMap.Outside(step.Gid) ?? step.Gid);
         FileCalls.ChangeMode(directory, ".", step.Mode);
-    }
-
-    /// <summary>The directory, made with those above it where they are missing. Symbolic links are followed as if the root were /.</summary>
-    private static Descriptor MakeDirectories(Descriptor root, GuestPath path)
-    {
-        var (found, errno) = FileCalls.TryOpenResolved(root, path.BelowRoot(), OpenFlags.PathOnly | OpenFlags.Directory, ResolveFlags.InRoot);
-        if (found is not null) return found;
-        if (errno != Errno.ENOENT || path.IsRoot) throw new SyscallException("openat2", path.ToString(), errno);
-        using (Descriptor parent = MakeDirectories(root, path.Parent))
-            try { FileCalls.MakeDirectory(parent, new NativePath(path.Name)); }
-            catch (SyscallException e) when (e.Errno == Errno.EEXIST) { } // a dangling link: the next line names it
-        return FileCalls.OpenResolved(root, path.BelowRoot(), OpenFlags.PathOnly | OpenFlags.Directory, ResolveFlags.InRoot);
-    }
-
-    /// <summary>The file, made empty where it is missing; a link that leads nowhere gets its target.</summary>
-    private static Descriptor MakeFile(Descriptor root, GuestPath path, int depth = 0)
-    {
-        var (found, errno) = FileCalls.TryOpenResolved(root, path.BelowRoot(), OpenFlags.PathOnly, ResolveFlags.InRoot);
-        if (found is not null) return found;
-        if (errno != Errno.ENOENT || depth > 8) throw new SyscallException("openat2", path.ToString(), errno);
-        using (Descriptor parent = MakeDirectories(root, path.Parent))
-        {
-            var name = new NativePath(path.Name);
-            if (FileCalls.TryStat(parent, name) is { IsSymbolicLink: true }) return MakeFile(root, path.Parent.Combine(FileCalls.ReadLink(parent, name)), depth + 1);
-            FileCalls.MakeNode(parent, name, FileKind.Regular, 0x1A4);
-        }
-        return FileCalls.OpenResolved(root, path.BelowRoot(), OpenFlags.PathOnly, ResolveFlags.InRoot);
     }
 }
 

@@ -3,13 +3,19 @@ using System.Collections.Immutable;
 using System.Net;
 using Capsules.Core.Identities;
 using Capsules.Core.Json;
+using Capsules.Core.Links;
 using Capsules.Core.Model;
+using Capsules.Engine.Running;
+using Capsules.Linux.Namespaces;
 
 namespace Capsules.Engine.Stacks;
 
 /// <summary>A stack on this host (stacks/NAME/stack.json): the owner of an identity, of the ids of its users and of its network.</summary>
 public sealed record StackRecord
 {
+    /// <inheritdoc/>
+    public override string ToString() => $"{Name}";
+
     /// <summary>The version of this format that is written.</summary>
     public const int CurrentSchemaVersion = 1;
 
@@ -38,6 +44,17 @@ public sealed record StackRecord
     public string? HostName { get; init; }
     /// <summary>Published ports.</summary>
     public ImmutableArray<PublishedPort> Ports { get; init; } = [];
+
+    /// <summary>Its users that are another stack's, by the links of its capsules; in force since it came up last.</summary>
+    public ImmutableArray<SharedId> SharedUsers { get; init; } = [];
+    /// <summary>Its groups that are another stack's.</summary>
+    public ImmutableArray<SharedId> SharedGroups { get; init; } = [];
+
+    /// <summary>The map of its users, as /proc/PID/uid_map is written.</summary>
+    internal IReadOnlyList<IdExtent> UserMap => Host.MapOf(IdBase, IdCount, SharedUsers);
+
+    /// <summary>The map of its groups.</summary>
+    internal IReadOnlyList<IdExtent> GroupMap => Host.MapOf(IdBase, IdCount, SharedGroups);
 
     /// <summary>What the identity planner is asked.</summary>
     public IdentityRequest ToRequest(IEnumerable<(string Name, IPAddress Address)> others) => new()
@@ -68,6 +85,8 @@ public sealed record StackRecord
         w.Text("mac", Mac?.ToString());
         w.Text("hostName", HostName);
         w.Texts("ports", [.. Ports.Select(p => p.ToString())]);
+        w.Objects("sharedUsers", SharedUsers, i => WriteShared(w, i));
+        w.Objects("sharedGroups", SharedGroups, i => WriteShared(w, i));
         w.WriteStartObject("source");
         ManifestJson.WriteIdentity(w, Source);
         w.WriteEndObject();
@@ -76,6 +95,15 @@ public sealed record StackRecord
         ManifestJson.WriteIdentity(w, Identity);
         w.WriteEndObject();
     });
+
+    private static void WriteShared(Utf8JsonWriter w, SharedId id)
+    {
+        w.WriteNumber("inside", id.Inside);
+        w.WriteNumber("outside", id.Outside);
+    }
+
+    private static ImmutableArray<SharedId> ReadShared(JsonElement e, string member) =>
+        [.. e.Items(member).Select(i => new SharedId((uint)(i.Integer("inside") ?? throw new FormatException("`inside` is missing")), (uint)(i.Integer("outside") ?? throw new FormatException("`outside` is missing"))))];
 
     private static List<string> Words(ImmutableHashSet<IdentityMember> members)
     {
@@ -101,6 +129,8 @@ public sealed record StackRecord
             Mac = e.Text("mac") is { } mac ? MacAddress.Parse(mac) : null,
             HostName = e.Text("hostName"),
             Ports = [.. e.Texts("ports").SelectMany(p => PublishedPort.Parse(p))],
+            SharedUsers = ReadShared(e, "sharedUsers"),
+            SharedGroups = ReadShared(e, "sharedGroups"),
             Source = e.Member("source") is { } source ? ManifestJson.ReadIdentity(source) : new(),
             Identity = e.Member("identity") is { } identity ? ManifestJson.ReadIdentity(identity) : null,
         };

@@ -24,8 +24,11 @@ namespace Capsules.Engine.Stacks;
 /// <param name="HasDmi">Whether dmi/ holds values of its own.</param>
 public sealed record StackUp(StackRecord Record, ImmutableArray<NamespaceSpec> Namespaces, string Slot, ImmutableArray<(GuestPath Path, HostPath File)> IdentityFiles, bool HasDmi)
 {
-    /// <summary>The map of its user namespace.</summary>
-    public ImmutableArray<IdMapping> Ids => [.. Host.MapOf(Record.IdBase, StackRecord.IdCount).Select(e => new IdMapping(e.Inside, e.Outside, e.Count))];
+    /// <summary>The map of its users.</summary>
+    public ImmutableArray<IdMapping> Users => [.. Record.UserMap.Select(e => new IdMapping(e.Inside, e.Outside, e.Count))];
+
+    /// <summary>The map of its groups.</summary>
+    public ImmutableArray<IdMapping> Groups => [.. Record.GroupMap.Select(e => new IdMapping(e.Inside, e.Outside, e.Count))];
 }
 
 /// <summary>
@@ -119,22 +122,24 @@ public sealed class StackRunner(StoreLayout layout)
     }
 
     /// <summary>Brings the stack up, unless it is. Call it with the stack's lock.</summary>
+    /// <param name="record">The stack.</param>
+    /// <param name="keepRun">See <see cref="Down"/>.</param>
     /// <exception cref="CapsuleException">Its identity is held elsewhere, or a step failed; what was made is taken away again.</exception>
-    public (StackUp Up, ImmutableArray<Warning> Warnings) Up(StackRecord record)
+    public (StackUp Up, ImmutableArray<Warning> Warnings) Up(StackRecord record, bool keepRun = false)
     {
         if (IsUp(record.Name)) return (Describe(record), []);
-        if (FileCalls.TryStat(null, layout.RunOfStack(record.Name)) is not null) Down(record.Name); // of a life that ended without goodbye
+        if (FileCalls.TryStat(null, layout.RunOfStack(record.Name)) is not null) Down(record.Name, keepRun); // of a life that ended without goodbye, or whose /run others see
         using var rollback = new Rollback();
         SmallFiles.MakeDirectories(layout.RunOfStack(record.Name));
         IdentityPlan plan = _network.Claim(record.ToRequest(Others(record.Name)), rollback);
-        rollback.Add(() => Down(record.Name));
+        rollback.Add(() => Down(record.Name, keepRun));
 
         bool ownNetwork = record.Network.Kind != NetworkKind.Host;
         NamespaceKinds kinds = NamespaceKinds.Ipc | NamespaceKinds.Uts | (ownNetwork ? NamespaceKinds.Network : NamespaceKinds.None);
         try
         {
             foreach (var (kind, file) in Pins(record.Name, kinds)) MakeEmptyFile(file);
-            NamespaceHolder.Make(kinds, Host.MapOf(record.IdBase, StackRecord.IdCount), plan.Identity.HostName, kind => PinOf(record.Name, kind));
+            NamespaceHolder.Make(kinds, record.UserMap, record.GroupMap, plan.Identity.HostName, kind => PinOf(record.Name, kind));
             if (ownNetwork)
                 using (Descriptor space = FileCalls.Open(PinOf(record.Name, NamespaceKinds.Network), OpenFlags.ReadOnly)) _network.Apply(plan.Network, space);
         }
@@ -150,13 +155,21 @@ public sealed class StackRunner(StoreLayout layout)
     }
 
     /// <summary>Takes the stack down. Call it with the stack's lock, when no member runs. Nothing happens when it is not up.</summary>
-    public void Down(CapsuleName name)
+    /// <param name="name">The stack.</param>
+    /// <param name="keepRun">Its /run stays, because others see it through links: what they see is there again when it comes up again.</param>
+    public void Down(CapsuleName name, bool keepRun = false)
     {
         FileCalls.Remove(null, UpMark(name));
         _network.Release(name);
         string run = layout.RunOfStack(name);
         foreach (var (_, file) in Pins(name, NamespaceKinds.User | NamespaceKinds.Network | NamespaceKinds.Ipc | NamespaceKinds.Uts))
             while (MountCalls.Detach(file)) { }
+        if (keepRun)
+        {
+            SmallFiles.RemoveTree(SlotOf(name) + "/files");
+            SmallFiles.RemoveTree(SlotOf(name) + "/dmi");
+            return;
+        }
         SmallFiles.RemoveTree(SlotOf(name));
         SmallFiles.RemoveTree(run);
     }

@@ -10,6 +10,9 @@ namespace Capsules.Engine.Store;
 /// <summary>A capsule on this host (capsules/NAME/capsule.json): its image, its stack and what its user set over the image's manifest.</summary>
 public sealed record CapsuleRecord
 {
+    /// <inheritdoc/>
+    public override string ToString() => $"{Name}";
+
     /// <summary>The version of this format that is written.</summary>
     public const int CurrentSchemaVersion = 1;
 
@@ -35,6 +38,8 @@ public sealed record CapsuleRecord
     public ImmutableArray<Export>? Exports { get; init; }
     /// <summary>What it uses of others.</summary>
     public ImmutableArray<CapsuleLink> Links { get; init; } = [];
+    /// <summary>Capsules that have links to it; theirs are what counts, this tells whom to ask.</summary>
+    public ImmutableArray<CapsuleName> LinkedBy { get; init; } = [];
     /// <summary>Limits over the manifest's.</summary>
     public ResourceLimits Limits { get; init; } = new();
     /// <summary>Over the services' own (--restart).</summary>
@@ -99,6 +104,7 @@ public sealed record CapsuleRecord
             LinkJson.WriteExports(w, exports);
         }
         LinkJson.WriteLinks(w, Links);
+        w.Texts("linkedBy", [.. LinkedBy.Select(n => n.ToString())]);
         if (Limits != new ResourceLimits())
         {
             w.WriteStartObject("limits");
@@ -137,6 +143,7 @@ public sealed record CapsuleRecord
             HostDirectories = [.. e.Items("hostDirectories").Select(d => new HostDirectory(d.RequiredText("source"), GuestPath.Parse(d.RequiredText("target")), d.Flag("readOnly") ?? false))],
             Exports = e.Flag("offers") == true ? LinkJson.ReadExports(e) : null,
             Links = LinkJson.ReadLinks(e),
+            LinkedBy = [.. e.Texts("linkedBy").Select(CapsuleName.Parse)],
             Limits = e.Member("limits") is { } limits ? ManifestJson.ReadLimits(limits) : new(),
             Restart = e.Choice<RestartPolicy>("restart"),
             ReadOnly = e.Flag("readOnly") ?? false,

@@ -10,6 +10,9 @@ namespace Capsules.Engine.Store;
 /// <param name="Run">Gone at reboot: /run/capsule, $CAPSULE_RUN, or $XDG_RUNTIME_DIR/capsule without root (or /run/user/UID/capsule, or /tmp/capsule-UID).</param>
 public sealed record StoreLayout(string State, string Run)
 {
+    /// <inheritdoc/>
+    public override string ToString() => nameof(StoreLayout);
+
     /// <summary>The layout that the environment and the user's rights give.</summary>
     public static StoreLayout Default()
     {

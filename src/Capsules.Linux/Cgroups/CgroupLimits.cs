@@ -3,6 +3,9 @@ namespace Capsules.Linux.Cgroups;
 /// <summary>Limits of a control group; null leaves what the parent allows.</summary>
 public sealed record CgroupLimits
 {
+    /// <inheritdoc/>
+    public override string ToString() => nameof(CgroupLimits);
+
     /// <summary>Bytes of memory.</summary>
     public long? Memory { get; init; }
     /// <summary>Bytes of memory and swap together.</summary>

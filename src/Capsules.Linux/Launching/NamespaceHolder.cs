@@ -13,10 +13,11 @@ public static class NamespaceHolder
 {
     /// <summary>Makes and pins.</summary>
     /// <param name="kinds">Without the user namespace: which to make.</param>
-    /// <param name="users">The map of the user namespace; empty for none.</param>
+    /// <param name="users">The map of the user namespace's users; empty for none.</param>
+    /// <param name="groups">The map of its groups.</param>
     /// <param name="hostName">sethostname(2), with a UTS namespace.</param>
     /// <param name="pin">Files, existing and empty, on which each is pinned.</param>
-    public static void Make(NamespaceKinds kinds, IReadOnlyList<IdExtent> users, string? hostName, Func<NamespaceKinds, NativePath> pin)
+    public static void Make(NamespaceKinds kinds, IReadOnlyList<IdExtent> users, IReadOnlyList<IdExtent> groups, string? hostName, Func<NamespaceKinds, NativePath> pin)
     {
         var (report, reportEnd) = ReportChannel.Open();
         var (goRead, go) = FileCalls.Pipe();
@@ -35,7 +36,7 @@ public static class NamespaceHolder
                 {
                     Expect(report, plan);
                     FileCalls.WriteText($"/proc/{holder}/uid_map", IdMaps.ToText(users));
-                    FileCalls.WriteText($"/proc/{holder}/gid_map", IdMaps.ToText(users));
+                    FileCalls.WriteText($"/proc/{holder}/gid_map", IdMaps.ToText(groups));
                     FileCalls.Write(go, "m"u8, "maps");
                 }
                 Expect(report, plan);

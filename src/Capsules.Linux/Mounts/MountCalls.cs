@@ -81,6 +81,22 @@ public static unsafe class MountCalls
         }
     }
 
+    /// <summary>As <see cref="Attach"/>, below the mount that is there: it shows when that one goes (MOVE_MOUNT_BENEATH, move_mount(2), since Linux 6.5).</summary>
+    public static void AttachBeneath(Descriptor mount, Descriptor top)
+    {
+        const int beneath = 0x200;
+        fixed (byte* empty = "\0"u8)
+            Native.Check(Native.Call(SyscallNumber.MoveMount, mount.Number, (nint)empty, top.Number, (nint)empty, FromEmptyPath | ToEmptyPath | beneath), "move_mount", "beneath");
+    }
+
+    /// <summary>umount2(2) with MNT_DETACH of the mount whose root is open: no name is looked up again.</summary>
+    public static void Detach(Descriptor root)
+    {
+        const int detach = 2;
+        fixed (byte* name = new NativePath($"/proc/thread-self/fd/{root.Number}").Terminated)
+            Native.Check(Native.Call(SyscallNumber.Umount2, (nint)name, detach), "umount2", "link");
+    }
+
     /// <summary>mount(2) with a propagation flag, for everything in this namespace.</summary>
     public static void SetPropagationOfAll(Propagation propagation)
     {

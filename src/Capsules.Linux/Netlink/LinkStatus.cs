@@ -35,6 +35,9 @@ public enum LinkFlags : uint
 /// <summary>A link (interface) as the kernel describes it.</summary>
 public sealed record LinkStatus
 {
+    /// <inheritdoc/>
+    public override string ToString() => $"{Name}";
+
     /// <summary>Its number in its namespace.</summary>
     public required int Index { get; init; }
     /// <summary>Its name.</summary>
@@ -71,6 +74,9 @@ public sealed record AddressStatus(int Link, IPAddress Address, int PrefixLength
 /// <summary>A route.</summary>
 public sealed record RouteStatus
 {
+    /// <inheritdoc/>
+    public override string ToString() => nameof(RouteStatus);
+
     /// <summary>Whether it is one of IPv6.</summary>
     public required bool IsIPv6 { get; init; }
     /// <summary>Null is the default.</summary>

@@ -35,6 +35,9 @@ public enum CallKind : byte
 /// <param name="Flags">The argument with the flags of open(2), or those with AT_EMPTY_PATH.</param>
 public sealed record WatchedCall(string Name, CallKind Kind, int Path, int Directory = -1, int Flags = -1)
 {
+    /// <inheritdoc/>
+    public override string ToString() => nameof(WatchedCall);
+
     /// <summary>A second path, which the call changes (rename, link).</summary>
     public int SecondPath { get; init; } = -1;
     /// <summary>As <see cref="Directory"/>, of the second path.</summary>

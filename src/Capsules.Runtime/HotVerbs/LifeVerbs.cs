@@ -19,7 +19,7 @@ internal static class LifeVerbs
     public static int Restart(Home home, ParsedCommand command) => RunVerb.Interruptible(interruption => Each(home, command, capsule =>
     {
         bool watch = home.Runner.Running(capsule.Name)?.Watch is not null; // it goes on as it was
-        home.Runner.Stop(capsule.Name, Home.Patience(command), Output.Say);
+        home.Runner.Stop(capsule.Name, Home.Patience(command), Output.Say, startsAgain: true);
         Output.Warn(home.Runner.Start(capsule, interruption: interruption, watch: watch));
         Console.Out.WriteLine(capsule.Name);
     }));
@@ -66,6 +66,9 @@ internal static class LifeVerbs
         foreach (CapsuleRecord capsule in capsules)
             if (home.Store.Names().Except(capsules.Select(c => c.Name)).Where(n => home.Store.TryFind(n)?.SharedVolumes.Any(s => s.Owner == capsule.Name) == true).Select(n => n.ToString()).ToArray() is { Length: > 0 } others)
                 throw new CapsuleException(Problems.VolumeIsShared(capsule.Name.ToString(), string.Join(", ", others)));
+        foreach (CapsuleRecord capsule in capsules)
+            if (capsule.LinkedBy.Except(capsules.Select(c => c.Name)).Where(n => home.Store.TryFind(n)?.Links.Any(l => l.Import.From == capsule.Name) == true).Select(n => n.ToString()).ToArray() is { Length: > 0 } users)
+                throw new CapsuleException(Problems.StillLinked(capsule.Name.ToString(), string.Join(", ", users)));
         foreach (CapsuleRecord capsule in capsules.OrderByDescending(c => c.SharedVolumes.Length)) // who only sees a volume goes before its owner
         {
             if (home.Runner.Running(capsule.Name) is not null)

@@ -1,0 +1,72 @@
+namespace Capsules.Core.Problems;
+
+/// <summary>Problems of links between capsules.</summary>
+public static partial class Problems
+{
+    /// <summary>The owner offers nothing of that name.</summary>
+    public static Problem NotOffered(string owner, string export, IEnumerable<string> offered) =>
+        new("CAP4101", ExitCode.NotFound, $"{owner} offers nothing called `{export}`", string.Join(", ", offered) is { Length: > 0 } names ? $"it offers: {names}" : "it offers nothing", $"capsule share add {owner}/{export} --path DIR");
+
+    /// <summary>Something of that name is offered already.</summary>
+    public static Problem AlreadyOffered(string owner, string export) =>
+        new("CAP4102", ExitCode.Conflict, $"{owner} offers `{export}` already", null, $"capsule share rm {owner}/{export}, or another name");
+
+    /// <summary>The other end of a link is not on this host.</summary>
+    public static Problem OwnerNotHere(string capsule, string owner) =>
+        new("CAP4103", ExitCode.NotFound, $"{capsule} uses {owner}, and there is no capsule `{owner}` on this host", "a link shows the same files and sockets, which only one kernel can", $"bring {owner} here (capsule import), or capsule link rm {capsule} {owner}");
+
+    /// <summary>The link is there.</summary>
+    public static Problem AlreadyLinked(string capsule, string import) => new("CAP4104", ExitCode.Conflict, $"{capsule} is linked to {import} already", null, $"capsule link rm {capsule} {import}");
+
+    /// <summary>The link is not there.</summary>
+    public static Problem NotLinked(string capsule, string import) => new("CAP4105", ExitCode.NotFound, $"{capsule} is not linked to {import}", null, $"capsule link list {capsule}");
+
+    /// <summary>More is asked for than is offered.</summary>
+    public static Problem MoreThanOffered(string import, string what, string offered) =>
+        new("CAP4106", ExitCode.NotPermitted, $"{import} does not allow {what}", $"it offers {offered}", "ask for less, or let the owner offer more (capsule share rm, share add)");
+
+    /// <summary>An owner that must be up is not.</summary>
+    public static Problem OwnerDown(string capsule, string owner, string why) =>
+        new("CAP4107", ExitCode.Failed, $"{capsule} needs {owner}, which is not up", why, $"capsule start {owner}");
+
+    /// <summary>A name that is shared is not there.</summary>
+    public static Problem NoSuchAccount(string capsule, string name, string kind) =>
+        new("CAP4108", ExitCode.NotFound, $"{capsule} has no {kind} `{name}`", "its own passwd and group files do not have it", $"name one that is there: capsule link add … --as HERE=THERE");
+
+    /// <summary>Others use it.</summary>
+    public static Problem StillLinked(string owner, string users) =>
+        new("CAP4109", ExitCode.Conflict, $"{owner} is used by {users}", null, $"capsule link rm first: {users}");
+
+    /// <summary>A step for links failed without a problem of its own.</summary>
+    public static Problem LinkStepFailed(string step, string capsule, string said) =>
+        new("CAP4110", ExitCode.Failed, $"the links of {capsule} could not be brought into place ({step})", said, "capsule link list, capsule doctor");
+
+    /// <summary>What an export names is not there, or cannot be shown.</summary>
+    public static Problem CannotShow(string import, string path, string why) => new("CAP4111", ExitCode.Failed, $"{path} of {import} cannot be shown", why, null);
+
+    /// <summary>Two owners for one user.</summary>
+    public static Problem TwoOwners(string capsule, string kind, string name, string first, string second) =>
+        new("CAP4112", ExitCode.Conflict, $"the {kind} `{name}` of {capsule} cannot be one of {first} and one of {second} at once", "the kernel knows a user by one number", $"let another {kind} of {capsule} use {second}");
+
+    /// <summary>A path that no link may cover.</summary>
+    public static Problem NotSharable(string path, string why) => new("CAP4113", ExitCode.Usage, $"{path} cannot be offered to others", why, "offer a directory of the application's own state, of its sockets, or of its programs");
+
+    /// <summary>Capsules would wait for each other.</summary>
+    public static Problem LinkCircle(string capsule, string circle) =>
+        new("CAP4114", ExitCode.Conflict, $"{capsule} would need itself to be up before it starts", circle, "use --when-down want, wait or degrade for one of these links");
+
+    /// <summary>Users of a realm share numbers.</summary>
+    public static Problem OnlyByNumber(string capsule, string what) =>
+        new("CAP4115", ExitCode.NotPermitted, $"{capsule}: {what} cannot be shared without root", "all capsules of a user have the same numbers of users; the kernel lets him map no others", "give both the same number, or run both as root");
+}
+
+/// <summary>Warnings of links.</summary>
+public static partial class Warnings
+{
+    /// <summary>New shared users come with the next start.</summary>
+    public static Warning UsersComeLater(string capsule, string names) =>
+        new("CAP4120", $"{capsule} runs: its users {names} count as the owner's from its next start on; until then they see the files as others do", $"capsule restart {capsule}");
+
+    /// <summary>A link waits for its owner.</summary>
+    public static Warning LinkWaits(string capsule, string import, string why) => new("CAP4121", $"{capsule} runs without {import}: {why}", null);
+}

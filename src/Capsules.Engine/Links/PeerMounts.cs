@@ -1,0 +1,195 @@
+using System.Collections.Immutable;
+using System.Text;
+using System.Text.Json;
+using Capsules.Core.Formats.Proc;
+using Capsules.Core.Json;
+using Capsules.Core.Model;
+using Capsules.Engine.Running;
+using Capsules.Engine.Store;
+using Capsules.Linux;
+using Capsules.Linux.Files;
+using Capsules.Linux.Mounts;
+using Capsules.Linux.Namespaces;
+
+namespace Capsules.Engine.Links;
+
+/// <summary>A process that still has something open of what was taken away.</summary>
+/// <param name="Pid">Its number on the host.</param>
+/// <param name="Name">Its name.</param>
+/// <param name="What">What it has: fd 4, the working directory, a mapping.</param>
+public sealed record MountHolder(int Pid, string Name, string What);
+
+/// <summary>
+/// Mounts that come into a running capsule from outside: attached at the host's side of its root, they reach all of its mount namespaces, and with the flags that
+/// they had when they were attached: no root inside changes those (mount_namespaces(7), locked mounts). The caller holds the capsule's lock.
+/// </summary>
+/// <param name="layout">Where things are.</param>
+/// <param name="capsule">The capsule, which runs.</param>
+internal sealed class PeerMounts(StoreLayout layout, CapsuleName capsule)
+{
+    private sealed record Entry(GuestPath Path, ulong MountId, ImmutableArray<GuestPath> Made);
+
+    private string RecordFile => layout.RunOf(capsule) + "/mounts.json";
+
+    private string Peer => layout.RunOf(capsule) + "/peer";
+
+    /// <summary>What is attached, by path.</summary>
+    public ImmutableArray<GuestPath> Paths => [.. Read().Select(e => e.Path)];
+
+    /// <summary>The root of what is attached at a path; null when nothing is.</summary>
+    public Descriptor? Open(GuestPath path) => Read().FirstOrDefault(e => e.Path == path) is { } entry ? Open(entry) : null;
+
+    /// <summary>Attaches a detached mount, of a directory or of a file; what it is mounted on is made where it is missing.</summary>
+    /// <exception cref="SyscallException">The kernel refused; nothing stays.</exception>
+    public void Attach(GuestPath path, Descriptor mount)
+    {
+        List<Entry> entries = Read();
+        if (entries.Any(e => e.Path == path)) throw new SyscallException("move_mount", $"{path} of {capsule}", Errno.EEXIST);
+        var made = new List<GuestPath>();
+        using Descriptor root = FileCalls.Open(Peer, OpenFlags.PathOnly | OpenFlags.Directory);
+        try
+        {
+            using Descriptor point = AsRoot(() => FileCalls.Stat(mount).IsDirectory ? BeneathRoot.MakeDirectories(root, path, made) : BeneathRoot.MakeFile(root, path, made));
+            // Written before it is there: whoever takes away what a crash left finds it.
+            Write([.. entries, new(path, 0, [.. made])]);
+            MountCalls.Attach(mount, point, "");
+            Write([.. entries, new(path, FileCalls.Stat(mount).MountId, [.. made])]);
+        }
+        catch (SyscallException)
+        {
+            RemoveMade(root, made);
+            Write(entries);
+            throw;
+        }
+    }
+
+    /// <summary>Puts another mount in the place of one, without a moment in which the path is not there.</summary>
+    public void Swap(GuestPath path, Descriptor mount)
+    {
+        List<Entry> entries = Read();
+        int index = entries.FindIndex(e => e.Path == path);
+        using Descriptor top = (index < 0 ? null : Open(entries[index])) ?? throw new SyscallException("move_mount", $"{path} of {capsule}", Errno.ENOENT);
+        MountCalls.AttachBeneath(mount, top);
+        entries[index] = entries[index] with { MountId = FileCalls.Stat(mount).MountId };
+        Write(entries);
+        MountCalls.Detach(top);
+    }
+
+    /// <summary>Takes a mount away in all of the capsule's mount namespaces; what has it open keeps that. False when it was not there.</summary>
+    public bool Detach(GuestPath path)
+    {
+        List<Entry> entries = Read();
+        if (entries.Find(e => e.Path == path) is not { } entry) return false;
+        using (Descriptor? top = Open(entry))
+            if (top is not null) MountCalls.Detach(top);
+        using (Descriptor root = FileCalls.Open(Peer, OpenFlags.PathOnly | OpenFlags.Directory)) RemoveMade(root, entry.Made);
+        Write([.. entries.Where(e => e != entry)]);
+        return true;
+    }
+
+    /// <summary>The processes that have something open below a path; ask before it is taken away.</summary>
+    public static ImmutableArray<MountHolder> Holders(GuestPath path, IReadOnlyList<int> processes)
+    {
+        var holders = ImmutableArray.CreateBuilder<MountHolder>();
+        var known = new Dictionary<string, HashSet<ulong>>(); // each mount namespace has copies with numbers of their own
+        foreach (int pid in processes)
+        {
+            string space = TryLink($"/proc/{pid}/ns/mnt");
+            if (!known.TryGetValue(space, out HashSet<ulong>? ids)) known[space] = ids = MountsBelow(path, pid);
+            if (ids.Count == 0) continue;
+            string name = NameOf(pid);
+            foreach (string word in (string[])["cwd", "root", "exe"])
+                if (TryMountId($"/proc/{pid}/{word}") is { } id && ids.Contains(id)) holders.Add(new(pid, name, word));
+            foreach (string file in Names($"/proc/{pid}/fd"))
+                if (TryMountId($"/proc/{pid}/fd/{file}") is { } id && ids.Contains(id)) holders.Add(new(pid, name, $"fd {file}"));
+            if (Names($"/proc/{pid}/map_files").Any(m => TryMountId($"/proc/{pid}/map_files/{m}") is { } id && ids.Contains(id))) holders.Add(new(pid, name, "a mapping"));
+        }
+        return holders.ToImmutable();
+    }
+
+    /// <summary>Mount namespaces of processes that still show a path that was taken away: whoever made one there private cut it off from what happens outside.</summary>
+    public static ImmutableArray<MountHolder> Unreached(GuestPath path, IReadOnlyList<int> processes) =>
+        [.. processes.GroupBy(p => TryLink($"/proc/{p}/ns/mnt")).Where(g => MountsBelow(path, g.First()).Count > 0).Select(g => new MountHolder(g.First(), NameOf(g.First()), "a mount namespace of its own, which takes nothing from outside"))];
+
+    private static HashSet<ulong> MountsBelow(GuestPath path, int pid)
+    {
+        try { return [.. ProcFiles.Mounts(SmallFiles.TryRead($"/proc/{pid}/mountinfo") ?? []).Where(m => m.Target.IsWithin(path)).Select(m => (ulong)m.Id)]; }
+        catch (Exception e) when (e is FormatException or SyscallException) { return []; } // it ended meanwhile
+    }
+
+    private static string NameOf(int pid)
+    {
+        try { return Encoding.UTF8.GetString(SmallFiles.TryRead($"/proc/{pid}/comm") ?? []).Trim(); }
+        catch (SyscallException) { return ""; }
+    }
+
+    private Descriptor? Open(Entry entry)
+    {
+        using Descriptor root = FileCalls.Open(Peer, OpenFlags.PathOnly | OpenFlags.Directory);
+        var (found, _) = FileCalls.TryOpenResolved(root, entry.Path.BelowRoot(), OpenFlags.PathOnly, ResolveFlags.InRoot | ResolveFlags.NoMagicLinks);
+        if (found is null) return null;
+        ulong id = FileCalls.Stat(found).MountId;
+        if (id == entry.MountId || entry.MountId == 0 && id != FileCalls.Stat(root).MountId) return found;
+        found.Dispose(); // the capsule's root has moved what it was mounted on, or never came so far
+        return null;
+    }
+
+    private static void RemoveMade(Descriptor root, IEnumerable<GuestPath> made)
+    {
+        foreach (GuestPath path in made.Reverse())
+        {
+            var (parent, _) = FileCalls.TryOpenResolved(root, path.Parent.BelowRoot(), OpenFlags.PathOnly | OpenFlags.Directory, ResolveFlags.InRoot | ResolveFlags.NoMagicLinks);
+            if (parent is null) continue;
+            using (parent)
+                try
+                {
+                    if (FileCalls.TryStat(parent, new(path.Name)) is { } there && (there.IsDirectory || there.IsRegular && there.Size == 0)) FileCalls.Remove(parent, new(path.Name), there.IsDirectory);
+                }
+                catch (SyscallException e) when (e.Errno is Errno.ENOTEMPTY or Errno.EBUSY) { } // something is in it: it is the capsule's now
+        }
+    }
+
+    /// <summary>What is made belongs to the capsule's root.</summary>
+    private T AsRoot<T>(Func<T> work)
+    {
+        string at = $"/proc/{(RunRecord.Find(layout, capsule) ?? throw new SyscallException("open", $"{capsule}", Errno.ESRCH)).Init}";
+        uint Root(string map) => IdMaps.Parse(FileCalls.ReadText($"{at}/{map}")).Outside(0) ?? 0;
+        uint uid = Root("uid_map"), gid = Root("gid_map");
+        return uid == 0 || !Host.IsInitial ? work() : Threads.WithFileSystemIds(uid, gid, work);
+    }
+
+    private List<Entry> Read()
+    {
+        if (SmallFiles.TryRead(RecordFile) is not { } bytes) return [];
+        JsonElement root = ManifestJson.Parse(bytes);
+        return [.. root.Items("mounts").Select(m => new Entry(GuestPath.Parse(m.RequiredText("path")), (ulong)(m.Integer("mount") ?? 0), [.. m.Texts("made").Select(GuestPath.Parse)]))];
+    }
+
+    private void Write(IEnumerable<Entry> entries) => SmallFiles.Write(RecordFile, JsonWriting.Document(w => w.Objects("mounts", [.. entries], e =>
+    {
+        w.Text("path", e.Path.ToString());
+        w.WriteNumber("mount", e.MountId);
+        w.Texts("made", [.. e.Made.Select(p => p.ToString())]);
+    })), durable: false);
+
+    private static ulong? TryMountId(string path)
+    {
+        try { return FileCalls.TryStatFollowing(null, path)?.MountId; }
+        catch (SyscallException) { return null; } // it ended meanwhile
+    }
+
+    private static string TryLink(string path)
+    {
+        try { return Encoding.UTF8.GetString(FileCalls.ReadLink(null, path)); }
+        catch (SyscallException) { return ""; }
+    }
+
+    private static IEnumerable<string> Names(string directory)
+    {
+        var (opened, _) = FileCalls.TryOpenAt(null, directory, OpenFlags.ReadOnly | OpenFlags.Directory);
+        if (opened is null) return [];
+        using (opened)
+            try { return [.. FileCalls.List(opened).Select(e => Encoding.UTF8.GetString(e.Name))]; }
+            catch (SyscallException) { return []; }
+    }
+}

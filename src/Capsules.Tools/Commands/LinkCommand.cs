@@ -1,0 +1,154 @@
+using System.Collections.Immutable;
+using System.Globalization;
+using System.Text;
+using Capsules.Core.CommandLine;
+using Capsules.Core.Json;
+using Capsules.Core.Links;
+using Capsules.Core.Model;
+using Capsules.Core.Problems;
+using Capsules.Engine.Links;
+using Capsules.Engine.Running;
+using Capsules.Engine.Store;
+
+namespace Capsules.Tools.Commands;
+
+/// <summary>Words of the command line that mean links.</summary>
+internal static class LinkWords
+{
+    public static Import Import(string word)
+    {
+        try { return Core.Links.Import.Parse(word); }
+        catch (FormatException) { throw new CapsuleException(Problems.BadValue("share", word, "CAPSULE/SHARE, such as db/socket")); }
+    }
+
+    public static LinkPreset? Preset(string? word)
+    {
+        if (word is null) return null;
+        foreach (LinkPreset preset in Enum.GetValues<LinkPreset>())
+            if (Of(preset) == word) return preset;
+        throw new CapsuleException(Problems.BadValue("preset", word, "reader, client, partner or same-machine"));
+    }
+
+    public static string Of(LinkPreset preset) => JsonReading.Dashed(preset);
+
+    /// <summary>require, want, bind, degrade, or wait with a time such as wait:30s.</summary>
+    public static (WhenDown WhenDown, long Milliseconds) WhenDown(string? word)
+    {
+        const long standard = 30_000;
+        if (word is null) return (Core.Links.WhenDown.Require, standard);
+        if (word.StartsWith("wait", StringComparison.Ordinal))
+        {
+            if (word == "wait") return (Core.Links.WhenDown.Wait, standard);
+            if (word.StartsWith("wait:", StringComparison.Ordinal) && double.TryParse(word["wait:".Length..].TrimEnd('s'), NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out double seconds) && seconds is > 0 and < 1e6)
+                return (Core.Links.WhenDown.Wait, (long)(seconds * 1000));
+        }
+        foreach (WhenDown when in Enum.GetValues<WhenDown>())
+            if (JsonReading.Dashed(when) == word) return (when, standard);
+        throw new CapsuleException(Problems.BadValue("--when-down", word, "require, want, bind, degrade, wait or wait:SECONDS"));
+    }
+
+    public static ImmutableArray<SharedName> Names(IEnumerable<string> words)
+    {
+        try { return [.. words.SelectMany(w => w.Split(',')).Select(SharedName.Parse)]; }
+        catch (FormatException e) { throw new CapsuleException(Problems.BadValue("user", string.Join(',', words), "HERE=THERE, or one name that both have"), e); }
+    }
+}
+
+/// <summary>`capsule link add`, `list`, `rm`: a capsule uses what another offers.</summary>
+public static class LinkCommand
+{
+    /// <summary>Makes links; the exit code.</summary>
+    public static int Add(ParsedCommand command, CapsuleStore store, CommandOutput output)
+    {
+        CapsuleRecord capsule = store.Get(command.Arguments[0]);
+        Import[] imports = command.Arguments.Length > 1 ? [.. command.Arguments.Skip(1).Select(LinkWords.Import)] : [.. store.Manifest(capsule.Image).Imports.Where(i => !capsule.Links.Any(l => l.Import == i))];
+        if (imports.Length == 0) throw new CapsuleException(Problems.WrongUsage($"its image says of nothing that {capsule.Name} uses it: name what it is to use", command.Verb.Usage));
+        var links = new LinkRunner(store);
+        var (when, milliseconds) = LinkWords.WhenDown(command.Value("--when-down"));
+        foreach (Import import in imports)
+        {
+            Export? offered = store.TryFind(import.From) is { } owner ? links.Offered(owner).FirstOrDefault(e => e.Name == import.Export) : null;
+            LinkChange change = links.Add(capsule.Name, new()
+            {
+                Import = import,
+                Preset = LinkWords.Preset(command.Value("--preset")) ?? offered?.Preset ?? LinkPreset.Reader,
+                WhenDown = when,
+                WaitMilliseconds = milliseconds,
+                Users = LinkWords.Names(command.Values("--as")),
+                Groups = LinkWords.Names(command.Values("--as-group")),
+            });
+            output.Words.WriteLine($"Linked {capsule.Name} to {import}{(offered?.Path is { } path ? $": {path}, {(change.Link.IsWritable ? "read and written" : "read")}" : "")}{(change.Link.Users.IsEmpty ? "" : $"; {string.Join(", ", change.Link.Users.Select(u => u.Here == u.There ? u.Here : $"{u.Here} is {import.From}'s {u.There}"))} shared")}.");
+            foreach (Warning warning in change.Warnings) output.Words.WriteLine(warning.ToString());
+            output.Data.WriteLine(import);
+        }
+        return 0;
+    }
+
+    /// <summary>Lists links; the exit code.</summary>
+    public static int List(ParsedCommand command, CapsuleStore store, CommandOutput output)
+    {
+        var links = new LinkRunner(store);
+        CapsuleName[] names = command.Arguments.IsEmpty ? [.. store.Names().Order()] : [store.Get(command.Arguments[0]).Name];
+        (CapsuleRecord Capsule, CapsuleLink Link, LinkState State, Export? Export)[] rows = [.. names.Select(store.TryFind).OfType<CapsuleRecord>().SelectMany(c => c.Links.Select(l =>
+            (c, l, links.StateOf(c, l), store.TryFind(l.Import.From) is { } owner ? links.Offered(owner).FirstOrDefault(e => e.Name == l.Import.Export) : null)))];
+        if (command.Has("--json"))
+            output.Data.Write(Encoding.UTF8.GetString(JsonFields.Select(JsonWriting.Document(w => w.Objects("links", rows, row =>
+            {
+                w.Text("from", row.Capsule.Name.ToString());
+                LinkJson.WriteLink(w, row.Link);
+                w.Text("path", row.Export?.Path?.ToString());
+                w.Texts("programs", [.. (row.Export?.Programs ?? []).Select(p => p.ToString())]);
+                w.Text("state", JsonReading.Dashed(row.State));
+            })), command.Fields, inside: "links")));
+        else
+            output.WriteTable(["FROM", "TO", "PRESET", "PATH", "USERS", "STATE"], [.. rows.Select(r => (string[])
+            [
+                r.Capsule.Name.ToString(), r.Link.Import.ToString(), LinkWords.Of(r.Link.Preset), r.Export?.Path?.ToString() ?? "-",
+                string.Join(' ', r.Link.Users) is { Length: > 0 } users ? users : "-", JsonReading.Dashed(r.State),
+            ])]);
+        return 0;
+    }
+
+    /// <summary>Takes links away; the exit code.</summary>
+    public static int Remove(ParsedCommand command, CapsuleStore store, CommandOutput output)
+    {
+        CapsuleRecord capsule = store.Get(command.Arguments[0]);
+        string word = command.Arguments[1];
+        Import[] imports = word.Contains('/', StringComparison.Ordinal) ? [LinkWords.Import(word)] : [.. capsule.Links.Select(l => l.Import).Where(i => i.From.ToString() == word)];
+        if (imports.Length == 0) throw new CapsuleException(Problems.NotLinked($"{capsule.Name}", word));
+        foreach (Import import in imports)
+        {
+            LinkChange change = new LinkRunner(store).Remove(capsule.Name, import);
+            output.Words.WriteLine($"{capsule.Name} is linked to {import} no more.");
+            foreach (MountHolder holder in change.Holders) output.Words.WriteLine($"note: {holder.Name} ({holder.Pid}) still has it open: {holder.What}");
+        }
+        return 0;
+    }
+
+    /// <summary>What `capsule` asks for when a capsule starts or stops; problems and warnings go back as lines.</summary>
+    public static int Linker(ParsedCommand command, CapsuleStore store, CommandOutput output)
+    {
+        var links = new LinkRunner(store);
+        CapsuleName name = CapsuleName.Parse(command.Arguments[1]);
+        try
+        {
+            ImmutableArray<Warning> warnings = [];
+            switch (command.Arguments[0])
+            {
+                case "prepare": warnings = links.Prepare(name); break;
+                case "attach": warnings = links.Attach(name); break;
+                case "offer": warnings = links.Offer(name); break;
+                case "withdraw": links.Withdraw(name, startsAgain: false); break;
+                case "restart": links.Withdraw(name, startsAgain: true); break;
+                case var other: throw new CapsuleException(Problems.UnknownVerb(other));
+            }
+            foreach (Warning warning in warnings) output.Data.WriteLine(LinkLines.Of(warning));
+            return 0;
+        }
+        catch (CapsuleException e)
+        {
+            output.Data.WriteLine(LinkLines.Of(e.Problem));
+            return (int)e.Problem.Exit;
+        }
+    }
+}

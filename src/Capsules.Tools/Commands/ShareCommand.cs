@@ -1,0 +1,84 @@
+using System.Collections.Immutable;
+using System.Text;
+using Capsules.Core.CommandLine;
+using Capsules.Core.Json;
+using Capsules.Core.Links;
+using Capsules.Core.Model;
+using Capsules.Core.Problems;
+using Capsules.Engine.Links;
+using Capsules.Engine.Store;
+
+namespace Capsules.Tools.Commands;
+
+/// <summary>`capsule share add`, `list`, `rm`: what a capsule offers to others.</summary>
+public static class ShareCommand
+{
+    /// <summary>Offers something; the exit code.</summary>
+    public static int Add(ParsedCommand command, CapsuleStore store, CommandOutput output)
+    {
+        Import word = LinkWords.Import(command.Arguments[0]);
+        store.Get(word.From.ToString());
+        GuestPath? path = command.Value("--path") is { } given ? GuestPath.Normalize(BytePicture.FromPicture(given)) : null;
+        ImmutableArray<GuestPath> programs = [.. command.Values("--exec").SelectMany(v => v.Split(',')).Select(p => p.StartsWith('/') ? GuestPath.Normalize(BytePicture.FromPicture(p)) : throw new CapsuleException(Problems.BadValue("program", p, "its whole path, such as /usr/bin/pg_dump")))];
+        if (path is null && programs.IsEmpty) throw new CapsuleException(Problems.WrongUsage("nothing is offered: --path or --exec", command.Verb.Usage));
+        if (path is { } shown && ShareablePaths.WhyNot(shown) is { } why) throw new CapsuleException(Problems.NotSharable($"{shown}", why));
+        var export = new Export
+        {
+            Name = word.Export,
+            Preset = LinkWords.Preset(command.Value("--preset")) ?? (path is null ? LinkPreset.Client : LinkPreset.Reader),
+            Path = path,
+            Programs = programs,
+            Arguments = [.. command.Values("--argument")],
+            Environment = [.. command.Values("--pass")],
+            RunAs = command.Value("--run-as"),
+            Users = [.. command.Values("--user").SelectMany(v => v.Split(','))],
+            Groups = [.. command.Values("--group").SelectMany(v => v.Split(','))],
+        };
+        if (export.Users.Concat(export.Groups).Any(n => n is "root" or "0" or "")) throw new CapsuleException(Problems.MoreThanOffered($"{word}", "to be root", "users that are not"));
+        new LinkRunner(store).Share(word.From, export);
+        output.Words.WriteLine($"{word.From} offers {Of(export)}.");
+        output.Words.WriteLine($"next: capsule link add CAPSULE {word}");
+        output.Data.WriteLine(word);
+        return 0;
+    }
+
+    /// <summary>Lists offers; the exit code.</summary>
+    public static int List(ParsedCommand command, CapsuleStore store, CommandOutput output)
+    {
+        var links = new LinkRunner(store);
+        CapsuleName[] names = command.Arguments.IsEmpty ? [.. store.Names().Order()] : [store.Get(command.Arguments[0]).Name];
+        (CapsuleRecord Owner, Export Export)[] rows = [.. names.Select(store.TryFind).OfType<CapsuleRecord>().SelectMany(c => links.Offered(c).Select(e => (c, e)))];
+        string[] UsedBy(CapsuleRecord owner, Export export) => [.. owner.LinkedBy.Where(n => store.TryFind(n)?.Links.Any(l => l.Import == new Import(owner.Name, export.Name)) == true).Select(n => n.ToString())];
+        if (command.Has("--json"))
+            output.Data.Write(Encoding.UTF8.GetString(JsonFields.Select(JsonWriting.Document(w => w.Objects("shares", rows, row =>
+            {
+                w.Text("capsule", row.Owner.Name.ToString());
+                LinkJson.WriteExport(w, row.Export);
+                w.Texts("usedBy", [.. UsedBy(row.Owner, row.Export)]);
+            })), command.Fields, inside: "shares")));
+        else
+            output.WriteTable(["SHARE", "PRESET", "PATH", "PROGRAMS", "USERS", "USED BY"], [.. rows.Select(r => (string[])
+            [
+                $"{r.Owner.Name}/{r.Export.Name}", LinkWords.Of(r.Export.Preset), r.Export.Path?.ToString() ?? "-", Words(r.Export.Programs.Select(p => p.ToString())), Words(r.Export.Users), Words(UsedBy(r.Owner, r.Export)),
+            ])]);
+        return 0;
+    }
+
+    /// <summary>Offers something no more; the exit code.</summary>
+    public static int Remove(ParsedCommand command, CapsuleStore store, CommandOutput output)
+    {
+        Import word = LinkWords.Import(command.Arguments[0]);
+        store.Get(word.From.ToString());
+        new LinkRunner(store).Unshare(word.From, word.Export);
+        output.Words.WriteLine($"{word.From} offers {word.Export} no more.");
+        return 0;
+    }
+
+    private static string Of(Export export) => string.Join(", and ", ((string?[])
+    [
+        export.Path is { } path ? $"{path} {(export.Preset >= LinkPreset.Partner ? "to be read and written" : "to be read")}" : null,
+        export.Programs.IsEmpty ? null : $"{string.Join(", ", export.Programs)} to be run",
+    ]).OfType<string>());
+
+    private static string Words(IEnumerable<string> words) => string.Join(' ', words) is { Length: > 0 } text ? text : "-";
+}

@@ -1,0 +1,86 @@
+using Capsules.Core.Links;
+using Capsules.Core.Model;
+using Capsules.Core.Oci;
+using CsCheck;
+using Shouldly;
+using Xunit;
+
+namespace Capsules.Core.Tests.Links;
+
+public sealed class LinkModelTests
+{
+    [Fact]
+    public void A_shared_number_is_cut_out_of_the_map()
+    {
+        SharedId.Map(1000, 100, []).ShouldBe([new IdMapping(0, 1000, 100)]);
+        SharedId.Map(1000, 100, [new(33, 5998)]).ShouldBe([new IdMapping(0, 1000, 33), new IdMapping(33, 5998, 1), new IdMapping(34, 1034, 66)]);
+        SharedId.Map(1000, 100, [new(99, 7000), new(0, 6000), new(1, 6001), new(100, 9)]).ShouldBe([new IdMapping(0, 6000, 1), new IdMapping(1, 6001, 1), new IdMapping(2, 1002, 97), new IdMapping(99, 7000, 1)]);
+    }
+
+    [Fact]
+    public void Every_number_has_one_place_in_the_map_whatever_is_shared() =>
+        Gen.UInt[0, 70_000].HashSet[0, 30].Sample(inside =>
+        {
+            var map = SharedId.Map(0x4000_0000, 65536, inside.Select((n, i) => new SharedId(n, 0x5000_0000 + (uint)i)));
+            ((long)map.Sum(m => m.Count)).ShouldBe(65536);
+            uint next = 0;
+            foreach (IdMapping m in map)
+            {
+                m.Inside.ShouldBe(next);
+                next += m.Count;
+                (m.Outside - m.Inside == 0x4000_0000).ShouldBe(!(m.Count == 1 && inside.Contains(m.Inside)));
+            }
+        });
+
+    [Fact]
+    public void Exports_imports_and_links_survive_their_files()
+    {
+        var export = new Export
+        {
+            Name = CapsuleName.Parse("socket"),
+            Preset = LinkPreset.SameMachine,
+            Path = GuestPath.Parse("/run/x"),
+            Programs = [GuestPath.Parse("/usr/bin/psql")],
+            Arguments = ["-*"],
+            RunAs = "postgres",
+            Environment = ["PGOPTIONS"],
+            Users = ["shop"],
+            Groups = ["ssl-cert"],
+        };
+        var manifest = new CapsuleManifest { Name = CapsuleName.Parse("db"), Exports = [export], Imports = [Import.Parse("mail/lmtp")] };
+        byte[] bytes = ManifestJson.Write(manifest);
+        ManifestJson.Write(ManifestJson.Read(bytes)).ShouldBe(bytes);
+        Export read = ManifestJson.Read(bytes).Exports.ShouldHaveSingleItem();
+        (read.Name, read.Preset, read.Path, read.RunAs).ShouldBe((export.Name, export.Preset, export.Path, export.RunAs));
+        (read.Programs, read.Arguments, read.Environment, read.Users, read.Groups).ShouldSatisfyAllConditions(
+            r => r.Programs.ShouldBe(export.Programs), r => r.Arguments.ShouldBe(export.Arguments), r => r.Environment.ShouldBe(export.Environment), r => r.Users.ShouldBe(export.Users), r => r.Groups.ShouldBe(export.Groups));
+        ManifestJson.Read(bytes).Imports.ShouldBe([new Import(CapsuleName.Parse("mail"), CapsuleName.Parse("lmtp"))]);
+    }
+
+    [Theory]
+    [InlineData("/", false)]
+    [InlineData("/proc/x", false)]
+    [InlineData("/tmp/x", false)]
+    [InlineData("/var/lib", false)]
+    [InlineData("/run", false)]
+    [InlineData("/usr/share", false)]
+    [InlineData("/var/lib/mysql", true)]
+    [InlineData("/run/mysqld", true)]
+    [InlineData("/usr/share/webapps", true)]
+    public void What_every_system_has_is_not_shared(string path, bool can) => (ShareablePaths.WhyNot(GuestPath.Parse(path)) is null).ShouldBe(can);
+
+    [Theory]
+    [InlineData("db")]
+    [InlineData("db/")]
+    [InlineData("/x")]
+    [InlineData("a/b/c")]
+    [InlineData("A/b")]
+    public void A_share_has_two_names(string word) => Should.Throw<FormatException>(() => Import.Parse(word));
+
+    [Theory]
+    [InlineData("")]
+    [InlineData("=x")]
+    [InlineData("x=")]
+    [InlineData("a=b=c")]
+    public void A_shared_user_has_a_name_on_both_sides(string word) => Should.Throw<FormatException>(() => SharedName.Parse(word));
+}

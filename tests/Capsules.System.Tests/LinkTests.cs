@@ -1,0 +1,186 @@
+using System.Text.Json;
+using Capsules.Core.Model;
+using Shouldly;
+using Xunit;
+
+namespace Capsules.System.Tests;
+
+/// <summary>Links between capsules of one small system each, with different numbers for their users.</summary>
+public sealed class LinkTests : IDisposable
+{
+    private readonly Sandbox _sandbox = new();
+
+    public void Dispose() => _sandbox.Dispose();
+
+    private const string Idle = "while :; do sleep 1; done";
+
+    private Result Share(params string[] words) => _sandbox.Capsule(["share", "add", .. words]);
+
+    private Result Link(params string[] words) => _sandbox.Capsule(["link", "add", .. words]);
+
+    private Result In(string capsule, string script) => _sandbox.Capsule("exec", capsule, "sh", "-c", script);
+
+    private Result As(string user, string capsule, string script) => _sandbox.Capsule("exec", "--user", user, capsule, "sh", "-c", script);
+
+    private string StateOf(string capsule) => JsonDocument.Parse(_sandbox.Capsule("link", "list", capsule, "--json").Ok().Out).RootElement.GetProperty("links").EnumerateArray().Single().GetProperty("state").GetString()!;
+
+    /// <summary>An owner with data of a user `shop` (998), and one who uses it, in which `web` is 33.</summary>
+    private void MakeTwo(string ownerScript = Idle)
+    {
+        BusyBox.MakeCapsule(_sandbox, "db", m => m with { Volumes = [new() { Name = CapsuleName.Parse("data"), Path = GuestPath.Parse("/var/lib/shop") }] }, BusyBox.Script(ownerScript));
+        BusyBox.MakeCapsule(_sandbox, "app", null, BusyBox.Script(Idle));
+        Accounts("db", "shop:x:998:998::/:/bin/sh", "shop:x:998:");
+        Accounts("app", "web:x:33:33::/:/bin/sh", "web:x:33:");
+        Directory.CreateDirectory($"{_sandbox.Store}/capsules/db/volumes/data/in");
+        _sandbox.Shell($"cd {_sandbox.Store}/capsules/db/volumes/data; echo one > in/file; chown -R 998:998 in; chmod 700 in; chmod 755 .; chown 998:998 .").Ok();
+    }
+
+    private void Accounts(string capsule, string user, string group)
+    {
+        string etc = $"{_sandbox.Store}/capsules/{capsule}/writable/upper/etc";
+        Directory.CreateDirectory(etc);
+        File.WriteAllText(etc + "/passwd", $"root:x:0:0::/root:/bin/sh\n{user}\n");
+        File.WriteAllText(etc + "/group", $"root:x:0:\n{group}\n");
+        Directory.CreateDirectory($"{_sandbox.Store}/capsules/{capsule}/writable/work");
+    }
+
+    [Fact]
+    public void A_shared_user_reads_and_writes_the_owners_files_under_its_own_number_and_others_do_not()
+    {
+        MakeTwo();
+        Share("db/data", "--path", "/var/lib/shop", "--preset", "partner", "--user", "shop").Ok();
+        Link("app", "db/data", "--as", "web=shop").Ok().Error.ShouldContain("web is db's shop");
+        _sandbox.Capsule("start", "app").Ok();
+        _sandbox.Capsule("status", "db").Code.ShouldBe(0, "what it requires was started first");
+        StateOf("app").ShouldBe("live");
+
+        As("web", "app", "cat /var/lib/shop/in/file; stat -c %u:%g:%a /var/lib/shop/in; echo two > /var/lib/shop/in/two").Ok().Out.ShouldBe("one\n33:33:700\n");
+        In("db", "cat /var/lib/shop/in/two; stat -c %u:%g /var/lib/shop/in/two").Ok().Out.ShouldBe("two\n998:998\n");
+        _sandbox.Shell($"stat -c %u {_sandbox.Store}/capsules/db/volumes/data/in/two").Out.ShouldBe("998\n", "on disk it is the owner's");
+        As("12", "app", "cat /var/lib/shop/in/file").Error.ShouldContain("Permission denied");
+        In("app", "ls /var/lib/shop/in").Ok(); // the root of one may override what a shared user may not: it can become him
+        In("app", "touch /var/lib/shop/of-root").Code.ShouldNotBe(0, "its root is nobody there");
+        In("app", "cat /proc/self/uid_map").Out.Split('\n').ShouldContain(l => l.Trim().StartsWith("33 ", StringComparison.Ordinal) && l.TrimEnd().EndsWith(" 1", StringComparison.Ordinal));
+
+        // The same inode: locks, events and renames are one.
+        In("db", "mv /var/lib/shop/in/two /var/lib/shop/in/three; chmod 755 /var/lib/shop/in").Ok();
+        In("app", "cat /var/lib/shop/in/three").Ok().Out.ShouldBe("two\n");
+    }
+
+    [Fact]
+    public void Only_what_is_offered_is_seen_and_a_reader_cannot_write_whatever_its_root_does()
+    {
+        MakeTwo();
+        Link("app", "db/data").Code.ShouldBe(3);
+        Share("db/data", "--path", "/var/lib/shop").Ok();
+        Link("app", "db/data", "--preset", "partner").Error.ShouldContain("CAP4106");
+        Link("app", "db/data").Ok();
+        _sandbox.Capsule("start", "app").Ok();
+        _sandbox.Shell($"chmod -R a+rwX {_sandbox.Store}/capsules/db/volumes/data").Ok();
+        In("app", "cat /var/lib/shop/in/file; stat -c %u /var/lib/shop/in/file").Ok().Out.ShouldBe("one\n65534\n", "nobody is shared");
+        foreach (string attack in (string[])["echo x > /var/lib/shop/in/file", "touch /var/lib/shop/new", "mount -o remount,rw,bind /var/lib/shop && touch /var/lib/shop/new", "umount /var/lib/shop && ls /var/lib/shop/in", "rm -r /var/lib/shop/in", "mknod /var/lib/shop/sda b 8 0"])
+            In("app", attack).Code.ShouldNotBe(0, attack);
+        // With all rights in its own namespaces: a root that makes mount namespaces as it likes.
+        string init = JsonDocument.Parse(_sandbox.Capsule("inspect", "app").Ok().Out).RootElement.GetProperty("run").GetProperty("init").GetRawText();
+        Result inside = _sandbox.Shell($"nsenter -t {init} -U -m -p -S 0 -G 0 /bin/sh -c 'mount -o remount,rw,bind /var/lib/shop; umount /var/lib/shop; echo x > /var/lib/shop/in/file'");
+        inside.Code.ShouldNotBe(0);
+        inside.Error.ShouldContain("ermission denied");
+        In("db", "cat /var/lib/shop/in/file").Out.ShouldBe("one\n");
+        _sandbox.Capsule("share", "rm", "db/data").Error.ShouldContain("CAP4109");
+        _sandbox.Capsule("stop", "db").Ok();
+        _sandbox.Capsule("rm", "db").Error.ShouldContain("CAP4109");
+        _sandbox.Capsule("link", "rm", "app", "db").Ok();
+        _sandbox.Capsule("share", "rm", "db/data").Ok();
+        _sandbox.Capsule("share", "list", "--json").Ok().Out.ShouldNotContain("db");
+    }
+
+    [Fact]
+    public void A_link_comes_into_a_running_capsule_reaches_all_its_mount_namespaces_and_goes_again()
+    {
+        MakeTwo();
+        Share("db/data", "--path", "/var/lib/shop").Ok();
+        _sandbox.Capsule("start", "db", "app").Ok();
+        string init = JsonDocument.Parse(_sandbox.Capsule("inspect", "app").Ok().Out).RootElement.GetProperty("run").GetProperty("init").GetRawText();
+        // A process of the capsule in a mount namespace of its own.
+        _sandbox.Shell($"nsenter -t {init} -U -m -p -S 0 -G 0 /bin/busybox unshare -m --propagation slave /bin/busybox sleep 600 >/dev/null 2>&1 & sleep 0.5").Ok();
+        string other = _sandbox.Shell($"for p in /proc/[0-9]*; do [ \"$(tr '\\0' ' ' < $p/cmdline)\" = '/bin/busybox sleep 600 ' ] && basename $p; done | tail -1").Out.Trim();
+        string Seen() => _sandbox.Shell($"cat /proc/{other}/root/var/lib/shop/in/file 2>&1").Out;
+        Seen().ShouldContain("No such file");
+
+        _sandbox.Shell($"chmod -R a+rX {_sandbox.Store}/capsules/db/volumes/data").Ok();
+        Link("app", "db/data").Ok();
+        In("app", "cat /var/lib/shop/in/file").Ok().Out.ShouldBe("one\n");
+        Seen().ShouldBe("one\n");
+        // What has it open keeps it; whoever looks again sees nothing.
+        _sandbox.Capsule("exec", "-d", "app", "sh", "-c", "exec 7< /var/lib/shop/in/file; touch /tmp/opened; sleep 300").Ok();
+        Sandbox.Eventually(() => In("app", "test -e /tmp/opened").Code == 0, "it is open");
+        _sandbox.Capsule("link", "rm", "app", "db/data").Ok().Error.ShouldContain("still has it open: fd 7");
+        Seen().ShouldContain("No such file");
+        In("app", "ls /var/lib/shop").Code.ShouldNotBe(0, "what it was mounted on went with it");
+        _sandbox.Shell($"grep -c shop /proc/{init}/mountinfo").Out.ShouldBe("0\n");
+        _sandbox.Capsule("stop", "app", "db").Ok();
+        _sandbox.Traces().ShouldBeEmpty();
+    }
+
+    [Fact]
+    public void A_socket_in_run_outlives_the_restart_of_its_owner_and_is_there_when_the_owner_comes_later()
+    {
+        MakeTwo("mkdir -p /run/shop; rm -f /run/shop/s; cat /proc/sys/kernel/random/uuid > /run/shop/id; " + Idle);
+        Share("db/socket", "--path", "/run/shop", "--preset", "client").Ok();
+        Link("app", "db/socket", "--when-down", "degrade").Ok();
+        _sandbox.Capsule("start", "app").Ok().Error.ShouldContain("CAP4121");
+        StateOf("app").ShouldBe("waiting");
+        _sandbox.Capsule("start", "db").Ok();
+        Sandbox.Eventually(() => StateOf("app") == "live" || _sandbox.Capsule("restart", "db").Code != 0, "it comes with its owner");
+        string Id() => In("app", "cat /run/shop/id").Out;
+        Sandbox.Eventually(() => Id().Length > 30, "the owner's file");
+        string before = Id();
+        _sandbox.Capsule("restart", "db").Ok();
+        Sandbox.Eventually(() => Id() is { Length: > 30 } now && now != before, "the same directory, with what the owner makes anew");
+        _sandbox.Capsule("stop", "db").Ok();
+        Id().Length.ShouldBeGreaterThan(30, "as on one machine, what a stopped service left in /run stays");
+        _sandbox.Capsule("doctor").Out.ShouldNotContain("stack `db`");
+        _sandbox.Capsule("start", "db").Ok();
+        _sandbox.Capsule("stop", "app", "db").Ok();
+        _sandbox.Traces().ShouldBeEmpty();
+    }
+
+    [Fact]
+    public void When_down_is_done_as_declared()
+    {
+        MakeTwo();
+        Share("db/data", "--path", "/var/lib/shop").Ok();
+        Link("app", "db/data", "--when-down", "wait:1").Ok();
+        _sandbox.Capsule("start", "app").Error.ShouldContain("CAP4107");
+        _sandbox.Capsule("link", "rm", "app", "db").Ok();
+        Link("app", "db/data", "--when-down", "bind").Ok();
+        _sandbox.Capsule("start", "app").Ok();
+        _sandbox.Capsule("restart", "db").Ok();
+        _sandbox.Capsule("status", "app").Code.ShouldBe(0, "it stopped with its owner and came again");
+        _sandbox.Capsule("stop", "db").Ok();
+        _sandbox.Capsule("status", "app").Code.ShouldBe(3, "it cannot be without");
+        Share("app/own", "--path", "/data").Ok();
+        Link("db", "app/own").Error.ShouldContain("CAP4114");
+        Link("db", "app/own", "--when-down", "want").Ok();
+        _sandbox.Capsule("start", "db").Ok();
+        _sandbox.Capsule("status", "app").Code.ShouldBe(0);
+        _sandbox.Capsule("stop", "db", "app").Ok();
+        _sandbox.Traces().ShouldBeEmpty();
+    }
+
+    [Fact]
+    public void Wrong_words_change_nothing()
+    {
+        MakeTwo();
+        foreach (var (words, code) in ((string[], string)[])
+                 [
+                     (["share", "add", "db/x", "--path", "/"], "CAP4113"), (["share", "add", "db/x", "--path", "/tmp/x"], "CAP4113"), (["share", "add", "db/x", "--path", "/usr"], "CAP4113"),
+                     (["share", "add", "db/x", "--path", "/srv/x", "--preset", "partner"], "CAP4113"), (["share", "add", "db/x", "--path", "/var/lib/shop", "--user", "root"], "CAP4106"),
+                     (["share", "add", "db/x", "--path", "/var/lib/shop", "--user", "nobody-there"], "CAP4108"), (["share", "add", "db", "--path", "/var/lib/shop"], "CAP5013"),
+                     (["link", "add", "app", "other/x"], "CAP4103"), (["link", "add", "app", "db/x"], "CAP4101"), (["link", "rm", "app", "db"], "CAP4105"), (["share", "rm", "db/x"], "CAP4101"),
+                 ])
+            _sandbox.Capsule(words).Error.ShouldContain(code, customMessage: string.Join(' ', words));
+        _sandbox.Capsule("share", "list").Ok().Out.Trim().ShouldBeEmpty();
+        _sandbox.Capsule("link", "list").Ok().Out.Trim().ShouldBeEmpty();
+    }
+}
