@@ -203,6 +203,30 @@ public sealed class CrossingTests : IDisposable
     }
 
     [Fact]
+    public void Links_bring_shims_and_take_them_away_while_capsules_run()
+    {
+        _pair.Make("app", 105, null, s_idle);
+        _pair.Make("db", 870, null, s_idle);
+        _sandbox.Capsule("share", "add", "db/tools", "--preset", "partner", "--exec", $"{LinkedPair.Tool},/usr/bin/of-db", "--user", "web").Ok();
+        _sandbox.Capsule("run", "app").Ok();
+        _sandbox.Capsule("run", "db").Ok();
+        string own = _pair.Run("app", LinkedPair.Tool, "cat /etc/whose").Out;
+        _sandbox.Capsule("link", "add", "app", "db/tools", "--as", "web").Ok();
+        Result live = _pair.Run("app", LinkedPair.Tool, "cat /etc/whose; id -u");
+        _sandbox.Capsule("link", "rm", "app", "db/tools").Ok();
+        (own, live.Out, live.Error, _pair.Run("app", LinkedPair.Tool, "cat /etc/whose").Out).ShouldBe(("app\n", "db\n870\n", "", "app\n"));
+        Sandbox.Eventually(() => Broker().Length == 0, "without links there is no broker");
+
+        _sandbox.Capsule("link", "add", "app", "db/tools", "--as", "web").Ok();
+        _sandbox.Capsule("stop", "app").Ok();
+        _sandbox.Capsule("start", "app").Ok();
+        _pair.Run("app", "/usr/bin/of-db", "cat /etc/whose; id -u").ShouldBe(new Result(0, "db\n870\n", ""));
+        _sandbox.Capsule("stop", "app").Ok();
+        _sandbox.Capsule("stop", "db").Ok();
+        Sandbox.Eventually(() => _sandbox.Traces().Length == 0, "nothing is left");
+    }
+
+    [Fact]
     public void A_file_with_a_set_id_bit_lends_nothing()
     {
         _pair.Make("app", 105, null, BusyBox.Script("until [ -e /tmp/go ]; do usleep 20000; done; /usr/bin/other 'echo hi' > /tmp/out 2>&1; echo $? >> /tmp/out; touch /tmp/done; sleep 1000") with { User = "other", NoNewPrivileges = false });

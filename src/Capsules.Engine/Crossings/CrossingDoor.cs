@@ -56,15 +56,18 @@ public static class CrossingDoor
     {
         SmallFiles.MakeDirectories(DirectoryOf(layout, capsule));
         using Descriptor directory = FileCalls.Open(DirectoryOf(layout, capsule), OpenFlags.PathOnly | OpenFlags.Directory);
-        var bell = new Doorbell(Fifo(layout), LockFile(layout), () => Programs.StartGuarded(Programs.Tools, ["crossings"], null, layout.Run + "/crossings.log"));
-        bell.Knock();
+        Knock(layout);
         for (int attempt = 1; !UnixStream.IsListened(directory, SocketName); attempt++)
         {
             if (attempt == Attempts) throw new CapsuleException(Problems.CrossingUnreachable(CrossingFormat.Socket, $"nobody listens at {DirectoryOf(layout, capsule)}/{SocketName}; {layout.Run}/crossings.log may tell why"));
             Thread.Sleep(PauseMilliseconds);
-            if (attempt % 100 == 0) bell.Knock();
+            if (attempt % 100 == 0) Knock(layout);
         }
     }
+
+    /// <summary>Tells the broker to look at the capsules' links, or starts one.</summary>
+    internal static void Knock(StoreLayout layout) =>
+        new Doorbell(Fifo(layout), LockFile(layout), () => Programs.StartGuarded(Programs.Tools, ["crossings"], null, layout.Run + "/crossings.log")).Knock();
 
     /// <summary>The socket of a running capsule, in the place of one that a broker before us left.</summary>
     internal static Descriptor Listen(StoreLayout layout, CapsuleName capsule)

@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using Capsules.Core.Links;
 using Capsules.Core.Model;
 using Capsules.Core.Problems;
+using Capsules.Engine.Crossings;
 using Capsules.Engine.Running;
 using Capsules.Engine.Stacks;
 using Capsules.Engine.Store;
@@ -91,7 +92,11 @@ public sealed class LinkRunner(CapsuleStore store)
             if (!_runner.Stacks.IsUp(capsule.Stack)) _runner.Stacks.Save(stack with { SharedUsers = users, SharedGroups = groups });
             else if (users.Except(stack.SharedUsers).Any() || groups.Except(stack.SharedGroups).Any())
                 warnings.Add(Warnings.UsersComeLater($"{name}", string.Join(", ", link.Users.Concat(link.Groups))));
-            if (_runner.Running(name) is not null && Attach(linked, link) is { } waits) warnings.Add(Warnings.LinkWaits($"{name}", $"{link.Import}", waits));
+            if (_runner.Running(name) is not null)
+            {
+                if (Attach(linked, link) is { } waits) warnings.Add(Warnings.LinkWaits($"{name}", $"{link.Import}", waits));
+                CrossingMounts.Follow(store, linked);
+            }
             return new(link, warnings.ToImmutable(), []);
         }
         catch
@@ -119,6 +124,7 @@ public sealed class LinkRunner(CapsuleStore store)
         capsule = capsule with { Links = capsule.Links.Remove(link) };
         store.Save(capsule);
         Forget(import.From, capsule);
+        if (_runner.Running(name) is not null) CrossingMounts.Follow(store, capsule);
         return new(link, [], holders);
     }
 
@@ -168,6 +174,7 @@ public sealed class LinkRunner(CapsuleStore store)
         var warnings = ImmutableArray.CreateBuilder<Warning>();
         foreach (CapsuleLink link in capsule.Links)
             if (Attach(capsule, link) is { } why) warnings.Add(Warnings.LinkWaits($"{name}", $"{link.Import}", why));
+        CrossingMounts.Follow(store, capsule);
         return warnings.ToImmutable();
     }
 
