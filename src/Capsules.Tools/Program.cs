@@ -67,7 +67,7 @@ int Relay(StoreLayout layout)
 int Cross(StoreLayout layout, string? capsule)
 {
     if (capsule is null) CrossingBroker.Run(layout);
-    else CrossingDoor.Ensure(layout, CapsuleName.Parse(capsule));
+    else CrossingDoor.Follow(new CapsuleStore(layout), CapsuleName.Parse(capsule));
     return 0;
 }
 

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using Capsules.Core.Links;
 using Capsules.Core.Model;
 using Capsules.Engine.Crossings;
 using Shouldly;
@@ -26,7 +27,7 @@ public sealed class CrossingTests : IDisposable
         StartApp();
     }
 
-    private void StartApp() => _pair.Start("app", LinkedPair.Tool);
+    private void StartApp() => _sandbox.Capsule("run", "app").Ok();
 
     private Result Tool(string script, params string[] arguments) => _pair.Run("app", [LinkedPair.Tool, script, .. arguments]);
 
@@ -104,10 +105,10 @@ public sealed class CrossingTests : IDisposable
     public void It_starts_where_the_caller_is_when_both_see_that_directory()
     {
         Begin();
-        string shared = $"{_sandbox.State}/shared";
-        Directory.CreateDirectory(shared + "/below");
-        foreach (string capsule in (string[])["app", "db"]) _pair.Attach(capsule, shared, "/shared");
-        App($"cd /shared/below; {LinkedPair.Tool} pwd").ShouldBe(new Result(0, "/shared/below\n", ""));
+        _pair.Change("db", r => r with { Exports = [.. r.Exports!.Value, new() { Name = CapsuleName.Parse("files"), Preset = LinkPreset.Partner, Path = GuestPath.Parse("/data"), Users = ["web"] }] });
+        _sandbox.Capsule("exec", "db", "mkdir", "-p", "/data/below").Ok();
+        _sandbox.Capsule("link", "add", "app", "db/files").Ok();
+        App($"cd /data/below; {LinkedPair.Tool} pwd").ShouldBe(new Result(0, "/data/below\n", ""));
         Result own = App($"cd /srv; {LinkedPair.Tool} pwd");
         own.Out.ShouldBe("/\n");
         own.Error.ShouldStartWith("warning[CAP4143]: `/usr/bin/tool` starts in / of its capsule: /srv is not shown");
@@ -182,7 +183,8 @@ public sealed class CrossingTests : IDisposable
         _pair.Link("app", "db", e => e with { Arguments = ["echo *", "ok", "-?"] }, "web");
         _sandbox.Capsule("run", "db").Ok();
         _sandbox.Capsule("run", "third").Ok();
-        _pair.Start("app", LinkedPair.Tool, LinkedPair.Other);
+        StartApp();
+        _pair.Attach("app", CrossingDoor.ShimOf(_pair.Layout), LinkedPair.Other, "ro");
 
         Tool("echo hi", "ok", "-v").ShouldBe(new Result(0, "hi\n", ""));
         Refused(Tool("echo hi", "rm"), "CAP4134");
@@ -210,6 +212,11 @@ public sealed class CrossingTests : IDisposable
         _sandbox.Capsule("share", "add", "db/tools", "--preset", "partner", "--exec", $"{LinkedPair.Tool},/usr/bin/of-db", "--user", "web").Ok();
         _sandbox.Capsule("run", "app").Ok();
         _sandbox.Capsule("run", "db").Ok();
+        _sandbox.Capsule("share", "add", "db/shell", "--preset", "partner", "--exec", "/bin/cat", "--argument", "/etc/*", "--user", "web").Ok();
+        _sandbox.Capsule("link", "add", "app", "db/shell").Ok();
+        App("/bin/cat /etc/whose; /bin/busybox cat /etc/whose; readlink /bin/tac").ShouldBe(new Result(0, "db\napp\nbusybox\n", "")); // the link is covered, and not what it leads to, nor its other names
+        _sandbox.Capsule("link", "rm", "app", "db").Ok();
+        App("/bin/cat /etc/whose; readlink /bin/cat").Out.ShouldBe("app\nbusybox\n");
         string own = _pair.Run("app", LinkedPair.Tool, "cat /etc/whose").Out;
         _sandbox.Capsule("link", "add", "app", "db/tools", "--as", "web").Ok();
         Result live = _pair.Run("app", LinkedPair.Tool, "cat /etc/whose; id -u");
@@ -231,12 +238,13 @@ public sealed class CrossingTests : IDisposable
     {
         _pair.Make("app", 105, null, BusyBox.Script("until [ -e /tmp/go ]; do usleep 20000; done; /usr/bin/other 'echo hi' > /tmp/out 2>&1; echo $? >> /tmp/out; touch /tmp/done; sleep 1000") with { User = "other", NoNewPrivileges = false });
         _pair.Make("db", 870, null, s_idle);
-        _pair.Link("app", "db", e => e with { Programs = [GuestPath.Parse(LinkedPair.Tool), GuestPath.Parse(LinkedPair.Other)] }, "web");
+        _pair.Link("app", "db", e => e, "web");
         string copy = Directory.GetDirectories(_sandbox.Store + "/layers").Single(l => File.Exists(l + "/etc/whose") && File.ReadAllText(l + "/etc/whose") == "app\n") + LinkedPair.Other;
         File.Copy(CrossingDoor.ShimOf(_pair.Layout), copy, overwrite: true);
         _sandbox.Shell($"chown 105:107 {copy}; chmod 6755 {copy}").Ok();
         _sandbox.Capsule("run", "db").Ok();
         StartApp();
+        _pair.Change("db", r => r with { Exports = [.. r.Exports!.Value.Select(e => e with { Programs = [.. e.Programs, GuestPath.Parse(LinkedPair.Other)] })] }); // which is not covered by a shim, since the capsule runs already
         _pair.Run("app", LinkedPair.Other, "echo as web").Out.ShouldBe("as web\n"); // with no ids to lend it is a shim like any other
         _sandbox.Capsule("exec", "app", "touch", "/tmp/go").Ok();
         Sandbox.Eventually(() => _sandbox.Capsule("exec", "app", "test", "-e", "/tmp/done").Code == 0, "the service has tried");
@@ -304,7 +312,6 @@ public sealed class CrossingTests : IDisposable
             _pair.Link(names[i], next, e => e with { Programs = [GuestPath.Parse("/usr/bin/of-" + next)] }, "web");
             _sandbox.Capsule("run", names[i]).Ok();
         }
-        for (int i = 0; i < names.Length; i++) _pair.Open(names[i], "/usr/bin/of-" + names[(i + 1) % names.Length]);
         const string script = "n=$1; echo $n $(cat /etc/whose); [ $n = 0 ] && exit 5; case $(cat /etc/whose) in a) t=b;; b) t=c;; c) t=a;; esac; /usr/bin/of-$t \"$script\" $((n-1))";
         Result eight = _pair.Run("a", "/usr/bin/of-b", script, "7");
         eight.Out.ShouldBe("7 b\n6 c\n5 a\n4 b\n3 c\n2 a\n1 b\n0 c\n", eight.Error);
@@ -335,7 +342,7 @@ public sealed class CrossingTests : IDisposable
         _pair.Make("third", 300, null, s_idle);
         _pair.Link("app", "third", e => e with { Programs = [GuestPath.Parse(LinkedPair.Other)] }, "web");
         _sandbox.Capsule("run", "third").Ok();
-        _pair.Open("app", LinkedPair.Other);
+        _pair.Follow("app");
         string Freeze(bool frozen) => $"f=$(find /sys/fs/cgroup -path '*/{_sandbox.Id}/db/freezer.state'); if [ -n \"$f\" ]; then echo {(frozen ? "FROZEN" : "THAWED")} > $f; else echo {(frozen ? 1 : 0)} > /sys/fs/cgroup/{_sandbox.Id}/db/cgroup.freeze; fi";
         _sandbox.Shell(Freeze(true)).Ok();
         App($"{LinkedPair.Tool} 'echo late' > /tmp/out & p=$!; {LinkedPair.Other} 'cat /etc/whose'; usleep 500000; cat /tmp/out; {LinkedPair.Tool} 'sleep 100' & q=$!; usleep 300000; kill -15 $q; wait $q; echo $?").Out.ShouldBe("third\n143\n");

@@ -22,10 +22,10 @@ internal sealed class LinkedPair(Sandbox sandbox)
         string tree = $"{sandbox.Store}/layers/{layer.Hex}";
         BusyBox.MakeRoot(tree);
         foreach (string below in (string[])["usr/bin", "data", "shared/below"]) Directory.CreateDirectory($"{tree}/{below}");
-        foreach (string applet in (string[])["sha256sum", "setsid", "nohup", "sync", "usleep", "xargs", "printf", "expr"]) File.CreateSymbolicLink($"{tree}/bin/{applet}", "busybox");
+        foreach (string applet in (string[])["sha256sum", "setsid", "nohup", "sync", "usleep", "xargs", "printf", "expr", "tac"]) File.CreateSymbolicLink($"{tree}/bin/{applet}", "busybox");
         File.WriteAllText(tree + "/etc/passwd", $"root:x:0:0::/root:/bin/sh\nweb:x:{web}:{web + 2}::/srv/{name}:/bin/ash\nother:x:{web + 10}:{web + 10}::/:/bin/sh\n");
         File.WriteAllText(tree + "/etc/group", $"root:x:0:\nweb:x:{web + 2}:\nextra:x:{web + 5}:web\n");
-        foreach (string program in (string[])[Tool, Other, "/usr/bin/of-a", "/usr/bin/of-b", "/usr/bin/of-c"])
+        foreach (string program in (string[])[Tool, Other, "/usr/bin/of-a", "/usr/bin/of-b", "/usr/bin/of-c", "/usr/bin/of-" + name])
         {
             File.WriteAllText(tree + program, "#!/bin/sh\n[ \"${1-}\" ] || exit 0\nscript=$1; shift\neval \"$script\"\n");
             File.SetUnixFileMode(tree + program, (UnixFileMode)0x1ED);
@@ -44,27 +44,16 @@ internal sealed class LinkedPair(Sandbox sandbox)
     /// <summary>A link with an export that gives the programs; as a whole, or changed.</summary>
     public void Link(string user, string owner, Func<Export, Export>? export = null, params string[] users)
     {
-        var offered = new Export { Name = CapsuleName.Parse("tools"), Preset = LinkPreset.Partner, Path = GuestPath.Parse("/shared"), Programs = [GuestPath.Parse(Tool)], Environment = ["PASSED"] };
+        var offered = new Export { Name = CapsuleName.Parse("tools"), Preset = LinkPreset.Partner, Programs = [GuestPath.Parse(Tool)], Environment = ["PASSED"] };
         Change(owner, r => r with { Exports = [export?.Invoke(offered) ?? offered] });
-        Change(user, r => r with { Links = [.. r.Links, new() { Import = new(CapsuleName.Parse(owner), CapsuleName.Parse("tools")), Preset = LinkPreset.Partner, Users = [.. users.Select(SharedName.Parse)] }] });
+        Change(user, r => r with { Links = [.. r.Links, new() { Import = new(CapsuleName.Parse(owner), CapsuleName.Parse("tools")), Preset = LinkPreset.Partner, WhenDown = WhenDown.Degrade, Users = [.. users.Select(SharedName.Parse)] }] });
     }
 
     /// <summary>PID 1 of a capsule that runs, as the sandbox numbers it.</summary>
     public int Init(string name) => JsonDocument.Parse(sandbox.Shell($"cat {sandbox.RunDirectory}/capsules/{name}/run.json").Ok().Out).RootElement.GetProperty("init").GetInt32();
 
-    /// <summary>Starts a capsule that has links.</summary>
-    public void Start(string name, params string[] shims)
-    {
-        sandbox.Capsule("run", name).Ok();
-        Open(name, shims);
-    }
-
-    /// <summary>The broker answers for a capsule that runs; socket and shims are in it.</summary>
-    public void Open(string name, params string[] shims)
-    {
-        sandbox.Run([Sandbox.Programs + "/capsule-tools", "crossings", name]).Ok();
-        Show(name, CrossingDoor.DirectoryOf(Layout, CapsuleName.Parse(name)), shims);
-    }
+    /// <summary>A capsule that runs has socket and shims as its record says now.</summary>
+    public void Follow(string name) => sandbox.Run([Sandbox.Programs + "/capsule-tools", "crossings", name]).Ok();
 
     /// <summary>Shows a directory with a socket, and shims, in a capsule.</summary>
     public void Show(string name, string directory, params string[] shims)

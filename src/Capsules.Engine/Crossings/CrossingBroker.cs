@@ -47,7 +47,7 @@ public sealed class CrossingBroker : IDisposable
         (_layout, _lock) = (layout, held);
         var store = new CapsuleStore(layout);
         _links = new(store);
-        _launch = new(layout, _links);
+        _launch = new(_links);
         FileCalls.Remove(null, CrossingDoor.Fifo(layout));
         _fifo = OpenDoor();
     }
@@ -210,7 +210,12 @@ public sealed class CrossingBroker : IDisposable
                 return;
             }
             if (connection is null) return;
-            Take(capsule, connection);
+            try { Take(capsule, connection); }
+            catch (SyscallException e) // it is about this one
+            {
+                connection.Dispose();
+                Console.Error.WriteLine($"{DateTimeOffset.UtcNow:O} {e.Message}");
+            }
         }
     }
 
@@ -292,7 +297,8 @@ public sealed class CrossingBroker : IDisposable
 
     private void Begin(Crossing crossing)
     {
-        var (used, user, run) = _launch.Judge(crossing);
+        RunRecord? Running(CapsuleName name) => _owners.TryGetValue(name, out var owner) && owner.Capsule.IsAlive ? owner.Capsule.Run : RunRecord.Find(_layout, name) is { IsAlive: true } run ? run : null;
+        var (used, user, run) = _launch.Judge(crossing, Running);
         if (!_owners.TryGetValue(used.Owner, out var known) || known.Capsule.Run.InitStart != run.InitStart)
         {
             if (known.Capsule is not null) Forget(known.Capsule);

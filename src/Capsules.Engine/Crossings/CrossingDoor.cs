@@ -47,6 +47,13 @@ public static class CrossingDoor
         return file;
     }
 
+    /// <summary>Makes a running capsule as its links want it now: socket and shims are in it, or are there no more.</summary>
+    public static void Follow(CapsuleStore store, CapsuleName capsule)
+    {
+        using Descriptor held = store.Lock(capsule, wait: true)!;
+        CrossingMounts.Follow(store, store.Get(capsule.ToString()));
+    }
+
     /// <summary>
     /// When this returns, the broker answers at the socket of a capsule that runs. To be called when its record is written, before its services are started, and when it
     /// has got a link while it runs.

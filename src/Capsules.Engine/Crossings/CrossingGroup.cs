@@ -17,7 +17,9 @@ internal sealed class CrossingGroup
     private const string Prefix = "crossing-";
 
     /// <summary>Those that stop, and those that count; of the others the owner's own group will do.</summary>
-    private static readonly string[] s_controllers = ["freezer", "memory", "cpu", "cpuacct"];
+    private static readonly string[] s_controllers = ["freezer", "memory", "cpuacct"];
+
+    private static readonly Lazy<IReadOnlyList<CgroupHierarchy>> s_hierarchies = new(() => Host.Hierarchies); // they are not mounted anew under running capsules
 
     private readonly RunRecord _owner;
     private readonly Cgroup? _group;
@@ -31,8 +33,8 @@ internal sealed class CrossingGroup
     public static CrossingGroup Create(RunRecord owner, long number)
     {
         if (!Host.IsInitial) return new(owner, null);
-        var group = Cgroup.At($"{owner.Cgroup}/{Prefix}{number}", [.. owner.Controllers.Intersect(s_controllers)], Host.Hierarchies);
-        group.Create(new());
+        var group = Cgroup.At($"{owner.Cgroup}/{Prefix}{number}", [.. owner.Controllers.Intersect(s_controllers)], s_hierarchies.Value);
+        group.CreateAlone();
         return new(owner, group);
     }
 
@@ -42,7 +44,7 @@ internal sealed class CrossingGroup
         if (!Host.IsInitial)
             return ProcessTable.BesideInPidNamespace(owner.Init).Where(p => ProcessTable.NameOf(p) == WitnessCalls.Name).Select(p => new CrossingGroup(owner, null) { Witness = p });
         var numbers = new HashSet<string>(StringComparer.Ordinal);
-        foreach (string directory in Cgroup.At(owner.Cgroup, owner.Controllers, Host.Hierarchies).Directories)
+        foreach (string directory in Cgroup.At(owner.Cgroup, owner.Controllers, s_hierarchies.Value).Directories)
         {
             var (opened, _) = FileCalls.TryOpenAt(null, directory, OpenFlags.ReadOnly | OpenFlags.Directory);
             if (opened is null) continue;
@@ -50,7 +52,7 @@ internal sealed class CrossingGroup
                 foreach (var (name, _) in FileCalls.List(opened))
                     if (System.Text.Encoding.UTF8.GetString(name) is var text && text.StartsWith(Prefix, StringComparison.Ordinal)) numbers.Add(text);
         }
-        return numbers.Select(n => new CrossingGroup(owner, Cgroup.At($"{owner.Cgroup}/{n}", owner.Controllers, Host.Hierarchies)));
+        return numbers.Select(n => new CrossingGroup(owner, Cgroup.At($"{owner.Cgroup}/{n}", owner.Controllers, s_hierarchies.Value)));
     }
 
     /// <summary>The number in the name of a group below that of a capsule; 0 when it is none of a crossing's.</summary>
@@ -76,7 +78,7 @@ internal sealed class CrossingGroup
     {
         if (_group is null) return [];
         string[] own = [.. _group.Directories];
-        var files = Cgroup.At(_owner.Cgroup, _owner.Controllers, Host.Hierarchies).OpenForEntering(d => !own.Any(o => o.StartsWith(d + "/", StringComparison.Ordinal)));
+        var files = Cgroup.At(_owner.Cgroup, _owner.Controllers, s_hierarchies.Value).OpenForEntering(d => !own.Any(o => o.StartsWith(d + "/", StringComparison.Ordinal)));
         files.AddRange(_group.OpenForEntering());
         return files;
     }

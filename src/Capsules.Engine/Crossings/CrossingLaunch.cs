@@ -4,7 +4,6 @@ using Capsules.Core.Model;
 using Capsules.Core.Oci;
 using Capsules.Core.Problems;
 using Capsules.Engine.Running;
-using Capsules.Engine.Store;
 using Capsules.Linux;
 using Capsules.Linux.Files;
 using Capsules.Linux.Launching;
@@ -14,11 +13,13 @@ using Capsules.Linux.Terminals;
 namespace Capsules.Engine.Crossings;
 
 /// <summary>From a call that is known to what runs: whether it may, as whom, where, and the tail that brings it in.</summary>
-internal sealed class CrossingLaunch(StoreLayout layout, LinkFacts links)
+internal sealed class CrossingLaunch(LinkFacts links)
 {
     /// <summary>The first link that gives the program to this caller with these arguments, and the owner's user that he is by it.</summary>
     /// <exception cref="CapsuleException">None does.</exception>
-    public (UsedExport Used, ResolvedUser User, RunRecord Owner) Judge(Crossing crossing)
+    /// <param name="crossing">The call.</param>
+    /// <param name="running">The record of a capsule that runs; null when it does not.</param>
+    public (UsedExport Used, ResolvedUser User, RunRecord Owner) Judge(Crossing crossing, Func<CapsuleName, RunRecord?> running)
     {
         Caller caller = crossing.Caller;
         if (caller.HasBorrowedRights) throw new CapsuleException(Problems.BorrowedRights(crossing.Program));
@@ -32,7 +33,7 @@ internal sealed class CrossingLaunch(StoreLayout layout, LinkFacts links)
                 why = Problems.ArgumentsNotExported(crossing.Program, $"{used.Owner}", $"{used.Export.Name}");
                 continue;
             }
-            if (RunRecord.Find(layout, used.Owner) is not { IsAlive: true } owner)
+            if (running(used.Owner) is not { } owner)
             {
                 why = Problems.OwnerNotRunning(crossing.Program, $"{used.Owner}");
                 continue;
@@ -57,10 +58,7 @@ internal sealed class CrossingLaunch(StoreLayout layout, LinkFacts links)
             Umask = message.Umask,
             Limits = limits,
         };
-        string filter = RunRecord.FilterOf(layout, owner.Run.Name);
-        LaunchPlan plan;
-        try { plan = LaunchPlanner.PlanEnter(process, owner.Run.Entry.ToRequest(filter, limits), service: null); }
-        catch (FormatException e) { throw new CapsuleException(Problems.BadFile(filter, FactText.Of(e)), e); }
+        LaunchPlan plan = LaunchPlanner.PlanEnter(process, owner.Request, service: null);
 
         crossing.Group = CrossingGroup.Create(owner.Run, crossing.Number);
         List<Descriptor> groups = crossing.Group.OpenForEntering();

@@ -1,4 +1,6 @@
+using Capsules.Core.Launch;
 using Capsules.Core.Model;
+using Capsules.Core.Problems;
 using Capsules.Engine.Running;
 using Capsules.Engine.Store;
 using Capsules.Linux;
@@ -58,6 +60,9 @@ internal sealed class OwningCapsule : IDisposable
         ulong Most(int resource) => Math.Min(ProcessCalls.Limit(run.Init, resource).Hard, ProcessCalls.Limit(0, resource).Hard);
         HardLimits = [.. Enumerable.Range(0, ResourceNames.All.Count()).Select(Most)];
         _stopping = layout.RunOf(run.Name) + "/stopping";
+        string filter = RunRecord.FilterOf(layout, run.Name);
+        try { Request = run.Entry.ToRequest(filter, []); }
+        catch (FormatException e) { throw new CapsuleException(Problems.BadFile(filter, FactText.Of(e)), e); }
     }
 
     private readonly string _stopping;
@@ -66,14 +71,20 @@ internal sealed class OwningCapsule : IDisposable
 
     public RunningCapsule Running { get; }
 
+    /// <summary>As whose request its processes enter.</summary>
+    public LaunchRequest Request { get; }
+
     /// <summary>Above which no program of it can have a limit, by number.</summary>
     public System.Collections.Immutable.ImmutableArray<ulong> HardLimits { get; }
 
     /// <summary>Crossings into it.</summary>
     public List<Crossing> Crossings { get; } = [];
 
+    /// <summary>Whether its PID 1 is there.</summary>
+    public bool IsAlive => !FileCalls.WaitReadable(Running.Init, 0);
+
     /// <summary>Whether its processes end because it does: its PID 1 takes all others along before it is gone itself (pid_namespaces(7)).</summary>
-    public bool IsEnding => FileCalls.WaitReadable(Running.Init, 0) || FileCalls.TryStat(null, _stopping) is not null || ProcessTable.FlagsOf(Run.Init) is not { } flags || (flags & Exiting) != 0;
+    public bool IsEnding => !IsAlive || FileCalls.TryStat(null, _stopping) is not null || ProcessTable.FlagsOf(Run.Init) is not { } flags || (flags & Exiting) != 0;
 
     public void Dispose() => Running.Dispose();
 }

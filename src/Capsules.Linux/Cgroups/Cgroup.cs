@@ -56,6 +56,20 @@ public sealed class Cgroup
         }
     }
 
+    /// <summary>Makes the directories below a group that is there, without limits of its own.</summary>
+    public void CreateAlone()
+    {
+        try
+        {
+            foreach (var (_, directory) in _places) FileCalls.MakeDirectory(null, directory);
+        }
+        catch (SyscallException)
+        {
+            RemoveAlone();
+            throw;
+        }
+    }
+
     /// <summary>
     /// Changes limits of a group that is there. What the kernel refuses at first is tried once more behind the others: of version 1 memory may not
     /// be larger than memory and swap together at any moment.

@@ -1,6 +1,8 @@
 using Capsules.Core.Links;
 using Capsules.Core.Model;
 using Capsules.Core.Oci;
+using Capsules.Core.Problems;
+using Capsules.Core.Tests.House;
 using Shouldly;
 using Xunit;
 
@@ -65,6 +67,15 @@ public sealed class CrossingRulesTests
         CrossingRules.EndsBeforeStart(15, message).ShouldBeFalse();
         CrossingRules.EndsBeforeStart(18, message).ShouldBeFalse();
         CrossingRules.EndsBeforeStart(28, message).ShouldBeFalse();
+    }
+
+    [Fact]
+    public void The_shim_says_what_the_pages_say_and_connects_where_the_socket_is()
+    {
+        string words = Repository.Read("src/Capsules.Shim/words.S").Replace("\\n", "\n", StringComparison.Ordinal);
+        words.ShouldContain($".asciz  \"{CrossingFormat.Socket}\"");
+        foreach (Problem problem in (Problem[])[Core.Problems.Problems.CrossingUnreachable("\0", $"connect {CrossingFormat.Socket}: errno \0"), Core.Problems.Problems.CrossingTooLong("\0"), Core.Problems.Problems.CrossingBrokenOff("\0")])
+            foreach (string part in $"{problem}".Split('\0')) words.ShouldContain(part);
     }
 
     [Fact]
