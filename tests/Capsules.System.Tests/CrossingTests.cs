@@ -98,6 +98,8 @@ public sealed class CrossingTests : IDisposable
             ["HOME=/srv/db", "LANG=de_AT.UTF-8", "LC_TIME=C", "LOGNAME=web", "PASSED=yes", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "SHELL=/bin/ash", "TERM=vt52", "TZ=UTC", "USER=web"]);
         App($"umask 0027; {LinkedPair.Tool} umask").Out.ShouldBe("0027\n");
         App($"ulimit -n 77; ulimit -c 0; {LinkedPair.Tool} 'ulimit -n; ulimit -Hn; ulimit -c'").Out.ShouldBe("77\n77\n0\n");
+        Result tooLong = App($"ulimit -s unlimited; set -- $(seq 1 350000); {LinkedPair.Tool} true \"$@\"; echo $?");
+        (tooLong.Out, tooLong.Error.Contains("error[CAP4131]", StringComparison.Ordinal)).ShouldBe(("126\n", true), tooLong.Error);
         App($"trap '' HUP; {LinkedPair.Tool} 'kill -1 $$; echo alive'").Out.ShouldBe("alive\n");
     }
 

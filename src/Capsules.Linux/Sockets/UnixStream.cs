@@ -67,7 +67,8 @@ public static unsafe class UnixStream
         int pid = credentials[0];
         if (pid <= 0) return null; // not of our namespace
         if (Native.Call(GetOption, connection.Number, SocketLevel, PidDescriptor, (nint)(&descriptor), (nint)(&size)) == 0) return new(new(descriptor), pid);
-        return Processes.ProcessCalls.TryOpenPidFd(pid) is { } process ? new(process, pid) : null;
+        const int noSuchOption = 92; // ENOPROTOOPT: a kernel before 6.5; anything else says that the process is gone, and its number may be another's by now
+        return Marshal.GetLastPInvokeError() == noSuchOption && Processes.ProcessCalls.TryOpenPidFd(pid) is { } process ? new(process, pid) : null;
     }
 
     /// <summary>recvmsg(2): what is there; 0 at the end, -1 when nothing is there now. Descriptors that come along are added.</summary>
