@@ -123,6 +123,43 @@ public sealed class EveryStepTests(ITestOutputHelper output) : IDisposable
     }
 
     [Fact]
+    public void A_link_whose_making_or_taking_away_is_killed_before_any_call_can_be_made_and_taken_away_again()
+    {
+        BusyBox.MakeCapsule(_sandbox, "db", m => m with { Volumes = [new() { Name = CapsuleName.Parse("data"), Path = GuestPath.Parse("/var/lib/shop") }] }, BusyBox.Script("while :; do sleep 1; done"));
+        BusyBox.MakeCapsule(_sandbox, "app", null, BusyBox.Script("while :; do sleep 1; done"));
+        File.WriteAllText($"{_sandbox.Store}/capsules/db/volumes/data/file", "one\n");
+        _sandbox.Capsule("share", "add", "db/data", "--path", "/var/lib/shop", "--preset", "client", "--user", "web").Ok();
+        _sandbox.Capsule("start", "db", "app").Ok();
+        string[] add = [Sandbox.Programs + "/capsule-tools", "link", "add", "app", "db/data"], remove = [Sandbox.Programs + "/capsule-tools", "link", "rm", "app", "db"];
+        Result See() => _sandbox.Capsule("exec", "app", "cat", "/var/lib/shop/file");
+        string Mounts() => _sandbox.Shell("wc -l < /proc/self/mountinfo").Out;
+        string before = Mounts();
+        foreach (string[] words in (string[][])[add, remove])
+        {
+            if (words == remove) _sandbox.Run(add).Ok();
+            (Result whole, string[] calls) = KilledAt(0, words);
+            whole.Ok();
+            if (words == add) calls.ShouldContain(c => c.EndsWith(" move_mount"), "an attach has no move_mount any more: is it followed?");
+            foreach (int number in Sample(All(calls), 25))
+            {
+                if (words == add) _sandbox.Run(remove);
+                else _sandbox.Run(add);
+                string at = $"{words[2]} killed at {KilledAt(number, words).Calls.ElementAtOrDefault(number - 1) ?? $"{number}, which did not come"}";
+                DoctorClears(at);
+                See().Out.ShouldBeOneOf("one\n", "");
+                _sandbox.Run(add);
+                See().Out.ShouldBe("one\n", at + ": it is made whatever was left");
+                _sandbox.Run(remove).Ok();
+                See().Code.ShouldNotBe(0, at);
+                Mounts().ShouldBe(before, at);
+            }
+        }
+        _sandbox.Capsule("stop", "app", "db").Ok();
+        _sandbox.Traces().ShouldBeEmpty();
+        _sandbox.Capsule("rm", "--volumes", "--yes", "db").Ok();
+    }
+
+    [Fact]
     public void A_commit_that_is_killed_before_any_call_leaves_the_old_or_the_new_state_and_no_change_is_lost()
     {
         BusyBox.MakeCapsule(_sandbox, "web", null, BusyBox.Script("sleep 1000")); // without a service it ends by itself

@@ -146,6 +146,57 @@ public sealed class LinkTests : IDisposable
     }
 
     [Fact]
+    public void What_an_owner_shows_of_its_software_is_swapped_beneath_when_it_restarts_without_a_moment_in_which_it_is_not_there()
+    {
+        MakeTwo();
+        string site = $"{_sandbox.Store}/capsules/db/writable/upper/srv/www";
+        Directory.CreateDirectory(site);
+        File.WriteAllText(site + "/index", "first\n");
+        Share("db/site", "--path", "/srv/www").Ok();
+        Share("db/rw", "--path", "/srv/www", "--preset", "partner").Error.ShouldContain("capsule state add db /srv/www");
+        Link("app", "db/site", "--when-down", "want").Ok();
+        _sandbox.Capsule("start", "app").Ok();
+        string Device() => In("app", "stat -c %d /srv/www").Ok().Out;
+        string before = Device();
+        using var reader = _sandbox.Start([Sandbox.Programs + "/capsule", "exec", "app", "sh", "-c", "n=0; until [ -e /tmp/end ]; do cat /srv/www/index > /tmp/last || exit 9; n=$((n+1)); done; echo $n"]);
+        In("db", "echo second > /srv/www/index").Ok();
+        _sandbox.Capsule("restart", "db").Ok();
+        Device().ShouldNotBe(before, "it is the owner's new root that is seen");
+        In("app", "touch /tmp/end").Ok();
+        string counted = reader.StandardOutput.ReadToEnd();
+        reader.WaitForExit(30_000).ShouldBeTrue();
+        reader.ExitCode.ShouldBe(0, reader.StandardError.ReadToEnd());
+        int.Parse(counted).ShouldBeGreaterThan(5);
+        In("app", "cat /srv/www/index").Out.ShouldBe("second\n");
+        string init = JsonDocument.Parse(_sandbox.Capsule("inspect", "app").Ok().Out).RootElement.GetProperty("run").GetProperty("init").GetRawText();
+        _sandbox.Shell($"grep -c ' /srv/www ' /proc/{init}/mountinfo").Out.ShouldBe("1\n", "the old one is gone");
+        _sandbox.Capsule("stop", "app", "db").Ok();
+        _sandbox.Traces().ShouldBeEmpty();
+    }
+
+    [Fact]
+    public void Many_attaches_and_detaches_under_load_leave_nothing()
+    {
+        MakeTwo();
+        Share("db/data", "--path", "/var/lib/shop").Ok();
+        _sandbox.Shell($"chmod -R a+rX {_sandbox.Store}/capsules/db/volumes/data").Ok();
+        _sandbox.Capsule("start", "db", "app").Ok();
+        _sandbox.Capsule("exec", "-d", "app", "sh", "-c", "while :; do cat /var/lib/shop/in/file; done >/dev/null 2>&1").Ok();
+        string init = JsonDocument.Parse(_sandbox.Capsule("inspect", "app").Ok().Out).RootElement.GetProperty("run").GetProperty("init").GetRawText();
+        string Mounts() => _sandbox.Shell($"wc -l < /proc/{init}/mountinfo; wc -l < /proc/self/mountinfo").Out;
+        string before = Mounts();
+        int times = int.TryParse(Environment.GetEnvironmentVariable("CAPSULE_STRESS_LINKS"), out int asked) ? asked : 60;
+        _sandbox.Shell($"""
+            set -e
+            for i in $(seq {times}); do {Sandbox.Programs}/capsule link add app db/data 2>/dev/null >&2; {Sandbox.Programs}/capsule exec app cat /var/lib/shop/in/file > {_sandbox.State}/seen; grep -qx one {_sandbox.State}/seen; {Sandbox.Programs}/capsule link rm app db 2>/dev/null; done
+            """, seconds: 1200).Ok();
+        Mounts().ShouldBe(before);
+        _sandbox.Capsule("diff", "app").Ok().Out.ShouldNotContain("/var/lib/shop", customMessage: "what it was mounted on is gone");
+        _sandbox.Capsule("stop", "app", "db").Ok();
+        _sandbox.Traces().ShouldBeEmpty();
+    }
+
+    [Fact]
     public void When_down_is_done_as_declared()
     {
         MakeTwo();

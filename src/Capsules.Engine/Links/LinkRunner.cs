@@ -77,7 +77,11 @@ public sealed class LinkRunner(CapsuleStore store)
     {
         using Descriptor held = store.Lock(name, wait: true)!;
         CapsuleRecord capsule = store.Get(name.ToString());
-        if (capsule.Links.Any(l => l.Import == link.Import)) throw new CapsuleException(Problems.AlreadyLinked($"{name}", $"{link.Import}"));
+        if (capsule.Links.FirstOrDefault(l => l.Import == link.Import) is { } before)
+        {
+            if (StateOf(capsule, before) != LinkState.Waiting) throw new CapsuleException(Problems.AlreadyLinked($"{name}", $"{link.Import}"));
+            capsule = capsule with { Links = capsule.Links.Remove(before) }; // it was cut off when it was made, or its owner does not offer it now: made anew
+        }
         var (owner, export) = Find(capsule, link);
         link = Checked(capsule, link, export);
         CheckCircle(capsule with { Links = capsule.Links.Add(link) });

@@ -44,8 +44,14 @@ internal sealed class PeerMounts(StoreLayout layout, CapsuleName capsule)
     public void Attach(GuestPath path, Descriptor mount)
     {
         List<Entry> entries = Read();
-        if (entries.Any(e => e.Path == path)) throw new SyscallException("move_mount", $"{path} of {capsule}", Errno.EEXIST);
         var made = new List<GuestPath>();
+        if (entries.Find(e => e.Path == path) is { } before) // of one who was killed before it was there, or was made to mount on what has moved
+        {
+            using Descriptor? there = Open(before);
+            if (there is not null) throw new SyscallException("move_mount", $"{path} of {capsule}", Errno.EEXIST);
+            made.AddRange(before.Made);
+            entries.Remove(before);
+        }
         using Descriptor root = FileCalls.Open(Peer, OpenFlags.PathOnly | OpenFlags.Directory);
         try
         {
@@ -129,9 +135,15 @@ internal sealed class PeerMounts(StoreLayout layout, CapsuleName capsule)
         var (found, _) = FileCalls.TryOpenResolved(root, entry.Path.BelowRoot(), OpenFlags.PathOnly, ResolveFlags.InRoot | ResolveFlags.NoMagicLinks);
         if (found is null) return null;
         ulong id = FileCalls.Stat(found).MountId;
-        if (id == entry.MountId || entry.MountId == 0 && id != FileCalls.Stat(root).MountId) return found;
+        if (id == entry.MountId || entry.MountId == 0 && id != MountAbove(root, entry.Path)) return found; // 0: killed before the number was written
         found.Dispose(); // the capsule's root has moved what it was mounted on, or never came so far
         return null;
+    }
+
+    private static ulong MountAbove(Descriptor root, GuestPath path)
+    {
+        var (parent, _) = FileCalls.TryOpenResolved(root, path.Parent.BelowRoot(), OpenFlags.PathOnly, ResolveFlags.InRoot | ResolveFlags.NoMagicLinks);
+        using (parent) return parent is null ? 0 : FileCalls.Stat(parent).MountId;
     }
 
     private static void RemoveMade(Descriptor root, IEnumerable<GuestPath> made)
