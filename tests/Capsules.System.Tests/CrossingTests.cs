@@ -143,6 +143,17 @@ public sealed class CrossingTests : IDisposable
     }
 
     [Fact]
+    public void A_killed_witness_ends_its_program()
+    {
+        Begin();
+        var running = Background("setsid sh -c \"sleep 1000; : MARKED\" & echo there; sleep 1000; : MARKED");
+        _sandbox.Shell("for p in /proc/[0-9]*; do [ \"$(cat $p/comm 2>/dev/null)\" = capsule-cross ] && kill -9 ${p#/proc/}; done; true").Ok();
+        Result ended = Ended(running);
+        (ended.Code, ended.Error.Contains("error[CAP4132]", StringComparison.Ordinal)).ShouldBe((69, true), ended.Error);
+        Sandbox.Eventually(() => Left().Length == 0 && Groups().Length == 0, "nothing is left of it");
+    }
+
+    [Fact]
     public void When_its_capsule_stops_the_program_ends_with_a_word_about_it()
     {
         Begin();

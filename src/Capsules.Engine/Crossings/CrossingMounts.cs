@@ -21,7 +21,8 @@ internal static class CrossingMounts
         foreach (GuestPath path in there.Except(wanted)) mounts.Detach(path);
         if (wanted.Length == 0)
         {
-            if (mounts.Detach(CrossingDoor.Inside)) CrossingDoor.Knock(layout);
+            // The directory stays: capsules of one stack have one /run, and where one of them took it away the others' mount on it would go.
+            if (mounts.Paths.Contains(CrossingDoor.Inside)) CrossingDoor.Knock(layout);
             return;
         }
         CrossingDoor.Ensure(layout, capsule.Name);
