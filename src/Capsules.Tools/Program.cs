@@ -1,6 +1,7 @@
 using Capsules.Core.CommandLine;
 using Capsules.Core.Model;
 using Capsules.Core.Problems;
+using Capsules.Engine.Crossings;
 using Capsules.Engine.Doors;
 using Capsules.Engine.Images;
 using Capsules.Engine.Opening;
@@ -46,6 +47,7 @@ return Failures.Guard(args, () =>
         "ports" => Relay(layout),
         "filler" => Fill(layout, command.Arguments[0]),
         "watcher" => Watch(layout, CapsuleName.Parse(command.Arguments[0])),
+        "crossings" => Cross(layout, command.Arguments.FirstOrDefault()),
         "explain" => ExplainCommand.Run(command.Arguments[0], output),
         "completion" => Print(Completion.Of(command.Arguments[0])),
         _ => throw new CapsuleException(Problems.UnknownVerb(command.Verb.Name)),
@@ -61,6 +63,13 @@ int Watch(StoreLayout layout, CapsuleName name)
 int Relay(StoreLayout layout)
 {
     PortRelay.Run(layout);
+    return 0;
+}
+
+int Cross(StoreLayout layout, string? capsule)
+{
+    if (capsule is null) CrossingBroker.Run(layout);
+    else CrossingDoor.Follow(new CapsuleStore(layout), CapsuleName.Parse(capsule));
     return 0;
 }
 

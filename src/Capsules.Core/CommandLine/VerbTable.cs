@@ -269,6 +269,7 @@ public static class VerbTable
         new("ports", "oci", "", "answer for published ports of a user (started by itself)", Door.Tools, 0, 0) { Hidden = true },
         new("filler", "oci", "CAPSULE", "fill the files of an open capsule (started by itself)", Door.Tools, 1, 1) { Hidden = true },
         new("watcher", "oci", "CAPSULE", "answer the look-ups of a watched capsule (started by itself)", Door.Tools, 1, 1) { Hidden = true },
+        new("crossings", "oci", "[CAPSULE]", "run programs of capsules for others (started by itself), or see to it that it is done for a capsule", Door.Tools, 0, 1) { Hidden = true },
         new("linker", "oci", "STEP CAPSULE", "do what the links of a capsule need when it starts or stops (started by itself)", Door.Tools, 2, 2) { Hidden = true },
         new("keeper", "oci", "", "watch over running capsules (started by itself)", Door.Runtime, 0, 0) { Hidden = true },
     ];

@@ -187,4 +187,7 @@ public sealed record ResolvedUser(string Name, uint Uid, uint Gid, ImmutableArra
 {
     /// <summary>Root, where nothing else is said.</summary>
     public static ResolvedUser Root { get; } = new("root", 0, 0, [], "/root");
+
+    /// <summary>His shell; empty where the files name none.</summary>
+    public string Shell { get; init; } = "";
 }

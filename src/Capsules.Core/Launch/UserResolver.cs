@@ -41,7 +41,7 @@ public static class UserResolver
         if (!string.IsNullOrEmpty(group)) gid = Number(group);
         if (uid == uint.MaxValue) throw new CapsuleException(Problems.Problems.NoSuchUser(wanted, "/etc/passwd")); // -1 means "as it is" to setresuid(2)
         if (gid == uint.MaxValue) throw new CapsuleException(Problems.Problems.NoSuchUser(group ?? wanted, "/etc/group"));
-        return new(name, uid, gid, [gid, .. further.Concat(named.Select(Number)).Where(g => g != gid).Distinct().Order()], row?[5] is { Length: > 0 } home ? home : uid == 0 ? "/root" : "/");
+        return new(name, uid, gid, [gid, .. further.Concat(named.Select(Number)).Where(g => g != gid).Distinct().Order()], row?[5] is { Length: > 0 } home ? home : uid == 0 ? "/root" : "/") { Shell = row?[6] ?? "" };
     }
 
     /// <summary>The first row of the name; else, for a number, the first of that number.</summary>

@@ -3,6 +3,7 @@ using Capsules.Core.Links;
 using Capsules.Core.Links.Checking;
 using Capsules.Core.Model;
 using Capsules.Core.Problems;
+using Capsules.Engine.Crossings;
 using Capsules.Engine.Running;
 using Capsules.Engine.Stacks;
 using Capsules.Engine.Store;
@@ -100,7 +101,11 @@ public sealed class LinkRunner(CapsuleStore store)
             if (!_runner.Stacks.IsUp(linked.Stack)) _runner.Stacks.Save(stack with { SharedUsers = users, SharedGroups = groups });
             else if (users.Except(stack.SharedUsers).Any() || groups.Except(stack.SharedGroups).Any())
                 warnings.Add(Warnings.UsersComeLater($"{name}", string.Join(", ", link.Users.Concat(link.Groups))));
-            if (_runner.Running(name) is not null && Attach(linked, link) is { } waits) warnings.Add(Warnings.LinkWaits($"{name}", $"{link.Import}", waits));
+            if (_runner.Running(name) is not null)
+            {
+                if (Attach(linked, link) is { } waits) warnings.Add(Warnings.LinkWaits($"{name}", $"{link.Import}", waits));
+                CrossingMounts.Follow(store, linked);
+            }
             return new(link, warnings.ToImmutable(), []);
         }
         catch
@@ -132,6 +137,7 @@ public sealed class LinkRunner(CapsuleStore store)
         if (leaves) LeaveStack(capsule);
         capsule = unlinked;
         Forget(import.From, capsule);
+        if (_runner.Running(name) is not null) CrossingMounts.Follow(store, capsule);
         return new(link, [], holders);
     }
 
@@ -181,6 +187,7 @@ public sealed class LinkRunner(CapsuleStore store)
         var warnings = ImmutableArray.CreateBuilder<Warning>();
         foreach (CapsuleLink link in capsule.Links)
             if (Attach(capsule, link) is { } why) warnings.Add(Warnings.LinkWaits($"{name}", $"{link.Import}", why));
+        CrossingMounts.Follow(store, capsule);
         return warnings.ToImmutable();
     }
 

@@ -55,7 +55,7 @@ internal sealed class PeerMounts(StoreLayout layout, CapsuleName capsule)
         using Descriptor root = FileCalls.Open(Peer, OpenFlags.PathOnly | OpenFlags.Directory);
         try
         {
-            using Descriptor point = AsRoot(() => FileCalls.Stat(mount).IsDirectory ? BeneathRoot.MakeDirectories(root, path, made) : BeneathRoot.MakeFile(root, path, made));
+            using Descriptor point = AsRoot(() => FileCalls.Stat(mount).IsDirectory ? BeneathRoot.MakeDirectories(root, path, made) : BeneathRoot.MakeEntry(root, path, made));
             // Written before it is there: whoever takes away what a crash left finds it.
             Write([.. entries, new(path, 0, [.. made])]);
             MountCalls.Attach(mount, point, "");

@@ -23,6 +23,19 @@ internal static class BeneathRoot
         return FileCalls.OpenResolved(root, path.BelowRoot(), OpenFlags.PathOnly | OpenFlags.Directory, ResolveFlags.InRoot);
     }
 
+    /// <summary>The entry itself, made an empty file where it is missing: what is mounted on a link covers the link, and not what it leads to.</summary>
+    public static Descriptor MakeEntry(Descriptor root, GuestPath path, ICollection<GuestPath>? made = null)
+    {
+        using Descriptor parent = MakeDirectories(root, path.Parent, made);
+        var name = new NativePath(path.Name);
+        var (found, errno) = FileCalls.TryOpenAt(parent, name, OpenFlags.PathOnly | OpenFlags.NoFollow);
+        if (found is not null) return found;
+        if (errno != Errno.ENOENT) throw new SyscallException("openat", path.ToString(), errno);
+        FileCalls.MakeNode(parent, name, FileKind.Regular, 0x1A4);
+        made?.Add(path);
+        return FileCalls.OpenAt(parent, name, OpenFlags.PathOnly | OpenFlags.NoFollow);
+    }
+
     /// <summary>The file, made empty where it is missing; a link that leads nowhere gets its target.</summary>
     public static Descriptor MakeFile(Descriptor root, GuestPath path, ICollection<GuestPath>? made = null, int depth = 0)
     {

@@ -74,7 +74,7 @@ internal static class Launcher
     }
 
     /// <summary>A failed exec has its own problems, since it has its own exit codes.</summary>
-    private static Problem TailFailed(TailException e)
+    internal static Problem TailFailed(TailException e)
     {
         if (!e.Step.StartsWith("execve ", StringComparison.Ordinal)) return Problems.LaunchFailed(e.Step, Errno.Name(e.Errno));
         string program = e.Step["execve ".Length..];

@@ -56,6 +56,20 @@ public sealed class Cgroup
         }
     }
 
+    /// <summary>Makes the directories below a group that is there, without limits of its own.</summary>
+    public void CreateAlone()
+    {
+        try
+        {
+            foreach (var (_, directory) in _places) FileCalls.MakeDirectory(null, directory);
+        }
+        catch (SyscallException)
+        {
+            RemoveAlone();
+            throw;
+        }
+    }
+
     /// <summary>
     /// Changes limits of a group that is there. What the kernel refuses at first is tried once more behind the others: of version 1 memory may not
     /// be larger than memory and swap together at any moment.
@@ -79,7 +93,8 @@ public sealed class Cgroup
     /// The files through which a process of one thread enters ("0" is the writer itself). Of version 1 it is "tasks": a thread that moves itself
     /// needs no lock over all processes of the machine, for which "cgroup.procs" waits milliseconds (kernel/cgroup, cgroup_procs_write_start).
     /// </summary>
-    public List<Descriptor> OpenForEntering() => [.. _places.Select(p => FileCalls.Open($"{p.Directory}/{(p.Hierarchy.IsUnified ? "cgroup.procs" : "tasks")}", OpenFlags.WriteOnly))];
+    /// <param name="where">Only those of directories for which this holds; all when null.</param>
+    public List<Descriptor> OpenForEntering(Func<string, bool>? where = null) => [.. _places.Where(p => where?.Invoke(p.Directory) != false).Select(p => FileCalls.Open($"{p.Directory}/{(p.Hierarchy.IsUnified ? "cgroup.procs" : "tasks")}", OpenFlags.WriteOnly))];
 
     /// <summary>A file that takes one value after the other, as devices.allow does, is opened once.</summary>
     private static void WriteAll(string directory, IEnumerable<(string File, string Value)> values)
@@ -179,6 +194,9 @@ public sealed class Cgroup
         }
         return all;
     }
+
+    /// <summary>As <see cref="Remove"/>, of a group below one that stays.</summary>
+    public bool RemoveAlone() => _places.All(p => RemoveTree(p.Directory));
 
     /// <summary>As <see cref="Remove"/>; the last processes of a group that was killed may take a moment to leave it.</summary>
     public bool RemoveWithPatience()

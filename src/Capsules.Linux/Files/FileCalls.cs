@@ -161,6 +161,9 @@ public static unsafe class FileCalls
         return (new(ends[0]), new(ends[1]));
     }
 
+    /// <summary>fcntl(2) F_SETFL: reads and writes of it, by whoever has it, do not wait.</summary>
+    public static void SetNonBlocking(Descriptor file) => Native.Check(Native.fcntl(file.Number, 4, (int)(OpenFlags.ReadWrite | OpenFlags.NonBlock)), "fcntl", "O_NONBLOCK");
+
     /// <summary>memfd_create(2) with its content, sealed against every change.</summary>
     public static Descriptor Sealed(string name, ReadOnlySpan<byte> content, bool executable = false)
     {

@@ -41,7 +41,7 @@ public static class TailCalls
         plan.TellStarted();
     }
 
-    private static void TellStarted(this TailPlan plan) =>
+    internal static void TellStarted(this TailPlan plan) =>
         plan.Call("tell the engine the pid", SyscallNumber.Write, plan.ReportArgument, plan.Value(new Report { Step = Report.Started }), 8);
 
     /// <summary>

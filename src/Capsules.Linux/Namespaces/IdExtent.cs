@@ -29,6 +29,14 @@ public static class IdMaps
         return extents;
     }
 
+    /// <summary>The id inside of one of the parent's; null when nothing maps it.</summary>
+    public static uint? Inside(this IEnumerable<IdExtent> extents, uint outside)
+    {
+        foreach (IdExtent e in extents)
+            if (outside >= e.Outside && outside - e.Outside < e.Count) return e.Inside + (outside - e.Outside);
+        return null;
+    }
+
     /// <summary>The parent's id of an id inside; null when nothing maps it.</summary>
     public static uint? Outside(this IEnumerable<IdExtent> extents, uint inside)
     {

@@ -78,6 +78,24 @@ public static unsafe class ProcessCalls
     /// <summary>pidfd_send_signal(2): to exactly that process, whatever its number is worth now; false when it is gone.</summary>
     public static bool Signal(Descriptor process, int signal) => Gone(Native.Call(SyscallNumber.PidfdSendSignal, process.Number, signal), "pidfd_send_signal", "");
 
+    /// <summary>As <see cref="Signal(Descriptor, int)"/>, to all of the process group that it leads (PIDFD_SIGNAL_PROCESS_GROUP, since 6.9; before, to it alone).</summary>
+    public static bool SignalGroup(Descriptor leader, int signal)
+    {
+        const int processGroup = 4;
+        nint result = Native.Call(SyscallNumber.PidfdSendSignal, leader.Number, signal, 0, processGroup);
+        return result < 0 && Marshal.GetLastPInvokeError() == Errno.EINVAL ? Signal(leader, signal) : Gone(result, "pidfd_send_signal", "");
+    }
+
+    /// <summary>waitid(2) that does not wait: whether the child has ended and is reaped now, or is none of ours.</summary>
+    public static bool TryReap(int pid)
+    {
+        const int byPid = 1, exited = 4, noHang = 1;
+        byte* information = stackalloc byte[128];
+        *(int*)(information + 12) = 0; // si_pid stays 0 when nobody has ended
+        nint result = Native.Call(SyscallNumber.Waitid, byPid, pid, (nint)information, exited | noHang);
+        return result < 0 || *(int*)(information + 12) != 0;
+    }
+
     /// <summary>pidfd_open(2).</summary>
     public static Descriptor OpenPidFd(int pid) => TryOpenPidFd(pid) ?? throw new SyscallException("pidfd_open", $"{pid}", Errno.ESRCH);
 
@@ -131,6 +149,21 @@ public static unsafe class ProcessCalls
         ulong* limit = stackalloc ulong[2];
         limit[0] = limit[1] = Limit(0, resource).Hard;
         Native.Check(Native.Call(SyscallNumber.Prlimit64, 0, resource, (nint)limit, 0), "prlimit", $"resource {resource}");
+    }
+
+    /// <summary>Takes every free number below, for good: whatever is opened later has a higher one.</summary>
+    public static void ReserveNumbers(int below)
+    {
+        while (true)
+        {
+            Descriptor nothing = Files.FileCalls.Open("/dev/null", Files.OpenFlags.PathOnly);
+            if (nothing.Number >= below)
+            {
+                nothing.Dispose();
+                return;
+            }
+            nothing.SetHandleAsInvalid(); // nobody closes it
+        }
     }
 
     /// <summary>dup3(2).</summary>

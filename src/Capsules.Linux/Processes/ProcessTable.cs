@@ -33,6 +33,20 @@ public static class ProcessTable
         }
     }
 
+    /// <summary>The kernel's flags of a process (PF_* of include/linux/sched.h, field 9 of /proc/PID/stat); null when it is gone.</summary>
+    public static uint? FlagsOf(int pid)
+    {
+        var (file, _) = FileCalls.TryOpenAt(null, $"/proc/{pid}/stat", OpenFlags.ReadOnly);
+        if (file is null) return null;
+        using (file)
+            try
+            {
+                string text = Encoding.UTF8.GetString(FileCalls.ReadToEnd(file, "stat"));
+                return uint.Parse(text[(text.LastIndexOf(')') + 2)..].Split(' ')[6]);
+            }
+            catch (SyscallException e) when (e.Errno == Errno.ESRCH) { return null; }
+    }
+
     /// <summary>Whether the process that had this pid when it started at <paramref name="startTime"/> still runs.</summary>
     public static bool IsAlive(int pid, ulong startTime) => TryRead(pid) is { } status && status.StartTime == startTime && !status.IsDead;
 

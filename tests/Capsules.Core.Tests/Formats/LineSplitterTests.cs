@@ -45,7 +45,7 @@ public sealed class LineSplitterTests
     }
 
     [Fact]
-    public void A_name_is_found_without_reading_the_whole_file() => UserResolver.Resolve("web", null, [], Endless(), ["web:x:107:", "adm:x:4:web"]).ShouldBeEquivalentTo(new ResolvedUser("web", 105, 107, [107, 4], "/srv"));
+    public void A_name_is_found_without_reading_the_whole_file() => UserResolver.Resolve("web", null, [], Endless(), ["web:x:107:", "adm:x:4:web"]).ShouldBeEquivalentTo(new ResolvedUser("web", 105, 107, [107, 4], "/srv") { Shell = "/bin/sh" });
 
     [Fact]
     public void Numbers_and_root_need_no_files()
@@ -53,6 +53,6 @@ public sealed class LineSplitterTests
         UserResolver.Resolve(null, null, [], [], []).Uid.ShouldBe(0u);
         UserResolver.Resolve("12:34", null, [], [], []).Gid.ShouldBe(34u);
         Should.Throw<CapsuleException>(() => UserResolver.Resolve("web", null, [], [], [])).Problem.Code.ShouldBe("CAP5012");
-        UserResolver.Resolve("105", "adm", ["web"], ["web:x:105:107::/srv:/bin/sh"], ["web:x:107:", "adm:x:4:", "x:x:9:a,web"]).ShouldBeEquivalentTo(new ResolvedUser("web", 105, 4, [4, 9, 107], "/srv"));
+        UserResolver.Resolve("105", "adm", ["web"], ["web:x:105:107::/srv:/bin/sh"], ["web:x:107:", "adm:x:4:", "x:x:9:a,web"]).ShouldBeEquivalentTo(new ResolvedUser("web", 105, 4, [4, 9, 107], "/srv") { Shell = "/bin/sh" });
     }
 }

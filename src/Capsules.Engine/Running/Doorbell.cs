@@ -1,0 +1,40 @@
+using Capsules.Engine.Store;
+using Capsules.Linux;
+using Capsules.Linux.Files;
+
+namespace Capsules.Engine.Running;
+
+/// <summary>
+/// The way to a process of which there is one: a fifo on which whoever changed something knocks. Who finds nobody there starts one. What that process must know
+/// stands on disk before the knock, so a knock that is lost loses nothing.
+/// </summary>
+/// <param name="fifo">Where one knocks.</param>
+/// <param name="lockFile">Held by the process.</param>
+/// <param name="start">Starts it.</param>
+internal sealed class Doorbell(string fifo, string lockFile, Action start)
+{
+    /// <summary>Tells it to look, or starts one.</summary>
+    public void Knock()
+    {
+        for (int attempt = 0; attempt < 200; attempt++)
+        {
+            if (TryKnock()) return;
+            if (!SmallFiles.IsLocked(lockFile))
+            {
+                start();
+                return;
+            }
+            Thread.Sleep(10); // one that just comes will look by itself, and opens its door first; one that just goes will be gone
+        }
+    }
+
+    private bool TryKnock()
+    {
+        var (opened, _) = FileCalls.TryOpenAt(null, fifo, OpenFlags.WriteOnly | OpenFlags.NonBlock);
+        if (opened is null) return false;
+        using (opened)
+            try { FileCalls.Write(opened, "k"u8, fifo); }
+            catch (SyscallException e) when (e.Errno is Errno.EAGAIN or Errno.EPIPE) { } // full: it will look anyway; gone: its guard starts the next, which looks first
+        return true;
+    }
+}
