@@ -143,6 +143,20 @@ public sealed class CrossingTests : IDisposable
     }
 
     [Fact]
+    public void Without_broker_and_guard_what_ran_ends_and_the_next_link_brings_them_back()
+    {
+        Begin();
+        var running = Background("setsid sh -c \"sleep 1000; : MARKED\" > /dev/null 2>&1 & echo there; exec sleep 1000");
+        _sandbox.Shell($"kill -9 $(cut -d' ' -f4 /proc/{Broker()}/stat) {Broker()}").Ok();
+        Ended(running).Code.ShouldBe(69);
+        Result nobody = Tool("echo hi");
+        (nobody.Code, nobody.Error.Contains("error[CAP4130]: `/usr/bin/tool` is a program of another capsule, which cannot be reached", StringComparison.Ordinal)).ShouldBe((69, true), nobody.Error);
+        _pair.Follow("app");
+        Tool("echo hi").ShouldBe(new Result(0, "hi\n", ""));
+        Sandbox.Eventually(() => Left().Length == 0 && Groups().Length == 0, "what the program had started is cleared by the next broker");
+    }
+
+    [Fact]
     public void A_killed_witness_ends_its_program()
     {
         Begin();

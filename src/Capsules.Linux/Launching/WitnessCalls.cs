@@ -35,7 +35,8 @@ public static class WitnessCalls
         Block group = plan.Zeros(8), clone = plan.Value(new CloneArguments { Flags = (ulong)CloneFlags.ChildSetTid, ExitSignal = Terminate });
         plan.PointAt(clone, CloneArguments.ChildTidAt, group);
         var child = plan.Call("clone3 of the program's process", SyscallNumber.Clone3, clone, CloneArguments.Size);
-        plan.SetCapabilities(0, 0, 0);
+        const ulong kill = 1UL << 5; // CAP_KILL: the signal that its own end sends to the program is checked as if it sent it (kernel/exit.c, reparent_leader)
+        plan.SetCapabilities(kill, kill, 0);
         plan.NoNewPrivileges();
         plan.Undumpable();
         if (diesWithUs) plan.DieWithParent();
