@@ -76,6 +76,22 @@ public sealed class WhyTests : IDisposable
     }
 
     [Fact]
+    public void A_user_who_is_not_root_is_told_the_same_of_his_capsules()
+    {
+        using var user = new UserBox();
+        user.Import("shop", BusyBox.Script("echo z > /data/z; chown web:web /data/z; while :; do sleep 1; done"));
+        user.Import("db", BusyBox.Script("while :; do sleep 1; done"));
+        user.Capsule("run", "-d", "shop").Ok();
+        Sandbox.Eventually(() => user.Capsule("why", "shop", "/data/z").Out.Contains("web (105), group web (107), in shop", StringComparison.Ordinal), "the file, while it runs");
+        user.Capsule("stop", "shop").Ok();
+        user.Capsule("why", "shop", "/data/z").Ok().Out.ShouldContain("web (105), group web (107), in shop");
+        user.Capsule("why", "shop", "/etc/passwd", "--user", "web").Ok().Out.ShouldContain("may not write it");
+        user.Capsule("share", "add", "db/data", "--path", "/data").Ok();
+        Result check = user.Capsule("link", "check", "shop", "db/data");
+        (check.Code, check.Out.Contains("/data is state of shop and of db", StringComparison.Ordinal)).ShouldBe((4, true), check.Out + check.Error);
+    }
+
+    [Fact]
     public void A_path_of_another_capsule_has_its_owner_its_users_and_its_rules()
     {
         Make();
