@@ -107,10 +107,10 @@ public sealed class CrossingTests : IDisposable
     public void It_starts_where_the_caller_is_when_both_see_that_directory()
     {
         Begin();
-        _pair.Change("db", r => r with { Exports = [.. r.Exports!.Value, new() { Name = CapsuleName.Parse("files"), Preset = LinkPreset.Partner, Path = GuestPath.Parse("/data"), Users = ["web"] }] });
-        _sandbox.Capsule("exec", "db", "mkdir", "-p", "/data/below").Ok();
+        _pair.Change("db", r => r with { Exports = [.. r.Exports!.Value, new() { Name = CapsuleName.Parse("files"), Preset = LinkPreset.Partner, Path = GuestPath.Parse("/run/files"), Users = ["web"] }] });
+        _sandbox.Capsule("exec", "db", "mkdir", "-p", "/run/files/below").Ok();
         _sandbox.Capsule("link", "add", "app", "db/files").Ok();
-        App($"cd /data/below; {LinkedPair.Tool} pwd").ShouldBe(new Result(0, "/data/below\n", ""));
+        App($"cd /run/files/below; {LinkedPair.Tool} pwd").ShouldBe(new Result(0, "/run/files/below\n", ""));
         Result own = App($"cd /srv; {LinkedPair.Tool} pwd");
         own.Out.ShouldBe("/\n");
         own.Error.ShouldStartWith("warning[CAP4143]: `/usr/bin/tool` starts in / of its capsule: /srv is not shown");

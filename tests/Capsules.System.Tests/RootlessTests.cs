@@ -30,14 +30,14 @@ public sealed class RootlessTests : IDisposable
     {
         _user.Import("app", Forever);
         _user.Import("db", Forever);
-        _user.Capsule("share", "add", "db/tools", "--preset", "partner", "--exec", "/bin/hostname,/bin/sh", "--user", "web").Ok();
+        _user.Capsule("share", "add", "db/tools", "--preset", "partner", "--exec", "/bin/hostname,/bin/env", "--user", "web").Ok();
         _user.Capsule("run", "-d", "app").Ok();
         _user.Capsule("run", "-d", "db").Ok();
         _user.Capsule("link", "add", "app", "db/tools").Ok();
         _user.Capsule("exec", "-u", "web", "app", "/bin/hostname").ShouldBe(new Result(0, "db\n", ""));
-        _user.Capsule("exec", "-u", "web", "app", "/bin/sh", "-c", "exit 7").Code.ShouldBe(7);
+        _user.Capsule("exec", "-u", "web", "app", "/bin/env", "sh", "-c", "exit 7").Code.ShouldBe(7);
         _user.Capsule("exec", "app", "/bin/hostname").Code.ShouldBe(126);
-        _user.Capsule("exec", "-u", "web", "app", "busybox", "sh", "-c", "/bin/sh -c 'busybox setsid busybox sleep 999 & busybox sleep 999' & p=$!; busybox usleep 700000; kill -9 $p").Code.ShouldBe(0);
+        _user.Capsule("exec", "-u", "web", "app", "busybox", "sh", "-c", "/bin/env sh -c 'busybox setsid busybox sleep 999 & busybox sleep 999' & p=$!; busybox usleep 700000; kill -9 $p").Code.ShouldBe(0);
         Sandbox.Eventually(() => _user.Pids("capsule-cross").Length == 0 && !_user.Root.Shell("cat /proc/[0-9]*/cmdline | tr '\\0' ' '").Out.Contains("sleep 999", StringComparison.Ordinal), "nothing is left of it");
     }
 
