@@ -220,6 +220,17 @@ public sealed class LinkTests : IDisposable
     }
 
     [Fact]
+    public void A_copy_that_is_verified_uses_nothing_of_others()
+    {
+        MakeTwo();
+        Share("db/data", "--path", "/var/lib/shop", "--preset", "partner", "--user", "shop").Ok();
+        Link("app", "db/data", "--as", "web=shop").Ok();
+        Result verified = _sandbox.Capsule("verify", "app", "--probe", "true", "--json");
+        verified.Out.ShouldContain("\"verdict\"", customMessage: verified.Error);
+        _sandbox.Capsule("status", "db").Code.ShouldBe(3, "it was not started for a copy");
+    }
+
+    [Fact]
     public void When_down_is_done_as_declared()
     {
         MakeTwo();

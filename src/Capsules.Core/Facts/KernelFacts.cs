@@ -11,6 +11,8 @@ public enum KernelFeature
     OverlayLayerByLayer,
     /// <summary>An open that was held up may fail with an errno of our choice. The kernel is asked for it itself; what comes with it is older (6.5): opens of an overlay are told of its lower files.</summary>
     ErrnoInAnswer,
+    /// <summary>A mount comes into the place of another without a moment between (MOVE_MOUNT_BENEATH).</summary>
+    MountBeneath,
 }
 
 /// <summary>One row of the table: since when, and what is done without it.</summary>
@@ -26,6 +28,7 @@ public sealed record KernelFacts(Version Version)
     public static ImmutableArray<KernelFeatureRow> Table { get; } =
     [
         new(KernelFeature.IdMappedTmpfs, "idmapped tmpfs", new(6, 3), "/run of a stack is a directory on the state file system"),
+        new(KernelFeature.MountBeneath, "MOVE_MOUNT_BENEATH", new(6, 5), "what an owner shows of its software is taken away and attached again when it restarts, with a moment between"),
         new(KernelFeature.OverlayLayerByLayer, "lowerdir+", new(6, 8), "layers are given in one option, by short paths: about 85 at most"),
         new(KernelFeature.ErrnoInAnswer, "FAN_DENY_ERRNO", new(6, 14), "open capsules hold up the opens of all files of their root, and give EPERM in place of EIO and ENOSPC"),
     ];

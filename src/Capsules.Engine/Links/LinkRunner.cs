@@ -205,7 +205,9 @@ public sealed class LinkRunner(CapsuleStore store)
                 continue;
             }
             if (_runner.Running(name) is null || store.TryFind(name) is null || store.Lock(name, wait: false) is not { } held) continue;
-            using (held) warnings.AddRange(Attach(name));
+            using (held)
+                try { warnings.AddRange(Attach(name)); }
+                catch (CapsuleException e) { warnings.Add(Warnings.LinkWaits($"{name}", $"{owner}", $"{e.Problem.What} ({e.Problem.Cause})")); } // the owner is up all the same
         }
         return warnings.ToImmutable();
     }

@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using System.Text;
 using System.Text.Json;
+using Capsules.Core.Facts;
 using Capsules.Core.Formats.Proc;
 using Capsules.Core.Json;
 using Capsules.Core.Model;
@@ -75,6 +76,12 @@ internal sealed class PeerMounts(StoreLayout layout, CapsuleName capsule)
         List<Entry> entries = Read();
         int index = entries.FindIndex(e => e.Path == path);
         using Descriptor top = (index < 0 ? null : Open(entries[index])) ?? throw new SyscallException("move_mount", $"{path} of {capsule}", Errno.ENOENT);
+        if (!Host.Kernel.Has(KernelFeature.MountBeneath))
+        {
+            MountCalls.Detach(top);
+            Attach(path, mount);
+            return;
+        }
         MountCalls.AttachBeneath(mount, top);
         entries[index] = entries[index] with { MountId = FileCalls.Stat(mount).MountId };
         Write(entries);

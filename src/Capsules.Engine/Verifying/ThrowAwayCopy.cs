@@ -44,6 +44,8 @@ internal sealed class ThrowAwayCopy : IDisposable
             Created = clock.GetUtcNow(),
             CopyOf = original.Name,
             SharedVolumes = [],
+            Links = [], // what others have is not ours to try things on
+            LinkedBy = [],
             HostDirectories = [.. original.HostDirectories.Select(d => d with { ReadOnly = true })], // the host's are not ours to try things on
             RemoveWhenStopped = false,
             Committed = false,
@@ -58,7 +60,7 @@ internal sealed class ThrowAwayCopy : IDisposable
             CopyState(store.Layout, runner, original, original.Folded(manifest).Volumes, half + "/volumes");
         });
         StackRecord source = runner.Stacks.FindOrDraft(original.Stack, manifest.Identity);
-        runner.Stacks.Ensure(name, source.Source, stack => source with { Name = name, IdBase = stack.IdBase, Network = NetworkMode.Parse("none"), Addresses = [], Ports = [] });
+        runner.Stacks.Ensure(name, source.Source, stack => source with { Name = name, IdBase = stack.IdBase, Network = NetworkMode.Parse("none"), Addresses = [], Ports = [], SharedUsers = [], SharedGroups = [] });
         rollback.Commit();
         return copy;
     }
