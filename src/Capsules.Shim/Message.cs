@@ -93,12 +93,7 @@ internal static unsafe class Message
         Linux.MessageHeader header;
         for (long done = 0; done < size;)
         {
-            vector.Base = message + done;
-            vector.Length = size - done;
-            header.Name = null;
-            header.NameLength = header.Flags = 0;
-            header.Vectors = &vector;
-            header.VectorCount = 1;
+            Prepare(&header, &vector, message + done, size - done);
             header.Control = done == 0 && descriptors > 0 ? control : null;
             header.ControlLength = done == 0 && descriptors > 0 ? 16 + 4 * descriptors + (4 * descriptors & 4) : 0;
             long count = Short.Call(Linux.sendmsg, crossing->Socket, (long)&header, Linux.MSG_NOSIGNAL);
@@ -106,6 +101,16 @@ internal static unsafe class Message
             if (count <= 0) return;
             done += count;
         }
+    }
+
+    private static void Prepare(Linux.MessageHeader* header, Linux.Vector* vector, byte* at, long length)
+    {
+        vector->Base = at;
+        vector->Length = length;
+        header->Name = null;
+        header->NameLength = header->Flags = 0;
+        header->Vectors = vector;
+        header->VectorCount = 1;
     }
 
     /// <summary>Receives exactly so many bytes, and a descriptor when one comes along; false at the end.</summary>
@@ -116,12 +121,7 @@ internal static unsafe class Message
         Linux.MessageHeader header;
         for (int done = 0; done < length;)
         {
-            vector.Base = to + done;
-            vector.Length = length - done;
-            header.Name = null;
-            header.NameLength = header.Flags = 0;
-            header.Vectors = &vector;
-            header.VectorCount = 1;
+            Prepare(&header, &vector, to + done, length - done);
             header.Control = control;
             header.ControlLength = 64;
             long count = Short.Call(Linux.recvmsg, socket, (long)&header, Linux.MSG_WAITALL | Linux.MSG_CMSG_CLOEXEC);

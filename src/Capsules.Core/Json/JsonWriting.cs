@@ -82,6 +82,24 @@ public static class JsonWriting
         writer.WriteEndArray();
     }
 
+    /// <summary>The findings of a check, also when there are none.</summary>
+    public static void Findings(this Utf8JsonWriter writer, IEnumerable<(string Level, string Kind, string Subject, string What, string? Cause, string? Fix)> findings)
+    {
+        writer.WriteStartArray("findings");
+        foreach (var (level, kind, subject, what, cause, fix) in findings)
+        {
+            writer.WriteStartObject();
+            writer.WriteString("level", level);
+            writer.WriteString("kind", kind);
+            writer.WriteString("subject", subject);
+            writer.WriteString("what", what);
+            writer.Text("cause", cause);
+            writer.Text("fix", fix);
+            writer.WriteEndObject();
+        }
+        writer.WriteEndArray();
+    }
+
     /// <summary>An array of arrays of texts, unless it is empty.</summary>
     public static void Commands(this Utf8JsonWriter writer, string name, IReadOnlyCollection<System.Collections.Immutable.ImmutableArray<string>> commands)
     {

@@ -86,6 +86,10 @@ public sealed record CapsuleLink
     /// <summary>Groups of the capsule that are groups of the owner.</summary>
     public ImmutableArray<SharedName> Groups { get; init; } = [];
 
+    /// <summary>As it will be: when no users are named, with those that are offered and that the capsule has by the same name.</summary>
+    public CapsuleLink WithUsers(Export export, Func<string, bool> hasUser) =>
+        Users.IsEmpty && Preset != LinkPreset.Reader ? this with { Users = [.. export.Users.Where(hasUser).Select(u => new SharedName(u, u))] } : this;
+
     /// <summary>Whether the owner's directory can be written through it.</summary>
     public bool IsWritable => Preset >= LinkPreset.Partner;
 }

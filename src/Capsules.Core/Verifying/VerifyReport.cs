@@ -47,19 +47,7 @@ public sealed record VerifyReport
         w.WriteStartObject("compared");
         foreach (var (what, count) in Compared) w.WriteNumber(what, count);
         w.WriteEndObject();
-        w.WriteStartArray("findings");
-        foreach (Finding finding in Findings)
-        {
-            w.WriteStartObject();
-            w.WriteString("level", JsonReading.Dashed(finding.Level));
-            w.WriteString("kind", JsonReading.Dashed(finding.Kind));
-            w.WriteString("subject", finding.Subject);
-            w.WriteString("what", finding.What);
-            w.Text("cause", finding.Cause);
-            w.Text("fix", finding.Fix);
-            w.WriteEndObject();
-        }
-        w.WriteEndArray();
+        w.Findings(Findings.Select(f => (JsonReading.Dashed(f.Level), JsonReading.Dashed(f.Kind), f.Subject, f.What, f.Cause, f.Fix)));
     });
 
     /// <summary>For people: each finding with its cause and fix, the verdict last.</summary>

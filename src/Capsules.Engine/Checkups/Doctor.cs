@@ -125,7 +125,7 @@ public sealed class Doctor(CapsuleStore store)
             using Descriptor held = _runner.Stacks.Lock(name);
             _runner.Stacks.Down(name);
         }
-        foreach (string name in Entries(_layout.Temporary).Where(n => !IsInUse(n) && !SmallFiles.IsLocked($"{_layout.Temporary}/{n}/lock")))
+        foreach (string name in SmallFiles.Names(_layout.Temporary).Where(n => !IsInUse(n) && !SmallFiles.IsLocked($"{_layout.Temporary}/{n}/lock")))
         {
             Left($"half-made {_layout.Temporary}/{name}");
             if (fix) SmallFiles.RemoveTree($"{_layout.Temporary}/{name}");
@@ -154,7 +154,7 @@ public sealed class Doctor(CapsuleStore store)
             if (fix) Learning.WatchGroup.Remove(directory);
         }
         foreach (CgroupHierarchy hierarchy in Running.Host.Hierarchies)
-            foreach (string name in Entries($"{hierarchy.MountPoint}/{_layout.Cgroup}").Where(n => CapsuleName.TryParse(n, out _) && FileCalls.TryStat(null, _layout.RunningCapsules + "/" + n) is null && FileCalls.TryStat(null, $"{hierarchy.MountPoint}/{_layout.Cgroup}/{n}") is { IsDirectory: true }))
+            foreach (string name in SmallFiles.Names($"{hierarchy.MountPoint}/{_layout.Cgroup}").Where(n => CapsuleName.TryParse(n, out _) && FileCalls.TryStat(null, _layout.RunningCapsules + "/" + n) is null && FileCalls.TryStat(null, $"{hierarchy.MountPoint}/{_layout.Cgroup}/{n}") is { IsDirectory: true }))
             {
                 Left($"control group {hierarchy.MountPoint}/{_layout.Cgroup}/{name}");
                 if (!fix) continue;
@@ -177,8 +177,8 @@ public sealed class Doctor(CapsuleStore store)
     private IEnumerable<string> HalfWritten()
     {
         string[] flat = [_layout.Run, _layout.Run + "/leases", _layout.State, _layout.State + "/addresses"], deep = [_layout.RunningCapsules, _layout.RunningStacks, _layout.Capsules, _layout.Stacks, _layout.Images];
-        return flat.Concat(deep.SelectMany(d => Entries(d).Select(n => $"{d}/{n}")))
-            .SelectMany(d => Entries(d).Where(n => n.EndsWith(".tmp", StringComparison.Ordinal) && !IsInUse(n)).Select(n => $"{d}/{n}"))
+        return flat.Concat(deep.SelectMany(d => SmallFiles.Names(d).Select(n => $"{d}/{n}")))
+            .SelectMany(d => SmallFiles.Names(d).Where(n => n.EndsWith(".tmp", StringComparison.Ordinal) && !IsInUse(n)).Select(n => $"{d}/{n}"))
             .Where(f => FileCalls.TryStat(null, f) is { IsRegular: true });
     }
 
@@ -194,12 +194,5 @@ public sealed class Doctor(CapsuleStore store)
     {
         try { return store.Lock(name, wait); }
         catch (CapsuleException) when (!store.Has(name)) { return null; }
-    }
-
-    private static IEnumerable<string> Entries(string directory)
-    {
-        var (opened, _) = FileCalls.TryOpenAt(null, directory, OpenFlags.ReadOnly | OpenFlags.Directory);
-        if (opened is null) return [];
-        using (opened) return [.. FileCalls.List(opened).Select(e => System.Text.Encoding.UTF8.GetString(e.Name))];
     }
 }

@@ -58,18 +58,11 @@ public sealed class CrossingBroker : IDisposable
         ProcessCalls.MakeUndumpable();
         ProcessCalls.ReserveNumbers(CrossingFormat.DescriptorsBelow); // those of callers: ours never stand in their way
         SmallFiles.MakeDirectories(layout.Run);
-        Descriptor held = FileCalls.Open(CrossingDoor.LockFile(layout), OpenFlags.ReadWrite | OpenFlags.Create, 0x180);
-        for (int attempt = 0; !FileCalls.Lock(held, exclusive: true, wait: false); attempt++)
+        if (Doorbell.Hold(CrossingDoor.LockFile(layout)) is { } held)
         {
-            if (attempt == 30)
-            {
-                Guard.EndOwn();
-                return;
-            }
-            Thread.Sleep(100); // one that is just leaving
+            using var broker = new CrossingBroker(layout, held);
+            broker.Loop();
         }
-        using var broker = new CrossingBroker(layout, held);
-        broker.Loop();
         Guard.EndOwn();
     }
 

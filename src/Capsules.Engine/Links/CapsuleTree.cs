@@ -101,13 +101,7 @@ internal sealed class CapsuleTree : ISourceTree, IDisposable
     }
 
     /// <summary>A capsule's number of a host's; nobody's when it is not one of the capsule.</summary>
-    private static uint Inside(uint id, IReadOnlyList<IdExtent>? map)
-    {
-        if (map is null) return id;
-        foreach (IdExtent extent in map)
-            if (id >= extent.Outside && id - extent.Outside < extent.Count) return extent.Inside + (id - extent.Outside);
-        return 65534;
-    }
+    private static uint Inside(uint id, IReadOnlyList<IdExtent>? map) => map is null ? id : map.Inside(id) ?? 65534;
 
     private FileFact Own(FileFact fact, GuestPath path) => fact with { Path = path, Uid = Inside(fact.Uid, _users), Gid = Inside(fact.Gid, _groups) };
 

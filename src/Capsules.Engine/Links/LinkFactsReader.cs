@@ -46,8 +46,7 @@ public sealed class LinkFactsReader(CapsuleStore store)
         {
             Here = user,
             Owner = owner,
-            // As the link will be made: without names, the users that both have.
-            Users = link.Users.IsEmpty && link.Preset != LinkPreset.Reader ? [.. export.Users.Where(u => user.User(u) is not null).Select(u => new SharedName(u, u))] : link.Users,
+            Users = link.WithUsers(export, name => user.User(name) is not null).Users,
         };
     }
 
@@ -70,7 +69,7 @@ public sealed class LinkFactsReader(CapsuleStore store)
             Groups = AccountsOf("/etc/group", Core.Formats.Accounts.AccountFiles.Groups),
             Packages = [.. packages.Select(p => new PackageVersion(p.Name, p.Package.Version))],
             Programs = [.. export.Programs.Select(p => Program(p)).OfType<ProgramFact>()],
-            Links = [.. capsule.Links.Select(l => new LinkedPath(l, PathOf(l.Import)))],
+            Links = [.. capsule.Links.Select(l => new LinkedPath(l, store.Offered(l.Import)?.Path))],
             Identity = new StackRunner(store.Layout).Find(capsule.Stack)?.Identity,
             Locale = Variable(manifest, "LC_ALL") ?? Variable(manifest, "LANG") ?? Setting("/etc/default/locale", "LANG") ?? Setting("/etc/locale.conf", "LANG"),
             TimeZone = Variable(manifest, "TZ") ?? Zone(),
@@ -104,10 +103,6 @@ public sealed class LinkFactsReader(CapsuleStore store)
 
     private static string? Variable(CapsuleManifest manifest, string name) =>
         manifest.Services.SelectMany(s => s.Environment).Concat(manifest.Environment.Reverse()).FirstOrDefault(e => e.StartsWith(name + "=", StringComparison.Ordinal))?[(name.Length + 1)..];
-
-    /// <summary>The path that a link covers.</summary>
-    private GuestPath? PathOf(Import import) =>
-        store.TryFind(import.From) is { } owner ? owner.Folded(store.Manifest(owner.Image)).Exports.FirstOrDefault(e => e.Name == import.Export)?.Path : null;
 
     /// <summary>What a path lies on.</summary>
     internal static PathGround GroundOf(CapsuleRecord capsule, CapsuleManifest manifest, Resolution found)

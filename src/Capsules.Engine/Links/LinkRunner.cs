@@ -44,19 +44,17 @@ public sealed class LinkRunner(CapsuleStore store)
     private readonly StoreLayout _layout = store.Layout;
     private readonly CapsuleRunner _runner = new(store);
 
-    /// <summary>What a capsule offers.</summary>
-    public ImmutableArray<Export> Offered(CapsuleRecord capsule) => capsule.Exports ?? store.Manifest(capsule.Image).Exports;
-
     /// <summary>Offers something more.</summary>
     public void Share(CapsuleName owner, Export export)
     {
         using Descriptor held = store.Lock(owner, wait: true)!;
         CapsuleRecord capsule = store.Get(owner.ToString());
-        ImmutableArray<Export> offered = Offered(capsule);
+        ImmutableArray<Export> offered = store.Offered(capsule);
         if (offered.Any(e => e.Name == export.Name)) throw new CapsuleException(Problems.AlreadyOffered($"{owner}", $"{export.Name}"));
         if (export.Path is { } path && export.Preset >= LinkPreset.Partner && !IsState(capsule, path)) throw new CapsuleException(Problems.NotSharable($"{path}", "it is to be written, and it is no state: what is written there is the capsule's own layer") with { Fix = $"capsule state add {owner} {path}, or --preset reader" });
+        LinkAccounts accounts = new(store, _runner);
         foreach (string user in export.Users)
-            if (!Accounts.HasUser(capsule, user)) throw new CapsuleException(Problems.NoSuchAccount($"{owner}", user, "user"));
+            if (!accounts.HasUser(capsule, user)) throw new CapsuleException(Problems.NoSuchAccount($"{owner}", user, "user"));
         store.Save(capsule with { Exports = [.. offered, export] });
     }
 
@@ -65,7 +63,7 @@ public sealed class LinkRunner(CapsuleStore store)
     {
         using Descriptor held = store.Lock(owner, wait: true)!;
         CapsuleRecord capsule = store.Get(owner.ToString());
-        ImmutableArray<Export> offered = Offered(capsule);
+        ImmutableArray<Export> offered = store.Offered(capsule);
         if (!offered.Any(e => e.Name == export)) throw new CapsuleException(Problems.NotOffered($"{owner}", $"{export}", offered.Select(e => $"{e.Name}")));
         string[] users = [.. capsule.LinkedBy.Where(n => store.TryFind(n)?.Links.Any(l => l.Import == new Import(owner, export)) == true).Select(n => n.ToString())];
         if (users.Length > 0) throw new CapsuleException(Problems.StillLinked($"{owner}/{export}", string.Join(", ", users)));
@@ -84,7 +82,9 @@ public sealed class LinkRunner(CapsuleStore store)
             capsule = capsule with { Links = capsule.Links.Remove(before) }; // it was cut off when it was made, or its owner does not offer it now: made anew
         }
         var (owner, export) = Find(capsule, link);
-        link = Checked(capsule, link, export);
+        LinkAccounts accounts = new(store, _runner);
+        CheckAllowed(link, export);
+        link = link.WithUsers(export, user => accounts.HasUser(capsule, user));
         CapsuleRecord linked = capsule with { Links = capsule.Links.Add(link), Stack = link.Preset == LinkPreset.SameMachine ? owner.Stack : capsule.Stack };
         if (linked.Stack != capsule.Stack) CheckMove(capsule);
         CheckCircle(linked);
@@ -96,7 +96,7 @@ public sealed class LinkRunner(CapsuleStore store)
         {
             var warnings = ImmutableArray.CreateBuilder<Warning>();
             if (linked.Stack != capsule.Stack) LeaveStack(capsule);
-            var (users, groups) = Accounts.Of(linked.Stack);
+            var (users, groups) = accounts.Of(linked.Stack);
             StackRecord stack = _runner.Stacks.Ensure(linked.Stack, store.Manifest(capsule.Image).Identity);
             if (!_runner.Stacks.IsUp(linked.Stack)) _runner.Stacks.Save(stack with { SharedUsers = users, SharedGroups = groups });
             else if (users.Except(stack.SharedUsers).Any() || groups.Except(stack.SharedGroups).Any())
@@ -125,7 +125,7 @@ public sealed class LinkRunner(CapsuleStore store)
         ImmutableArray<MountHolder> holders = [];
         bool leaves = link.Preset == LinkPreset.SameMachine && capsule.Stack != name && !capsule.Links.Any(l => l != link && l.Preset == LinkPreset.SameMachine);
         if (leaves) CheckMove(capsule);
-        if (_runner.Running(name) is { } run && PathOf(link) is { } path)
+        if (_runner.Running(name) is { } run && store.Offered(link.Import)?.Path is { } path)
         {
             IReadOnlyList<int> processes = new RunningCapsule(_layout, run).Processes();
             holders = PeerMounts.Holders(path, processes);
@@ -145,7 +145,7 @@ public sealed class LinkRunner(CapsuleStore store)
     public LinkState StateOf(CapsuleRecord capsule, CapsuleLink link)
     {
         if (_runner.Running(capsule.Name) is null) return LinkState.Down;
-        if (store.TryFind(link.Import.From) is not { } owner || Offered(owner).FirstOrDefault(e => e.Name == link.Import.Export) is not { } export) return LinkState.Waiting;
+        if (store.TryFind(link.Import.From) is not { } owner || store.Offered(link.Import) is not { } export) return LinkState.Waiting;
         if (export.Path is not { } path || IsSeenAnyway(capsule, owner, path)) return _runner.Running(owner.Name) is null ? LinkState.Waiting : LinkState.Live;
         using Descriptor? there = new PeerMounts(_layout, capsule.Name).Open(path);
         return there is null ? LinkState.Waiting : LinkState.Live;
@@ -175,7 +175,7 @@ public sealed class LinkRunner(CapsuleStore store)
             warnings.Add(Warnings.LinkWaits($"{name}", $"{from}", why));
         }
         if (_runner.Stacks.IsUp(capsule.Stack)) return warnings.ToImmutable();
-        var (users, groups) = Accounts.Of(capsule.Stack);
+        var (users, groups) = new LinkAccounts(store, _runner).Of(capsule.Stack);
         _runner.Stacks.Save(_runner.Stacks.Ensure(capsule.Stack, store.Manifest(capsule.Image).Identity) with { SharedUsers = users, SharedGroups = groups });
         return warnings.ToImmutable();
     }
@@ -243,28 +243,23 @@ public sealed class LinkRunner(CapsuleStore store)
         catch (SyscallException e) when (e.Errno == Errno.ENOTEMPTY) { } // others are still to be started
     }
 
-    private LinkAccounts Accounts => new(store, _runner);
-
     private string StartsAgain(CapsuleName owner, CapsuleName user) => $"{_layout.Run}/links/{owner}+{user}";
 
     private (CapsuleRecord Owner, Export Export) Find(CapsuleRecord capsule, CapsuleLink link)
     {
         CapsuleRecord owner = store.TryFind(link.Import.From) ?? throw new CapsuleException(Problems.OwnerNotHere($"{capsule.Name}", $"{link.Import.From}"));
-        ImmutableArray<Export> offered = Offered(owner);
+        ImmutableArray<Export> offered = store.Offered(owner);
         return (owner, offered.FirstOrDefault(e => e.Name == link.Import.Export) ?? throw new CapsuleException(Problems.NotOffered($"{owner.Name}", $"{link.Import.Export}", offered.Select(e => $"{e.Name}"))));
     }
 
-    private GuestPath? PathOf(CapsuleLink link) => store.TryFind(link.Import.From) is { } owner ? Offered(owner).FirstOrDefault(e => e.Name == link.Import.Export)?.Path : null;
-
-    /// <summary>The link as it will be: no more than is offered, with the users that both have when none are named.</summary>
-    private CapsuleLink Checked(CapsuleRecord capsule, CapsuleLink link, Export export)
+    /// <summary>No more is asked for than is offered.</summary>
+    private static void CheckAllowed(CapsuleLink link, Export export)
     {
         if (link.Preset > export.Preset) throw new CapsuleException(Problems.MoreThanOffered($"{link.Import}", Word(link.Preset), Word(export.Preset)));
         foreach (SharedName user in link.Users)
             if (!export.Users.Contains(user.There)) throw new CapsuleException(Problems.MoreThanOffered($"{link.Import}", $"to be its user {user.There}", export.Users.IsEmpty ? "no users" : string.Join(", ", export.Users)));
         foreach (SharedName group in link.Groups)
             if (!export.Groups.Contains(group.There)) throw new CapsuleException(Problems.MoreThanOffered($"{link.Import}", $"to be its group {group.There}", export.Groups.IsEmpty ? "no groups" : string.Join(", ", export.Groups)));
-        return link.Users.IsEmpty && link.Preset != LinkPreset.Reader ? link with { Users = [.. export.Users.Where(u => Accounts.HasUser(capsule, u)).Select(u => new SharedName(u, u))] } : link;
     }
 
     private static string Word(LinkPreset preset) => Core.Json.JsonReading.Dashed(preset);

@@ -141,8 +141,7 @@ public sealed class PathExplainer(CapsuleStore store)
     {
         (CapsuleLink Link, GuestPath Path)? covering = null;
         foreach (CapsuleLink link in capsule.Links)
-            if (store.TryFind(link.Import.From) is { } owner && owner.Folded(store.Manifest(owner.Image)).Exports.FirstOrDefault(e => e.Name == link.Import.Export)?.Path is { } at
-                && path.IsWithin(at) && (covering is null || at.IsWithin(covering.Value.Path))) covering = (link, at);
+            if (store.Offered(link.Import)?.Path is { } at && path.IsWithin(at) && (covering is null || at.IsWithin(covering.Value.Path))) covering = (link, at);
         return covering;
     }
 

@@ -205,10 +205,7 @@ internal sealed class PeerMounts(StoreLayout layout, CapsuleName capsule)
 
     private static IEnumerable<string> Names(string directory)
     {
-        var (opened, _) = FileCalls.TryOpenAt(null, directory, OpenFlags.ReadOnly | OpenFlags.Directory);
-        if (opened is null) return [];
-        using (opened)
-            try { return [.. FileCalls.List(opened).Select(e => Encoding.UTF8.GetString(e.Name))]; }
-            catch (SyscallException) { return []; }
+        try { return SmallFiles.Names(directory); }
+        catch (SyscallException) { return []; } // it ended meanwhile
     }
 }

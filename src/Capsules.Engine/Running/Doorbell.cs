@@ -28,6 +28,23 @@ internal sealed class Doorbell(string fifo, string lockFile, Action start)
         }
     }
 
+    /// <summary>The lock of the one process, until it is closed; null when another one stays at work.</summary>
+    public static Descriptor? Hold(string lockFile)
+    {
+        const int attempts = 30, pauseMilliseconds = 100; // one that is just leaving
+        Descriptor held = FileCalls.Open(lockFile, OpenFlags.ReadWrite | OpenFlags.Create, 0x180);
+        for (int attempt = 0; !FileCalls.Lock(held, exclusive: true, wait: false); attempt++)
+        {
+            if (attempt == attempts)
+            {
+                held.Dispose();
+                return null;
+            }
+            Thread.Sleep(pauseMilliseconds);
+        }
+        return held;
+    }
+
     private bool TryKnock()
     {
         var (opened, _) = FileCalls.TryOpenAt(null, fifo, OpenFlags.WriteOnly | OpenFlags.NonBlock);

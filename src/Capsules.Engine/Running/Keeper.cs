@@ -50,18 +50,11 @@ public sealed class Keeper : IDisposable
     {
         ProcessCalls.MakeUndumpable();
         SmallFiles.MakeDirectories(layout.Run);
-        Descriptor held = FileCalls.Open(KeeperDoor.LockFile(layout), OpenFlags.ReadWrite | OpenFlags.Create, 0x180);
-        for (int attempt = 0; !FileCalls.Lock(held, exclusive: true, wait: false); attempt++)
+        if (Doorbell.Hold(KeeperDoor.LockFile(layout)) is { } held)
         {
-            if (attempt == 30)
-            {
-                Guard.EndOwn();
-                return;
-            }
-            Thread.Sleep(100); // one that is just leaving
+            using var keeper = new Keeper(layout, held);
+            keeper.Loop();
         }
-        using var keeper = new Keeper(layout, held);
-        keeper.Loop();
         Guard.EndOwn();
     }
 

@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using Capsules.Core.CommandLine;
+using Capsules.Core.Links;
 using Capsules.Core.Model;
 using Capsules.Core.Problems;
 using Capsules.Linux;
@@ -134,6 +135,12 @@ public sealed class CapsuleStore(StoreLayout layout)
         }
         return record;
     }
+
+    /// <summary>What a capsule offers to others.</summary>
+    public ImmutableArray<Export> Offered(CapsuleRecord capsule) => capsule.Exports ?? Manifest(capsule.Image).Exports;
+
+    /// <summary>What a link uses; null when its owner is not here, or does not offer it.</summary>
+    public Export? Offered(Import import) => TryFind(import.From) is { } owner ? Offered(owner).FirstOrDefault(e => e.Name == import.Export) : null;
 
     /// <summary>Excludes other changes to this capsule until the descriptor is closed; null when another holds it and <paramref name="wait"/> is false.</summary>
     public Descriptor? Lock(CapsuleName name, bool wait)

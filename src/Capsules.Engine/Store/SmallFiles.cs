@@ -41,6 +41,14 @@ internal static class SmallFiles
         using (file) return FileCalls.ReadToEnd(file, path);
     }
 
+    /// <summary>The names in a directory; none when it is not there.</summary>
+    public static IReadOnlyList<string> Names(string directory)
+    {
+        var (opened, _) = FileCalls.TryOpenAt(null, directory, OpenFlags.ReadOnly | OpenFlags.Directory);
+        if (opened is null) return [];
+        using (opened) return [.. FileCalls.List(opened).Select(e => System.Text.Encoding.UTF8.GetString(e.Name))];
+    }
+
     /// <summary>Whether somebody holds the lock of a file; a file that is not there is held by nobody.</summary>
     public static bool IsLocked(string path)
     {

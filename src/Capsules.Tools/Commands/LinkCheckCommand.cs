@@ -18,16 +18,7 @@ public static class LinkCheckCommand
     {
         CapsuleName capsule = store.Get(command.Arguments[0]).Name;
         Import import = LinkWords.Import(command.Arguments[1]);
-        Export? offered = store.TryFind(import.From) is { } owner ? new LinkRunner(store).Offered(owner).FirstOrDefault(e => e.Name == import.Export) : null;
-        var link = new CapsuleLink
-        {
-            Import = import,
-            Preset = LinkWords.Preset(command.Value("--preset")) ?? offered?.Preset ?? LinkPreset.Reader,
-            WhenDown = LinkWords.WhenDown(command.Value("--when-down")).WhenDown,
-            Users = LinkWords.Names(command.Values("--as")),
-            Groups = LinkWords.Names(command.Values("--as-group")),
-        };
-        ImmutableArray<LinkFinding> findings = LinkChecker.Check(new LinkFactsReader(store).Read(capsule, link));
+        ImmutableArray<LinkFinding> findings = LinkChecker.Check(new LinkFactsReader(store).Read(capsule, LinkWords.Link(command, import, store.Offered(import))));
         bool strict = command.Has("--strict");
         output.Data.Write(command.Has("--json") ? Encoding.UTF8.GetString(LinkReport.Json(capsule.ToString(), import.ToString(), findings, strict)) : LinkReport.Text(findings));
         return LinkReport.Refuses(findings, strict) ? throw new CapsuleException(Problems.LinkRefused(capsule.ToString(), import.ToString(), LinkReport.Reasons(findings, strict))) : (int)ExitCode.Done;

@@ -32,7 +32,7 @@ internal static class LinkWords
     public static string Of(LinkPreset preset) => JsonReading.Dashed(preset);
 
     /// <summary>require, want, bind, degrade, or wait with a time such as wait:30s.</summary>
-    public static (WhenDown WhenDown, long Milliseconds) WhenDown(string? word)
+    private static (WhenDown WhenDown, long Milliseconds) WhenDown(string? word)
     {
         const long standard = 30_000;
         if (word is null) return (Core.Links.WhenDown.Require, standard);
@@ -47,7 +47,22 @@ internal static class LinkWords
         throw new CapsuleException(Problems.BadValue("--when-down", word, "require, want, bind, degrade, wait or wait:SECONDS"));
     }
 
-    public static ImmutableArray<SharedName> Names(IEnumerable<string> words)
+    /// <summary>The link that the options ask for; as much as is offered when they do not say.</summary>
+    public static CapsuleLink Link(ParsedCommand command, Import import, Export? offered)
+    {
+        var (when, milliseconds) = WhenDown(command.Value("--when-down"));
+        return new()
+        {
+            Import = import,
+            Preset = Preset(command.Value("--preset")) ?? offered?.Preset ?? LinkPreset.Reader,
+            WhenDown = when,
+            WaitMilliseconds = milliseconds,
+            Users = Names(command.Values("--as")),
+            Groups = Names(command.Values("--as-group")),
+        };
+    }
+
+    private static ImmutableArray<SharedName> Names(IEnumerable<string> words)
     {
         try { return [.. words.SelectMany(w => w.Split(',')).Select(SharedName.Parse)]; }
         catch (FormatException e) { throw new CapsuleException(Problems.BadValue("user", string.Join(',', words), "HERE=THERE, or one name that both have"), e); }
@@ -64,19 +79,10 @@ public static class LinkCommand
         Import[] imports = command.Arguments.Length > 1 ? [.. command.Arguments.Skip(1).Select(LinkWords.Import)] : [.. store.Manifest(capsule.Image).Imports.Where(i => !capsule.Links.Any(l => l.Import == i))];
         if (imports.Length == 0) throw new CapsuleException(Problems.WrongUsage($"its image says of nothing that {capsule.Name} uses it: name what it is to use", command.Verb.Usage));
         var links = new LinkRunner(store);
-        var (when, milliseconds) = LinkWords.WhenDown(command.Value("--when-down"));
         foreach (Import import in imports)
         {
-            Export? offered = store.TryFind(import.From) is { } owner ? links.Offered(owner).FirstOrDefault(e => e.Name == import.Export) : null;
-            LinkChange change = links.Add(capsule.Name, new()
-            {
-                Import = import,
-                Preset = LinkWords.Preset(command.Value("--preset")) ?? offered?.Preset ?? LinkPreset.Reader,
-                WhenDown = when,
-                WaitMilliseconds = milliseconds,
-                Users = LinkWords.Names(command.Values("--as")),
-                Groups = LinkWords.Names(command.Values("--as-group")),
-            });
+            Export? offered = store.Offered(import);
+            LinkChange change = links.Add(capsule.Name, LinkWords.Link(command, import, offered));
             output.Words.WriteLine($"Linked {capsule.Name} to {import}{(offered?.Path is { } path ? $": {path}, {(change.Link.IsWritable ? "read and written" : "read")}" : "")}{(change.Link.Users.IsEmpty ? "" : $"; {string.Join(", ", change.Link.Users.Select(u => u.Here == u.There ? u.Here : $"{u.Here} is {import.From}'s {u.There}"))} shared")}.");
             foreach (Warning warning in change.Warnings) output.Words.WriteLine(warning.ToString());
             output.Data.WriteLine(import);
@@ -90,7 +96,7 @@ public static class LinkCommand
         var links = new LinkRunner(store);
         CapsuleName[] names = command.Arguments.IsEmpty ? [.. store.Names().Order()] : [store.Get(command.Arguments[0]).Name];
         (CapsuleRecord Capsule, CapsuleLink Link, LinkState State, Export? Export)[] rows = [.. names.Select(store.TryFind).OfType<CapsuleRecord>().SelectMany(c => c.Links.Select(l =>
-            (c, l, links.StateOf(c, l), store.TryFind(l.Import.From) is { } owner ? links.Offered(owner).FirstOrDefault(e => e.Name == l.Import.Export) : null)))];
+            (c, l, links.StateOf(c, l), store.Offered(l.Import))))];
         if (command.Has("--json"))
             output.Data.Write(Encoding.UTF8.GetString(JsonFields.Select(JsonWriting.Document(w => w.Objects("links", rows, row =>
             {

@@ -45,9 +45,8 @@ public static class ShareCommand
     /// <summary>Lists offers; the exit code.</summary>
     public static int List(ParsedCommand command, CapsuleStore store, CommandOutput output)
     {
-        var links = new LinkRunner(store);
         CapsuleName[] names = command.Arguments.IsEmpty ? [.. store.Names().Order()] : [store.Get(command.Arguments[0]).Name];
-        (CapsuleRecord Owner, Export Export)[] rows = [.. names.Select(store.TryFind).OfType<CapsuleRecord>().SelectMany(c => links.Offered(c).Select(e => (c, e)))];
+        (CapsuleRecord Owner, Export Export)[] rows = [.. names.Select(store.TryFind).OfType<CapsuleRecord>().SelectMany(c => store.Offered(c).Select(e => (c, e)))];
         string[] UsedBy(CapsuleRecord owner, Export export) => [.. owner.LinkedBy.Where(n => store.TryFind(n)?.Links.Any(l => l.Import == new Import(owner.Name, export.Name)) == true).Select(n => n.ToString())];
         if (command.Has("--json"))
             output.Data.Write(Encoding.UTF8.GetString(JsonFields.Select(JsonWriting.Document(w => w.Objects("shares", rows, row =>

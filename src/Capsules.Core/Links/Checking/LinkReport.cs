@@ -11,11 +11,13 @@ public static class LinkReport
     public const int CurrentSchemaVersion = 1;
 
     /// <summary>Whether the link is refused: by an error, or, when nothing doubtful is wanted, by a warning.</summary>
-    public static bool Refuses(ImmutableArray<LinkFinding> findings, bool strict) => findings.Any(f => f.Level == LinkLevel.Error || strict && f.Level == LinkLevel.Warning);
+    public static bool Refuses(ImmutableArray<LinkFinding> findings, bool strict) => findings.Any(f => Refuses(f, strict));
+
+    private static bool Refuses(LinkFinding finding, bool strict) => finding.Level == LinkLevel.Error || strict && finding.Level == LinkLevel.Warning;
 
     /// <summary>What refuses it, the gravest first.</summary>
     public static (string What, string? Fix)[] Reasons(ImmutableArray<LinkFinding> findings, bool strict) =>
-        [.. findings.Where(f => f.Level == LinkLevel.Error || strict && f.Level == LinkLevel.Warning).OrderByDescending(f => f.Level).Select(f => (f.What, f.Fix))];
+        [.. findings.Where(f => Refuses(f, strict)).OrderByDescending(f => f.Level).Select(f => (f.What, f.Fix))];
 
     /// <summary>A line for each: how much it weighs, what, and what can be done about it. The cause stands below.</summary>
     public static string Text(ImmutableArray<LinkFinding> findings)
@@ -38,19 +40,7 @@ public static class LinkReport
         w.WriteString("capsule", capsule);
         w.WriteString("to", to);
         w.WriteBoolean("refused", Refuses(findings, strict));
-        w.WriteStartArray("findings");
-        foreach (LinkFinding finding in findings)
-        {
-            w.WriteStartObject();
-            w.WriteString("level", JsonReading.Dashed(finding.Level));
-            w.WriteString("kind", JsonReading.Dashed(finding.Concern));
-            w.WriteString("subject", finding.Subject);
-            w.WriteString("what", finding.What);
-            w.Text("cause", finding.Cause);
-            w.Text("fix", finding.Fix);
-            w.WriteEndObject();
-        }
-        w.WriteEndArray();
+        w.Findings(findings.Select(f => (JsonReading.Dashed(f.Level), JsonReading.Dashed(f.Concern), f.Subject, f.What, f.Cause, f.Fix)));
     });
 
     /// <summary>As the table shows it.</summary>
