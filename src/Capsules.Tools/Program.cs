@@ -39,6 +39,7 @@ return Failures.Guard(args, () =>
         "share list" => ShareCommand.List(command, new CapsuleStore(layout), output),
         "share rm" => ShareCommand.Remove(command, new CapsuleStore(layout), output),
         "link add" => LinkCommand.Add(command, new CapsuleStore(layout), output),
+        "link swap" => LinkCommand.Swap(command, new CapsuleStore(layout), output),
         "link list" => LinkCommand.List(command, new CapsuleStore(layout), output),
         "link rm" => LinkCommand.Remove(command, new CapsuleStore(layout), output),
         "linker" => LinkCommand.Linker(command, new CapsuleStore(layout), output),

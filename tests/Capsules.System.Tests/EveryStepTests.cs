@@ -160,6 +160,43 @@ public sealed class EveryStepTests(ITestOutputHelper output) : IDisposable
     }
 
     [Fact]
+    public void A_swap_of_links_that_is_killed_before_any_call_shows_the_old_or_the_new_and_can_be_made_again()
+    {
+        foreach (string owner in (string[])["db", "new"])
+        {
+            BusyBox.MakeCapsule(_sandbox, owner, m => m with { Volumes = [new() { Name = CapsuleName.Parse("data"), Path = GuestPath.Parse("/var/lib/shop") }] }, BusyBox.Script("while :; do sleep 1; done"));
+            File.WriteAllText($"{_sandbox.Store}/capsules/{owner}/volumes/data/file", owner + "\n");
+            _sandbox.Capsule("share", "add", $"{owner}/data", "--path", "/var/lib/shop", "--preset", "client").Ok();
+        }
+        BusyBox.MakeCapsule(_sandbox, "app", null, BusyBox.Script("while :; do sleep 1; done"));
+        _sandbox.Capsule("start", "db", "new", "app").Ok();
+        Result Tool(params string[] words) => _sandbox.Run([Sandbox.Programs + "/capsule-tools", "link", .. words]);
+        Result See() => _sandbox.Capsule("exec", "app", "cat", "/var/lib/shop/file");
+        string Mounts() => _sandbox.Shell("wc -l < /proc/self/mountinfo").Out;
+        string without = Mounts();
+        string[] swap = [Sandbox.Programs + "/capsule-tools", "link", "swap", "app", "db/data", "new/data"];
+        Tool("add", "app", "db/data").Ok();
+        (Result whole, string[] calls) = KilledAt(0, swap);
+        whole.Ok();
+        calls.ShouldContain(c => c.EndsWith(" move_mount"), "a swap has no move_mount any more: is it followed?");
+        foreach (int number in Sample(All(calls), 30))
+        {
+            Tool("rm", "app", "new");
+            Tool("rm", "app", "db");
+            Mounts().ShouldBe(without);
+            Tool("add", "app", "db/data").Ok();
+            string at = $"killed at {KilledAt(number, swap).Calls.ElementAtOrDefault(number - 1) ?? $"{number}, which did not come"}";
+            See().Out.ShouldBeOneOf("db\n", "new\n");
+            DoctorClears(at);
+            if (Tool("swap", "app", "db/data", "new/data").Code != 0) Tool("add", "app", "new/data"); // its record had it already
+            See().Out.ShouldBe("new\n", at);
+            _sandbox.Capsule("link", "list", "app").Ok().Out.ShouldContain("live", customMessage: at);
+        }
+        _sandbox.Capsule("stop", "app", "db", "new").Ok();
+        _sandbox.Traces().ShouldBeEmpty();
+    }
+
+    [Fact]
     public void A_commit_that_is_killed_before_any_call_leaves_the_old_or_the_new_state_and_no_change_is_lost()
     {
         BusyBox.MakeCapsule(_sandbox, "web", null, BusyBox.Script("sleep 1000")); // without a service it ends by itself

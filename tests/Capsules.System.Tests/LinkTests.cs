@@ -220,6 +220,109 @@ public sealed class LinkTests : IDisposable
     }
 
     [Fact]
+    public void A_link_that_cannot_be_made_whole_leaves_nothing_in_a_capsule_that_runs()
+    {
+        MakeTwo();
+        string upper = $"{_sandbox.Store}/capsules/db/writable/upper/usr/bin";
+        Directory.CreateDirectory(upper);
+        File.WriteAllText(upper + "/tool", "#!/bin/sh\necho of db\n", new global::System.Text.UTF8Encoding(false));
+        File.SetUnixFileMode(upper + "/tool", (UnixFileMode)0x1ED);
+        Share("db/all", "--path", "/var/lib/shop", "--exec", "/usr/bin/tool", "--preset", "partner", "--run-as", "shop").Ok();
+        _sandbox.Capsule("start", "db", "app").Ok();
+        // Whoever passes programs on cannot be asked: its bell is no pipe.
+        string bell = $"{_sandbox.RunDirectory}/crossings";
+        _sandbox.Shell($"rm -f {bell}; mkdir {bell}").Ok();
+        Link("app", "db/all").Code.ShouldNotBe(0);
+        _sandbox.Capsule("link", "list", "--json").Ok().Out.ShouldNotContain("db/all");
+        In("app", "ls /var/lib/shop").Error.ShouldContain("No such file", customMessage: "the directory was attached before");
+        In("app", "ls /usr/bin/tool").Code.ShouldNotBe(0);
+        _sandbox.Shell($"rmdir {bell}").Ok();
+        Link("app", "db/all").Ok();
+        In("app", "tool").Ok().Out.ShouldBe("of db\n");
+        _sandbox.Capsule("stop", "app", "db").Ok();
+        _sandbox.Traces().ShouldBeEmpty();
+    }
+
+    [Fact]
+    public void One_owner_takes_the_place_of_another_beneath_a_reader_and_back_when_it_cannot()
+    {
+        MakeTwo();
+        BusyBox.MakeCapsule(_sandbox, "new", m => m with { Volumes = [new() { Name = CapsuleName.Parse("data"), Path = GuestPath.Parse("/var/lib/shop") }] }, BusyBox.Script(Idle));
+        Accounts("new", "shop:x:500:500::/:/bin/sh", "shop:x:500:");
+        _sandbox.Shell($"mkdir -p {_sandbox.Store}/capsules/new/volumes/data/in; echo newer > {_sandbox.Store}/capsules/new/volumes/data/in/file; chmod -R a+rX {_sandbox.Store}/capsules/*/volumes/data").Ok();
+        Share("db/data", "--path", "/var/lib/shop").Ok();
+        Share("new/data", "--path", "/var/lib/shop").Ok();
+        Share("new/other", "--path", "/var/lib/shop/in").Ok();
+        Link("app", "db/data").Ok();
+        Link("app", "new/data").Error.ShouldContain("CAP4150", customMessage: "one path cannot show two");
+        _sandbox.Capsule("start", "app", "new").Ok();
+        Result Swap(params string[] words) => _sandbox.Capsule(["link", "swap", "app", .. words]);
+        Swap("db/data", "new/other").Error.ShouldContain("CAP4116");
+        Swap("new/data", "db/data").Error.ShouldContain("CAP4105");
+        JsonDocument plan = JsonDocument.Parse(Swap("db/data", "new/data", "--plan", "--json").Ok().Out);
+        JsonElement step = plan.RootElement.GetProperty("steps").EnumerateArray().Single();
+        (step.GetProperty("act").GetString(), step.GetProperty("when").GetString()).ShouldBe(("swap", "now"));
+        In("app", "cat /var/lib/shop/in/file").Out.ShouldBe("one\n", "a plan changes nothing");
+
+        using var reader = _sandbox.Start([Sandbox.Programs + "/capsule", "exec", "app", "sh", "-c", "exec 7< /var/lib/shop/in/file; touch /tmp/reads; until [ -e /tmp/end ]; do cat /var/lib/shop/in/file > /tmp/last || exit 9; done; cat <&7"]);
+        Sandbox.Eventually(() => In("app", "test -e /tmp/reads").Code == 0, "it reads");
+        for (int i = 0; i < 10; i++)
+        {
+            Result swapped = Swap("db/data", "new/data").Ok();
+            if (i == 0) swapped.Error.ShouldContain("still has it open: fd 7"); // later on it is of no link any more
+            In("app", "cat /var/lib/shop/in/file").Out.ShouldBe("newer\n");
+            Swap("new/data", "db/data").Ok();
+            In("app", "cat /var/lib/shop/in/file").Out.ShouldBe("one\n");
+        }
+        // Who does not offer it now takes nobody's place.
+        BusyBox.MakeCapsule(_sandbox, "late", null, BusyBox.Script(Idle));
+        Share("late/data", "--path", "/var/lib/shop").Ok();
+        _sandbox.Capsule("start", "late").Ok();
+        Result late = Swap("db/data", "late/data");
+        late.Code.ShouldNotBe(0);
+        In("app", "cat /var/lib/shop/in/file").Out.ShouldBe("one\n", late.Error);
+        StateOf("app").ShouldBe("live");
+        In("app", "touch /tmp/end").Ok();
+        reader.StandardOutput.ReadToEnd().ShouldBe("one\n", "what was open stays the old one's");
+        reader.WaitForExit(30_000).ShouldBeTrue();
+        reader.ExitCode.ShouldBe(0, reader.StandardError.ReadToEnd());
+        Swap("db/data", "new/data").Ok();
+        _sandbox.Capsule("status", "db").Code.ShouldBe(0);
+        _sandbox.Capsule("stop", "db").Ok();
+        _sandbox.Capsule("status", "app").Code.ShouldBe(0, "it does not need the old owner any more");
+        _sandbox.Capsule("share", "rm", "db/data").Ok();
+        _sandbox.Capsule("stop", "app", "new", "late").Ok();
+        _sandbox.Traces().ShouldBeEmpty();
+    }
+
+    [Fact]
+    public void A_plan_says_what_a_link_does_and_changes_nothing()
+    {
+        MakeTwo();
+        Share("db/data", "--path", "/var/lib/shop", "--preset", "partner", "--user", "shop", "--plan").Ok().Out.ShouldContain("db offers /var/lib/shop to be read and written");
+        _sandbox.Capsule("share", "list").Ok().Out.Trim().ShouldBeEmpty();
+        Share("db/data", "--path", "/var/lib/shop", "--preset", "partner", "--user", "shop").Ok();
+        string[] add = ["app", "db/data", "--as", "web=shop"];
+        (string, string)[] Steps(params string[] words) => [.. JsonDocument.Parse(_sandbox.Capsule([.. words, "--plan", "--json"]).Ok().Out).RootElement.GetProperty("steps").EnumerateArray().Select(s => (s.GetProperty("act").GetString()!, s.GetProperty("when").GetString()!))];
+        Steps(["link", "add", .. add]).ShouldBe([("share-user", "next-start"), ("attach", "next-start")]);
+        _sandbox.Capsule("start", "app").Ok();
+        Steps(["link", "add", .. add]).ShouldBe([("share-user", "next-start"), ("attach", "with-owner")]);
+        _sandbox.Capsule("start", "db").Ok();
+        Steps(["link", "add", .. add]).ShouldBe([("share-user", "next-start"), ("attach", "now")]);
+        _sandbox.Capsule("link", "list").Ok().Out.Trim().ShouldBeEmpty();
+        Link(add).Ok();
+        In("app", "ls /var/lib/shop").Ok();
+        _sandbox.Capsule("exec", "-d", "app", "sh", "-c", "cd /var/lib/shop; touch /tmp/there; sleep 300").Ok();
+        Sandbox.Eventually(() => In("app", "test -e /tmp/there").Code == 0, "it is there");
+        Result remove = _sandbox.Capsule("link", "rm", "app", "db", "--plan").Ok();
+        remove.Out.ShouldBe("/var/lib/shop is seen in app no more\n");
+        remove.Error.ShouldContain("has it open: cwd");
+        StateOf("app").ShouldBe("live");
+        _sandbox.Capsule("share", "rm", "db/data", "--plan").Error.ShouldContain("CAP4109");
+        _sandbox.Capsule("stop", "app", "db").Ok();
+    }
+
+    [Fact]
     public void A_copy_that_is_verified_uses_nothing_of_others()
     {
         MakeTwo();

@@ -17,6 +17,11 @@ public static class VerbTable
     private static readonly Option Json = new("--json", null, "as JSON");
     private static readonly ImmutableArray<string> Capsule = ["name", "state", "address", "addresses", "hostname", "since", "cpu", "memory", "processes", "image", "open", "stack", "exitCode", "services"];
     private static readonly ImmutableArray<string> IdentityMembers = ["hostName", "domain", "machineId", "hostId", "productUuid", "productSerial", "dmi", "nameServers", "searchDomains", "interfaces"];
+    private static readonly ImmutableArray<Option> HowToLink =
+    [
+        new("--preset", "PRESET", "ask for less than is offered"), new("--as", "HERE=THERE", "a user of this capsule is that one of the owner", Repeats: true), new("--as-group", "HERE=THERE", "a group, likewise", Repeats: true),
+        new("--when-down", "WHAT", "when the owner does not run at a start: require (the default), want, bind, wait[:SECONDS] or degrade"),
+    ];
     private static readonly Option Plan = new("--plan", null, "show what would be done, and stop");
     private static readonly Option Yes = new("--yes", null, "do not ask", 'y');
     private static readonly Option Quiet = new("--quiet", null, "names only", 'q');
@@ -188,29 +193,16 @@ public static class VerbTable
                 new("--path", "DIR", "the directory that others see, at the same path"), new("--preset", "PRESET", "the most that others get: reader (the default), client, partner or same-machine"),
                 new("--exec", "PROGRAM[,PROGRAM]", "programs that others may run; they run in this capsule", Repeats: true), new("--argument", "PATTERN", "what each argument must look like (* and ?)", Repeats: true),
                 new("--pass", "NAME", "a variable of the caller that the programs get", Repeats: true), new("--run-as", "USER", "the user as whom they run for callers who are none of its users"),
-                new("--user", "USER[,USER]", "a user of this capsule whom a user of the other may be", Repeats: true), new("--group", "GROUP[,GROUP]", "a group, likewise", Repeats: true),
+                new("--user", "USER[,USER]", "a user of this capsule whom a user of the other may be", Repeats: true), new("--group", "GROUP[,GROUP]", "a group, likewise", Repeats: true), Plan, Json,
             ],
         },
         new("share list", LinkGroup, "[CAPSULE]", "list what capsules offer, and who uses it", Door.Tools, 0, 1) { Options = [JsonWith("capsule", "name", "preset", "path", "programs", "arguments", "runAs", "environment", "users", "groups", "usedBy")] },
-        new("share rm", LinkGroup, "CAPSULE/SHARE", "offer something no more", Door.Tools, 1, 1),
-        new("link add", LinkGroup, "CAPSULE [OWNER/SHARE...]", "let a capsule use what another offers; without names, what its image says that it uses", Door.Tools, 1, 64)
-        {
-            Options =
-            [
-                new("--preset", "PRESET", "ask for less than is offered"), new("--as", "HERE=THERE", "a user of this capsule is that one of the owner", Repeats: true), new("--as-group", "HERE=THERE", "a group, likewise", Repeats: true),
-                new("--when-down", "WHAT", "when the owner does not run at a start: require (the default), want, bind, wait[:SECONDS] or degrade"),
-            ],
-        },
+        new("share rm", LinkGroup, "CAPSULE/SHARE", "offer something no more", Door.Tools, 1, 1) { Options = [Plan, Json] },
+        new("link add", LinkGroup, "CAPSULE [OWNER/SHARE...]", "let a capsule use what another offers; without names, what its image says that it uses", Door.Tools, 1, 64) { Options = [.. HowToLink, Plan, Json] },
+        new("link swap", LinkGroup, "CAPSULE OWNER/SHARE OTHER/SHARE", "let a capsule use what another offers in the place of what it uses, at the same path and without a moment between", Door.Tools, 3, 3) { Options = [.. HowToLink, Plan, Json] },
         new("link list", LinkGroup, "[CAPSULE]", "list links and how they are", Door.Tools, 0, 1) { Options = [JsonWith("from", "to", "preset", "whenDown", "wait", "users", "groups", "path", "programs", "state")] },
-        new("link rm", LinkGroup, "CAPSULE OWNER[/SHARE]", "take links away", Door.Tools, 2, 2),
-        new("link check", LinkGroup, "CAPSULE OWNER/SHARE", "tell what would go wrong if a capsule used what another offers; nothing is changed", Door.Tools, 2, 2)
-        {
-            Options =
-            [
-                new("--preset", "PRESET", "reader, client, partner or same-machine; what is offered by default"), new("--as", "HERE=THERE", "a user of this capsule is that one of the owner", Repeats: true),
-                new("--as-group", "HERE=THERE", "a group, likewise", Repeats: true), new("--when-down", "WHAT", "as for link add"), new("--strict", null, "refuse for a warning, too"), Json,
-            ],
-        },
+        new("link rm", LinkGroup, "CAPSULE OWNER[/SHARE]", "take links away", Door.Tools, 2, 2) { Options = [Plan, Json] },
+        new("link check", LinkGroup, "CAPSULE OWNER/SHARE", "tell what would go wrong if a capsule used what another offers; nothing is changed", Door.Tools, 2, 2) { Options = [.. HowToLink, new("--strict", null, "refuse for a warning, too"), Json] },
 
         new("images", Travel, "", "list images", Door.Tools, 0, 0) { Options = [new("--quiet", null, "digests only", 'q'), JsonWith("name", "version", "image", "system", "layers", "capsules")] },
         new("export", Travel, "CAPSULE", "write a capsule as an image for other engines", Door.Tools, 1, 1)

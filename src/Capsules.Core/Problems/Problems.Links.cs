@@ -58,6 +58,10 @@ public static partial class Problems
     /// <summary>Users of a realm share numbers.</summary>
     public static Problem OnlyByNumber(string capsule, string what) =>
         new("CAP4115", ExitCode.NotPermitted, $"{capsule}: {what} cannot be shared without root", "all capsules of a user have the same numbers of users; the kernel lets him map no others", "give both the same number, or run both as root");
+
+    /// <summary>One link cannot take the place of the other.</summary>
+    public static Problem NotSwappable(string capsule, string before, string after, string why) =>
+        new("CAP4116", ExitCode.Conflict, $"{capsule}: {after} cannot take the place of {before}", why, $"capsule link rm {capsule} {before}, then capsule link add {capsule} {after}");
 }
 
 /// <summary>Warnings of links.</summary>

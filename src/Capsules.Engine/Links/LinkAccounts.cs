@@ -16,13 +16,15 @@ internal sealed class LinkAccounts(CapsuleStore store, CapsuleRunner runner)
     private readonly Dictionary<CapsuleName, AccountFiles> _files = [];
 
     /// <summary>The numbers that a stack shares, by the links of all its capsules.</summary>
+    /// <param name="stack">The stack.</param>
+    /// <param name="changed">One of them, as it will be.</param>
     /// <exception cref="CapsuleException">A name is unknown, or one number would be two owners'.</exception>
-    public (ImmutableArray<SharedId> Users, ImmutableArray<SharedId> Groups) Of(CapsuleName stack)
+    public (ImmutableArray<SharedId> Users, ImmutableArray<SharedId> Groups) Of(CapsuleName stack, CapsuleRecord? changed = null)
     {
         var users = new SharedSet("user");
         var groups = new SharedSet("group");
         var mainGroups = new List<(CapsuleRecord Capsule, CapsuleLink Link, ResolvedUser Here, ResolvedUser There, StackRecord Owner)>();
-        foreach (CapsuleRecord capsule in runner.Members(stack).OrderBy(c => c.Name))
+        foreach (CapsuleRecord capsule in runner.Members(stack).Where(c => c.Name != changed?.Name).Concat(changed is null ? [] : [changed]).OrderBy(c => c.Name))
             foreach (CapsuleLink link in capsule.Links)
             {
                 if (store.TryFind(link.Import.From) is not { } owner || owner.Stack == stack) continue; // one stack has one numbering

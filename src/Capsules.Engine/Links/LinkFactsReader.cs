@@ -28,9 +28,13 @@ public sealed class LinkFactsReader(CapsuleStore store)
     private static readonly GuestPath Run = GuestPath.Parse("/run"), Etc = GuestPath.Parse("/etc");
 
     /// <summary>The question that the checker answers: may the capsule have this link?</summary>
-    public LinkQuestion Read(CapsuleName capsule, CapsuleLink link)
+    /// <param name="capsule">The capsule.</param>
+    /// <param name="link">The link.</param>
+    /// <param name="inPlaceOf">A link of it that goes when this one comes.</param>
+    public LinkQuestion Read(CapsuleName capsule, CapsuleLink link, Import? inPlaceOf = null)
     {
         CapsuleRecord here = store.Get(capsule.ToString());
+        here = here with { Links = [.. here.Links.Where(l => l.Import != inPlaceOf)] };
         var question = new LinkQuestion { Here = Bare(here), Import = link.Import, Preset = link.Preset, WhenDown = link.WhenDown, Waiting = Waiting(), Users = link.Users, Groups = link.Groups };
         if (store.Find(link.Import.From) is not { } there) return question;
         CapsuleManifest owned = there.Folded(store.Manifest(there.Image));

@@ -48,6 +48,14 @@ public sealed class LinkRunner(CapsuleStore store)
     public void Share(CapsuleName owner, Export export)
     {
         using Descriptor held = store.Lock(owner, wait: true)!;
+        CapsuleRecord capsule = CheckShare(owner, export);
+        store.Save(capsule with { Exports = [.. store.Offered(capsule), export] });
+    }
+
+    /// <summary>Whether something can be offered; nothing is changed.</summary>
+    /// <exception cref="CapsuleException">It cannot be.</exception>
+    public CapsuleRecord CheckShare(CapsuleName owner, Export export)
+    {
         CapsuleRecord capsule = store.Get(owner.ToString());
         ImmutableArray<Export> offered = store.Offered(capsule);
         if (offered.Any(e => e.Name == export.Name)) throw new CapsuleException(Problems.AlreadyOffered($"{owner}", $"{export.Name}"));
@@ -55,65 +63,165 @@ public sealed class LinkRunner(CapsuleStore store)
         LinkAccounts accounts = new(store, _runner);
         foreach (string user in export.Users)
             if (!accounts.HasUser(capsule, user)) throw new CapsuleException(Problems.NoSuchAccount($"{owner}", user, "user"));
-        store.Save(capsule with { Exports = [.. offered, export] });
+        return capsule;
     }
 
     /// <summary>Offers something no more.</summary>
     public void Unshare(CapsuleName owner, CapsuleName export)
     {
         using Descriptor held = store.Lock(owner, wait: true)!;
+        CapsuleRecord capsule = CheckUnshare(owner, export);
+        store.Save(capsule with { Exports = [.. store.Offered(capsule).Where(e => e.Name != export)] });
+    }
+
+    /// <summary>Whether something can be offered no more: nobody uses it. Nothing is changed.</summary>
+    /// <exception cref="CapsuleException">It is used, or is not offered.</exception>
+    public CapsuleRecord CheckUnshare(CapsuleName owner, CapsuleName export)
+    {
         CapsuleRecord capsule = store.Get(owner.ToString());
         ImmutableArray<Export> offered = store.Offered(capsule);
         if (!offered.Any(e => e.Name == export)) throw new CapsuleException(Problems.NotOffered($"{owner}", $"{export}", offered.Select(e => $"{e.Name}")));
         string[] users = [.. capsule.LinkedBy.Where(n => store.TryFind(n)?.Links.Any(l => l.Import == new Import(owner, export)) == true).Select(n => n.ToString())];
         if (users.Length > 0) throw new CapsuleException(Problems.StillLinked($"{owner}/{export}", string.Join(", ", users)));
-        store.Save(capsule with { Exports = [.. offered.Where(e => e.Name != export)] });
+        return capsule;
     }
 
-    /// <summary>Makes a link; a capsule that runs sees it at once.</summary>
+    /// <summary>What would be done to make a link, and what the check finds; nothing is changed.</summary>
+    /// <exception cref="CapsuleException">It cannot be.</exception>
+    public (ImmutableArray<LinkStep> Steps, ImmutableArray<LinkFinding> Findings) PlanAdd(CapsuleName name, CapsuleLink link, Import? inPlaceOf = null)
+    {
+        Decision decision = Decide(store.Get(name.ToString()), link, inPlaceOf);
+        return (decision.Steps, decision.Findings);
+    }
+
+    /// <summary>Makes a link, or puts it in the place of another at the same path; a capsule that runs sees it at once.</summary>
+    /// <param name="name">The capsule.</param>
+    /// <param name="link">The link.</param>
+    /// <param name="inPlaceOf">The link that goes: there is no moment without the path (Linux 6.5).</param>
     /// <exception cref="CapsuleException">It cannot be; nothing is changed.</exception>
-    public LinkChange Add(CapsuleName name, CapsuleLink link)
+    public LinkChange Add(CapsuleName name, CapsuleLink link, Import? inPlaceOf = null)
     {
         using Descriptor held = store.Lock(name, wait: true)!;
-        CapsuleRecord capsule = store.Get(name.ToString());
-        if (capsule.Links.FirstOrDefault(l => l.Import == link.Import) is { } before)
-        {
-            if (StateOf(capsule, before) != LinkState.Waiting) throw new CapsuleException(Problems.AlreadyLinked($"{name}", $"{link.Import}"));
-            capsule = capsule with { Links = capsule.Links.Remove(before) }; // it was cut off when it was made, or its owner does not offer it now: made anew
-        }
-        var (owner, export) = Find(capsule, link);
-        LinkAccounts accounts = new(store, _runner);
-        CheckAllowed(link, export);
-        link = link.WithUsers(export, user => accounts.HasUser(capsule, user));
-        CapsuleRecord linked = capsule with { Links = capsule.Links.Add(link), Stack = link.Preset == LinkPreset.SameMachine ? owner.Stack : capsule.Stack };
-        if (linked.Stack != capsule.Stack) CheckMove(capsule);
-        CheckCircle(linked);
-        ImmutableArray<LinkFinding> findings = LinkChecker.Check(new LinkFactsReader(store).Read(name, link));
-        if (LinkReport.Refuses(findings, strict: false)) throw new CapsuleException(Problems.LinkRefused($"{name}", $"{link.Import}", LinkReport.Reasons(findings, strict: false)));
+        Decision decision = Decide(store.Get(name.ToString()), link, inPlaceOf);
+        var (before, after, owner, export) = (decision.Before, decision.After, decision.Owner, decision.Export);
+        bool runs = _runner.Running(name) is not null;
         ChangeOwner(owner.Name, o => o with { LinkedBy = [.. o.LinkedBy.Append(name).Distinct().Order()] });
-        store.Save(linked);
+        store.Save(after);
         try
         {
             var warnings = ImmutableArray.CreateBuilder<Warning>();
-            if (linked.Stack != capsule.Stack) LeaveStack(capsule);
-            var (users, groups) = accounts.Of(linked.Stack);
-            StackRecord stack = _runner.Stacks.Ensure(linked.Stack, store.Manifest(capsule.Image).Identity);
-            if (!_runner.Stacks.IsUp(linked.Stack)) _runner.Stacks.Save(stack with { SharedUsers = users, SharedGroups = groups });
-            else if (users.Except(stack.SharedUsers).Any() || groups.Except(stack.SharedGroups).Any())
-                warnings.Add(Warnings.UsersComeLater($"{name}", string.Join(", ", link.Users.Concat(link.Groups))));
-            if (_runner.Running(name) is not null)
+            ImmutableArray<MountHolder> holders = [];
+            if (after.Stack != before.Stack) LeaveStack(before);
+            StackRecord stack = _runner.Stacks.Ensure(after.Stack, store.Manifest(after.Image).Identity);
+            if (!_runner.Stacks.IsUp(after.Stack)) _runner.Stacks.Save(stack with { SharedUsers = decision.Users, SharedGroups = decision.Groups });
+            else if (!decision.UsersCount) warnings.Add(Warnings.UsersComeLater($"{name}", string.Join(", ", decision.Link.Users.Concat(decision.Link.Groups))));
+            if (runs)
             {
-                if (Attach(linked, link) is { } waits) warnings.Add(Warnings.LinkWaits($"{name}", $"{link.Import}", waits));
-                CrossingMounts.Follow(store, linked);
+                IReadOnlyList<int> processes = inPlaceOf is not null ? new RunningCapsule(_layout, _runner.Running(name)!).Processes() : [];
+                if (export.Path is { } path) holders = PeerMounts.Holders(path, processes);
+                if (Attach(after, decision.Link) is { } waits)
+                    warnings.Add(inPlaceOf is null ? Warnings.LinkWaits($"{name}", $"{link.Import}", waits) : throw new CapsuleException(Problems.OwnerDown($"{name}", $"{owner.Name}", waits)));
+                CrossingMounts.Follow(store, after);
             }
-            return new(link, warnings.ToImmutable(), []);
+            if (inPlaceOf is not null) Forget(inPlaceOf.From, after);
+            return new(decision.Link, warnings.ToImmutable(), holders);
         }
         catch
         {
-            store.Save(capsule);
-            Forget(owner.Name, capsule);
+            store.Save(before);
+            Forget(owner.Name, before);
+            if (runs) TakeBack(before, export);
             throw;
         }
+    }
+
+    /// <summary>A running capsule sees again what its record says, after a link that could not be made.</summary>
+    private void TakeBack(CapsuleRecord capsule, Export export)
+    {
+        try
+        {
+            CapsuleLink? same = capsule.Links.FirstOrDefault(l => export.Path is not null && store.Offered(l.Import)?.Path == export.Path);
+            if (same is not null) Attach(capsule, same);
+            else if (export.Path is { } path) new PeerMounts(_layout, capsule.Name).Detach(path);
+            CrossingMounts.Follow(store, capsule);
+        }
+        catch (Exception e) when (e is SyscallException or CapsuleException) { } // why the link could not be made is what is told
+    }
+
+    /// <summary>A link that may be made, and what it means.</summary>
+    private sealed record Decision(CapsuleRecord Before, CapsuleRecord After, CapsuleRecord Owner, Export Export, CapsuleLink Link, ImmutableArray<LinkFinding> Findings)
+    {
+        /// <summary>The numbers that the stack shares with it.</summary>
+        public ImmutableArray<SharedId> Users { get; init; } = [];
+        /// <inheritdoc cref="Users"/>
+        public ImmutableArray<SharedId> Groups { get; init; } = [];
+        /// <summary>Whether a stack that is up has these numbers.</summary>
+        public bool UsersCount { get; init; } = true;
+        /// <summary>What is done.</summary>
+        public ImmutableArray<LinkStep> Steps { get; init; } = [];
+    }
+
+    /// <summary>Whether a link may be made, and what it means; nothing is changed.</summary>
+    private Decision Decide(CapsuleRecord capsule, CapsuleLink link, Import? inPlaceOf)
+    {
+        CapsuleRecord before = capsule;
+        CapsuleName name = capsule.Name;
+        CapsuleLink? replaced = inPlaceOf is null ? null : capsule.Links.FirstOrDefault(l => l.Import == inPlaceOf) ?? throw new CapsuleException(Problems.NotLinked($"{name}", $"{inPlaceOf}"));
+        if (capsule.Links.FirstOrDefault(l => l.Import == link.Import) is { } there)
+        {
+            // One that waits was cut off when it was made, or its owner does not offer it now: it is made anew.
+            if (replaced is not null || StateOf(capsule, there) != LinkState.Waiting) throw new CapsuleException(Problems.AlreadyLinked($"{name}", $"{link.Import}"));
+            replaced = there;
+        }
+        var (owner, export) = Find(capsule, link);
+        if (inPlaceOf is not null) CheckSwap(capsule, replaced!, link, export);
+        if (replaced is not null) capsule = capsule with { Links = capsule.Links.Remove(replaced) };
+        LinkAccounts accounts = new(store, _runner);
+        CheckAllowed(link, export);
+        link = link.WithUsers(export, user => accounts.HasUser(capsule, user));
+        CapsuleRecord after = capsule with { Links = capsule.Links.Add(link), Stack = link.Preset == LinkPreset.SameMachine ? owner.Stack : capsule.Stack };
+        if (after.Stack != capsule.Stack) CheckMove(capsule);
+        CheckCircle(after);
+        ImmutableArray<LinkFinding> findings = LinkChecker.Check(new LinkFactsReader(store).Read(name, link, inPlaceOf));
+        if (LinkReport.Refuses(findings, strict: false)) throw new CapsuleException(Problems.LinkRefused($"{name}", $"{link.Import}", LinkReport.Reasons(findings, strict: false)));
+        var (users, groups) = accounts.Of(after.Stack, after);
+        StackRecord stack = _runner.Stacks.FindOrDraft(after.Stack, store.Manifest(after.Image).Identity);
+        bool count = !_runner.Stacks.IsUp(after.Stack) || !users.Except(stack.SharedUsers).Any() && !groups.Except(stack.SharedGroups).Any();
+        return new(before, after, owner, export, link, findings)
+        {
+            Users = users,
+            Groups = groups,
+            UsersCount = count,
+            Steps = LinkPlanner.Add(new()
+            {
+                Capsule = name,
+                Link = link,
+                Export = export,
+                InPlaceOf = inPlaceOf,
+                Runs = _runner.Running(name) is not null,
+                IsOffered = _runner.Running(owner.Name) is not null || store.Manifest(owner.Image).Services.IsEmpty,
+                Stack = after.Stack != capsule.Stack ? after.Stack : null,
+                UsersCount = count,
+            }),
+        };
+    }
+
+    /// <summary>One directory takes the place of another only where both are seen at one path, and no stack is joined by it.</summary>
+    private void CheckSwap(CapsuleRecord capsule, CapsuleLink replaced, CapsuleLink link, Export export)
+    {
+        if (replaced.Preset == LinkPreset.SameMachine || link.Preset == LinkPreset.SameMachine) throw new CapsuleException(Problems.NotSwappable($"{capsule.Name}", $"{replaced.Import}", $"{link.Import}", "one of them makes a stack of both"));
+        if (store.Offered(replaced.Import) is { } before && before.Path != export.Path) throw new CapsuleException(Problems.NotSwappable($"{capsule.Name}", $"{replaced.Import}", $"{link.Import}", $"one is seen at {before.Path?.ToString() ?? "no path"}, the other at {export.Path?.ToString() ?? "no path"}"));
+    }
+
+    /// <summary>What would be done to take a link away, and who has something open of it; nothing is changed.</summary>
+    public (ImmutableArray<LinkStep> Steps, ImmutableArray<MountHolder> Holders) PlanRemove(CapsuleName name, Import import)
+    {
+        CapsuleRecord capsule = store.Get(name.ToString());
+        CapsuleLink link = LinkOf(capsule, import);
+        bool leaves = Leaves(capsule, link);
+        Export? export = store.Offered(import);
+        IReadOnlyList<int> processes = _runner.Running(name) is { } run ? new RunningCapsule(_layout, run).Processes() : [];
+        return (LinkPlanner.Remove(new() { Capsule = name, Link = link, Export = export, Runs = processes.Count > 0, Stack = leaves ? capsule.Stack : null }), export?.Path is { } path ? PeerMounts.Holders(path, processes) : []);
     }
 
     /// <summary>Takes a link away, also of a capsule that runs.</summary>
@@ -121,10 +229,9 @@ public sealed class LinkRunner(CapsuleStore store)
     {
         using Descriptor held = store.Lock(name, wait: true)!;
         CapsuleRecord capsule = store.Get(name.ToString());
-        CapsuleLink link = capsule.Links.FirstOrDefault(l => l.Import == import) ?? throw new CapsuleException(Problems.NotLinked($"{name}", $"{import}"));
+        CapsuleLink link = LinkOf(capsule, import);
         ImmutableArray<MountHolder> holders = [];
-        bool leaves = link.Preset == LinkPreset.SameMachine && capsule.Stack != name && !capsule.Links.Any(l => l != link && l.Preset == LinkPreset.SameMachine);
-        if (leaves) CheckMove(capsule);
+        bool leaves = Leaves(capsule, link);
         if (_runner.Running(name) is { } run && store.Offered(link.Import)?.Path is { } path)
         {
             IReadOnlyList<int> processes = new RunningCapsule(_layout, run).Processes();
@@ -141,6 +248,17 @@ public sealed class LinkRunner(CapsuleStore store)
         return new(link, [], holders);
     }
 
+    private static CapsuleLink LinkOf(CapsuleRecord capsule, Import import) =>
+        capsule.Links.FirstOrDefault(l => l.Import == import) ?? throw new CapsuleException(Problems.NotLinked($"{capsule.Name}", $"{import}"));
+
+    /// <summary>Whether the capsule is a stack of its own without this link.</summary>
+    private bool Leaves(CapsuleRecord capsule, CapsuleLink link)
+    {
+        bool leaves = link.Preset == LinkPreset.SameMachine && capsule.Stack != capsule.Name && !capsule.Links.Any(l => l != link && l.Preset == LinkPreset.SameMachine);
+        if (leaves) CheckMove(capsule);
+        return leaves;
+    }
+
     /// <summary>How a link of a capsule is.</summary>
     public LinkState StateOf(CapsuleRecord capsule, CapsuleLink link)
     {
@@ -148,8 +266,12 @@ public sealed class LinkRunner(CapsuleStore store)
         if (store.TryFind(link.Import.From) is not { } owner || store.Offered(link.Import) is not { } export) return LinkState.Waiting;
         if (export.Path is not { } path || IsSeenAnyway(capsule, owner, path)) return _runner.Running(owner.Name) is null ? LinkState.Waiting : LinkState.Live;
         using Descriptor? there = new PeerMounts(_layout, capsule.Name).Open(path);
-        return there is null ? LinkState.Waiting : LinkState.Live;
+        if (there is null) return LinkState.Waiting;
+        var (source, _) = OpenSource(capsule, owner, path);
+        using (source) return source is null || IsSame(source, there) ? LinkState.Live : LinkState.Waiting; // cut off in the middle of a swap, it shows another's
     }
+
+    private static bool IsSame(Descriptor one, Descriptor other) => FileCalls.Stat(one) is var a && FileCalls.Stat(other) is var b && a.Device == b.Device && a.Inode == b.Inode;
 
     /// <summary>Before the stack of a capsule comes up; the caller holds the capsule's lock.</summary>
     public ImmutableArray<Warning> Prepare(CapsuleName name)
@@ -314,8 +436,7 @@ public sealed class LinkRunner(CapsuleStore store)
             using (Descriptor? there = mounts.Open(path))
             {
                 if (clone is null) return there is null ? why : null; // what was attached when the owner ran is still the owner's own
-                FileStatus source = FileCalls.Stat(clone);
-                if (there is not null && FileCalls.Stat(there) is var now && now.Device == source.Device && now.Inode == source.Inode) return null;
+                if (there is not null && IsSame(clone, there)) return null;
                 MountAttributes rights = MountAttributes.NoSuid | MountAttributes.NoDevices | (link.IsWritable ? MountAttributes.None : MountAttributes.ReadOnly | MountAttributes.NoExec);
                 MountCalls.SetAttributes(clone, path.ToString(), rights, recursive: true);
                 MountCalls.SetPropagation(clone, Propagation.Slave, path.ToString(), recursive: true); // what the owner mounts there later is seen, too; nothing goes the other way

@@ -54,6 +54,7 @@ internal sealed class PeerMounts(StoreLayout layout, CapsuleName capsule)
             entries.Remove(before);
         }
         using Descriptor root = FileCalls.Open(Peer, OpenFlags.PathOnly | OpenFlags.Directory);
+        DetachAll(root, path);
         try
         {
             using Descriptor point = AsRoot(() => FileCalls.Stat(mount).IsDirectory ? BeneathRoot.MakeDirectories(root, path, made) : BeneathRoot.MakeEntry(root, path, made));
@@ -93,9 +94,11 @@ internal sealed class PeerMounts(StoreLayout layout, CapsuleName capsule)
     {
         List<Entry> entries = Read();
         if (entries.Find(e => e.Path == path) is not { } entry) return false;
-        using (Descriptor? top = Open(entry))
-            if (top is not null) MountCalls.Detach(top);
-        using (Descriptor root = FileCalls.Open(Peer, OpenFlags.PathOnly | OpenFlags.Directory)) RemoveMade(root, entry.Made);
+        using (Descriptor root = FileCalls.Open(Peer, OpenFlags.PathOnly | OpenFlags.Directory))
+        {
+            DetachAll(root, path);
+            RemoveMade(root, entry.Made);
+        }
         Write([.. entries.Where(e => e != entry)]);
         return true;
     }
@@ -145,6 +148,21 @@ internal sealed class PeerMounts(StoreLayout layout, CapsuleName capsule)
         if (id == entry.MountId || entry.MountId == 0 && id != MountAbove(root, entry.Path)) return found; // 0: killed before the number was written
         found.Dispose(); // the capsule's root has moved what it was mounted on, or never came so far
         return null;
+    }
+
+    /// <summary>Whatever is mounted at a path of the peer is ours: one mount, or two when a swap was killed in the middle.</summary>
+    private static void DetachAll(Descriptor root, GuestPath path)
+    {
+        const int most = 8;
+        for (int i = 0; i < most; i++)
+        {
+            var (top, _) = FileCalls.TryOpenResolved(root, path.BelowRoot(), OpenFlags.PathOnly, ResolveFlags.InRoot | ResolveFlags.NoMagicLinks);
+            using (top)
+            {
+                if (top is null || FileCalls.Stat(top).MountId == MountAbove(root, path)) return;
+                MountCalls.Detach(top);
+            }
+        }
     }
 
     private static ulong MountAbove(Descriptor root, GuestPath path)

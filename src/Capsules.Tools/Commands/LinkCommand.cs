@@ -4,6 +4,7 @@ using System.Text;
 using Capsules.Core.CommandLine;
 using Capsules.Core.Json;
 using Capsules.Core.Links;
+using Capsules.Core.Links.Checking;
 using Capsules.Core.Model;
 using Capsules.Core.Problems;
 using Capsules.Engine.Links;
@@ -62,6 +63,14 @@ internal static class LinkWords
         };
     }
 
+    /// <summary>What --plan prints: the steps, and what the check found; or both for programs.</summary>
+    public static void WritePlan(ParsedCommand command, CommandOutput output, CapsuleName capsule, Import import, ImmutableArray<LinkStep> steps, ImmutableArray<LinkFinding> findings)
+    {
+        if (command.Has("--json")) output.Data.Write(Encoding.UTF8.GetString(LinkPlanner.Json($"{capsule}", $"{import}", steps, findings)));
+        else output.Data.Write(LinkPlanner.Text(steps) + LinkReport.Text([.. findings.Where(f => f.Level >= LinkLevel.Warning)]));
+        output.Words.WriteLine("Nothing was changed.");
+    }
+
     private static ImmutableArray<SharedName> Names(IEnumerable<string> words)
     {
         try { return [.. words.SelectMany(w => w.Split(',')).Select(SharedName.Parse)]; }
@@ -78,16 +87,40 @@ public static class LinkCommand
         CapsuleRecord capsule = store.Get(command.Arguments[0]);
         Import[] imports = command.Arguments.Length > 1 ? [.. command.Arguments.Skip(1).Select(LinkWords.Import)] : [.. store.Manifest(capsule.Image).Imports.Where(i => !capsule.Links.Any(l => l.Import == i))];
         if (imports.Length == 0) throw new CapsuleException(Problems.WrongUsage($"its image says of nothing that {capsule.Name} uses it: name what it is to use", command.Verb.Usage));
-        var links = new LinkRunner(store);
-        foreach (Import import in imports)
-        {
-            Export? offered = store.Offered(import);
-            LinkChange change = links.Add(capsule.Name, LinkWords.Link(command, import, offered));
-            output.Words.WriteLine($"Linked {capsule.Name} to {import}{(offered?.Path is { } path ? $": {path}, {(change.Link.IsWritable ? "read and written" : "read")}" : "")}{(change.Link.Users.IsEmpty ? "" : $"; {string.Join(", ", change.Link.Users.Select(u => u.Here == u.There ? u.Here : $"{u.Here} is {import.From}'s {u.There}"))} shared")}.");
-            foreach (Warning warning in change.Warnings) output.Words.WriteLine(warning.ToString());
-            output.Data.WriteLine(import);
-        }
+        foreach (Import import in imports) Make(command, store, output, capsule.Name, import, inPlaceOf: null);
         return 0;
+    }
+
+    /// <summary>Puts a link in the place of another; the exit code.</summary>
+    public static int Swap(ParsedCommand command, CapsuleStore store, CommandOutput output)
+    {
+        CapsuleRecord capsule = store.Get(command.Arguments[0]);
+        Make(command, store, output, capsule.Name, LinkWords.Import(command.Arguments[2]), LinkWords.Import(command.Arguments[1]));
+        return 0;
+    }
+
+    private static void Make(ParsedCommand command, CapsuleStore store, CommandOutput output, CapsuleName capsule, Import import, Import? inPlaceOf)
+    {
+        var links = new LinkRunner(store);
+        Export? offered = store.Offered(import);
+        CapsuleLink link = LinkWords.Link(command, import, offered);
+        if (command.Has("--plan"))
+        {
+            var (steps, findings) = links.PlanAdd(capsule, link, inPlaceOf);
+            LinkWords.WritePlan(command, output, capsule, import, steps, findings);
+            return;
+        }
+        LinkChange change = links.Add(capsule, link, inPlaceOf);
+        output.Words.WriteLine($"{(inPlaceOf is null ? "Linked" : "Swapped")} {capsule} to {import}{(offered?.Path is { } path ? $": {path}, {(change.Link.IsWritable ? "read and written" : "read")}" : "")}{(change.Link.Users.IsEmpty ? "" : $"; {string.Join(", ", change.Link.Users.Select(u => u.Here == u.There ? u.Here : $"{u.Here} is {import.From}'s {u.There}"))} shared")}.");
+        Tell(output, change);
+        if (command.Has("--json")) output.Data.Write(Encoding.UTF8.GetString(JsonWriting.Document(w => LinkJson.WriteLink(w, change.Link))));
+        else output.Data.WriteLine(import);
+    }
+
+    private static void Tell(CommandOutput output, LinkChange change)
+    {
+        foreach (Warning warning in change.Warnings) output.Words.WriteLine(warning.ToString());
+        foreach (MountHolder holder in change.Holders) output.Words.WriteLine($"note: {holder.Name} ({holder.Pid}) still has it open: {holder.What}");
     }
 
     /// <summary>Lists links; the exit code.</summary>
@@ -122,11 +155,20 @@ public static class LinkCommand
         string word = command.Arguments[1];
         Import[] imports = word.Contains('/', StringComparison.Ordinal) ? [LinkWords.Import(word)] : [.. capsule.Links.Select(l => l.Import).Where(i => i.From.ToString() == word)];
         if (imports.Length == 0) throw new CapsuleException(Problems.NotLinked($"{capsule.Name}", word));
+        var links = new LinkRunner(store);
         foreach (Import import in imports)
         {
-            LinkChange change = new LinkRunner(store).Remove(capsule.Name, import);
+            if (command.Has("--plan"))
+            {
+                var (steps, holders) = links.PlanRemove(capsule.Name, import);
+                foreach (MountHolder holder in holders) output.Words.WriteLine($"note: {holder.Name} ({holder.Pid}) has it open: {holder.What}");
+                LinkWords.WritePlan(command, output, capsule.Name, import, steps, []);
+                continue;
+            }
+            LinkChange change = links.Remove(capsule.Name, import);
             output.Words.WriteLine($"{capsule.Name} is linked to {import} no more.");
-            foreach (MountHolder holder in change.Holders) output.Words.WriteLine($"note: {holder.Name} ({holder.Pid}) still has it open: {holder.What}");
+            Tell(output, change);
+            if (command.Has("--json")) output.Data.Write(Encoding.UTF8.GetString(JsonWriting.Document(w => LinkJson.WriteLink(w, change.Link))));
         }
         return 0;
     }

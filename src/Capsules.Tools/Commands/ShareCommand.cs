@@ -35,11 +35,24 @@ public static class ShareCommand
             Groups = [.. command.Values("--group").SelectMany(v => v.Split(','))],
         };
         if (export.Users.Concat(export.Groups).Any(n => n is "root" or "0" or "")) throw new CapsuleException(Problems.MoreThanOffered($"{word}", "to be root", "users that are not"));
-        new LinkRunner(store).Share(word.From, export);
+        var links = new LinkRunner(store);
+        if (command.Has("--plan"))
+        {
+            links.CheckShare(word.From, export);
+            LinkWords.WritePlan(command, output, word.From, word, [new(LinkAct.Offer, LinkMoment.Now, $"{export.Name}", $"{word.From} offers {Of(export)}")], []);
+            return 0;
+        }
+        links.Share(word.From, export);
         output.Words.WriteLine($"{word.From} offers {Of(export)}.");
         output.Words.WriteLine($"next: capsule link add CAPSULE {word}");
-        output.Data.WriteLine(word);
+        WriteOne(command, output, word, export);
         return 0;
+    }
+
+    private static void WriteOne(ParsedCommand command, CommandOutput output, Import word, Export export)
+    {
+        if (command.Has("--json")) output.Data.Write(Encoding.UTF8.GetString(JsonWriting.Document(w => LinkJson.WriteExport(w, export))));
+        else output.Data.WriteLine(word);
     }
 
     /// <summary>Lists offers; the exit code.</summary>
@@ -68,8 +81,17 @@ public static class ShareCommand
     {
         Import word = LinkWords.Import(command.Arguments[0]);
         store.Get(word.From.ToString());
-        new LinkRunner(store).Unshare(word.From, word.Export);
+        var links = new LinkRunner(store);
+        if (command.Has("--plan"))
+        {
+            links.CheckUnshare(word.From, word.Export);
+            LinkWords.WritePlan(command, output, word.From, word, [new(LinkAct.Withdraw, LinkMoment.Now, $"{word.Export}", $"{word.From} offers {word.Export} no more")], []);
+            return 0;
+        }
+        Export? offered = store.Offered(word);
+        links.Unshare(word.From, word.Export);
         output.Words.WriteLine($"{word.From} offers {word.Export} no more.");
+        if (command.Has("--json") && offered is not null) WriteOne(command, output, word, offered);
         return 0;
     }
 

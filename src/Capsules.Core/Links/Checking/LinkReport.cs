@@ -40,8 +40,12 @@ public static class LinkReport
         w.WriteString("capsule", capsule);
         w.WriteString("to", to);
         w.WriteBoolean("refused", Refuses(findings, strict));
-        w.Findings(findings.Select(f => (JsonReading.Dashed(f.Level), JsonReading.Dashed(f.Concern), f.Subject, f.What, f.Cause, f.Fix)));
+        WriteFindings(w, findings);
     });
+
+    /// <summary>The member `findings`.</summary>
+    public static void WriteFindings(System.Text.Json.Utf8JsonWriter w, ImmutableArray<LinkFinding> findings) =>
+        w.Findings(findings.Select(f => (JsonReading.Dashed(f.Level), JsonReading.Dashed(f.Concern), f.Subject, f.What, f.Cause, f.Fix)));
 
     /// <summary>As the table shows it.</summary>
     public static string Word(LinkLevel level) => level switch { LinkLevel.Ok => "ok", LinkLevel.Note => "note", LinkLevel.Warning => "warn", _ => "fail" };

@@ -1,0 +1,139 @@
+using System.Collections.Immutable;
+using System.Text;
+using System.Text.Json;
+using Capsules.Core.Json;
+using Capsules.Core.Links.Checking;
+using Capsules.Core.Model;
+
+namespace Capsules.Core.Links;
+
+/// <summary>What a change of links does; the words of the JSON form.</summary>
+public enum LinkAct
+{
+    /// <summary>The owner offers something more.</summary>
+    Offer,
+    /// <summary>The owner offers something no more.</summary>
+    Withdraw,
+    /// <summary>The capsule joins the owner's stack.</summary>
+    JoinStack,
+    /// <summary>The capsule is a stack of its own again.</summary>
+    LeaveStack,
+    /// <summary>A user or group of the capsule is one of the owner's.</summary>
+    ShareUser,
+    /// <summary>The directory is seen.</summary>
+    Attach,
+    /// <summary>The directory takes the place of another, at the same path.</summary>
+    Swap,
+    /// <summary>The directory is seen no more.</summary>
+    Detach,
+    /// <summary>A program of the owner's can be run.</summary>
+    OfferProgram,
+    /// <summary>A program of the owner's can be run no more.</summary>
+    WithdrawProgram,
+}
+
+/// <summary>When a step counts.</summary>
+public enum LinkMoment
+{
+    /// <summary>At once.</summary>
+    Now,
+    /// <summary>When the capsule starts next.</summary>
+    NextStart,
+    /// <summary>When the owner is up.</summary>
+    WithOwner,
+}
+
+/// <summary>One step of a change.</summary>
+/// <param name="Act">What.</param>
+/// <param name="When">When it counts.</param>
+/// <param name="Subject">The path, user or program.</param>
+/// <param name="Text">A line for people.</param>
+public sealed record LinkStep(LinkAct Act, LinkMoment When, string Subject, string Text);
+
+/// <summary>What a change of a capsule's links is decided from.</summary>
+public sealed record LinkChangeFacts
+{
+    /// <summary>The capsule that uses.</summary>
+    public required CapsuleName Capsule { get; init; }
+    /// <summary>Its link.</summary>
+    public required CapsuleLink Link { get; init; }
+    /// <summary>What the owner offers by it; null when it offers that no more.</summary>
+    public required Export? Export { get; init; }
+    /// <summary>Whether the capsule runs.</summary>
+    public bool Runs { get; init; }
+    /// <summary>Whether what is offered is there now.</summary>
+    public bool IsOffered { get; init; }
+    /// <summary>The link in whose place it comes.</summary>
+    public Import? InPlaceOf { get; init; }
+    /// <summary>The stack that the capsule joins or leaves by it.</summary>
+    public CapsuleName? Stack { get; init; }
+    /// <summary>Whether the users that it shares are known to the capsule's stack, or that is not up.</summary>
+    public bool UsersCount { get; init; } = true;
+}
+
+/// <summary>What is done when links are made and taken away. Pure.</summary>
+public static class LinkPlanner
+{
+    /// <summary>The steps by which a link comes, or takes the place of another.</summary>
+    public static ImmutableArray<LinkStep> Add(LinkChangeFacts facts)
+    {
+        var steps = ImmutableArray.CreateBuilder<LinkStep>();
+        CapsuleName capsule = facts.Capsule, owner = facts.Link.Import.From;
+        LinkMoment shown = !facts.Runs ? LinkMoment.NextStart : facts.IsOffered ? LinkMoment.Now : LinkMoment.WithOwner;
+        if (facts.Stack is { } stack) steps.Add(new(LinkAct.JoinStack, LinkMoment.Now, $"{stack}", $"{capsule} joins the stack {stack}: one network, one numbering of users, one /run"));
+        LinkMoment users = facts.Runs && facts.UsersCount ? LinkMoment.Now : LinkMoment.NextStart;
+        foreach (SharedName user in facts.Stack is null ? facts.Link.Users : []) steps.Add(new(LinkAct.ShareUser, users, user.Here, $"the user {user.Here} is {owner}'s {user.There}"));
+        foreach (SharedName group in facts.Stack is null ? facts.Link.Groups : []) steps.Add(new(LinkAct.ShareUser, users, group.Here, $"the group {group.Here} is {owner}'s {group.There}"));
+        if (facts.Export?.Path is { } path)
+        {
+            string rights = facts.Link.IsWritable ? "read and written" : "read";
+            steps.Add(facts.InPlaceOf is { } before && facts.Runs
+                ? new(LinkAct.Swap, shown, $"{path}", $"{path} of {owner} takes the place of that of {before.From}, to be {rights}")
+                : new(LinkAct.Attach, shown, $"{path}", $"{path} of {owner} is seen in {capsule}, to be {rights}"));
+        }
+        if (facts.Link.Preset >= LinkPreset.Partner)
+            foreach (GuestPath program in facts.Export?.Programs ?? []) steps.Add(new(LinkAct.OfferProgram, facts.Runs ? LinkMoment.Now : LinkMoment.NextStart, $"{program}", $"{program} is run in {owner}"));
+        return steps.ToImmutable();
+    }
+
+    /// <summary>The steps by which a link goes.</summary>
+    public static ImmutableArray<LinkStep> Remove(LinkChangeFacts facts)
+    {
+        var steps = ImmutableArray.CreateBuilder<LinkStep>();
+        CapsuleName capsule = facts.Capsule;
+        if (facts.Export?.Path is { } path && facts.Runs) steps.Add(new(LinkAct.Detach, LinkMoment.Now, $"{path}", $"{path} is seen in {capsule} no more"));
+        if (facts.Link.Preset >= LinkPreset.Partner && facts.Runs)
+            foreach (GuestPath program in facts.Export?.Programs ?? []) steps.Add(new(LinkAct.WithdrawProgram, LinkMoment.Now, $"{program}", $"{program} is run in {facts.Link.Import.From} no more"));
+        if (facts.Stack is { } stack) steps.Add(new(LinkAct.LeaveStack, LinkMoment.Now, $"{stack}", $"{capsule} leaves the stack {stack} and has one of its own"));
+        return steps.ToImmutable();
+    }
+
+    /// <summary>For people: a line for each step, and when it counts.</summary>
+    public static string Text(ImmutableArray<LinkStep> steps)
+    {
+        var text = new StringBuilder();
+        foreach (LinkStep step in steps) text.Append($"{step.Text}{Moment(step.When)}\n");
+        return text.ToString();
+    }
+
+    /// <summary>For programs: docs/formats/link-check.md.</summary>
+    public static void Write(Utf8JsonWriter w, ImmutableArray<LinkStep> steps) => w.Objects("steps", steps, s =>
+    {
+        w.Text("act", JsonReading.Dashed(s.Act));
+        w.Text("when", JsonReading.Dashed(s.When));
+        w.Text("subject", s.Subject);
+        w.Text("what", s.Text);
+    });
+
+    /// <summary>A plan as a document: what would be done, and what the check found.</summary>
+    public static byte[] Json(string capsule, string to, ImmutableArray<LinkStep> steps, ImmutableArray<LinkFinding> findings) => JsonWriting.Document(w =>
+    {
+        w.WriteNumber("schemaVersion", LinkReport.CurrentSchemaVersion);
+        w.WriteString("capsule", capsule);
+        w.WriteString("to", to);
+        Write(w, steps);
+        LinkReport.WriteFindings(w, findings);
+    });
+
+    private static string Moment(LinkMoment when) => when switch { LinkMoment.NextStart => " (from its next start on)", LinkMoment.WithOwner => " (when the owner is up)", _ => "" };
+}
