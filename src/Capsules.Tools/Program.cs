@@ -1,6 +1,7 @@
 using Capsules.Core.CommandLine;
 using Capsules.Core.Model;
 using Capsules.Core.Problems;
+using Capsules.Engine.Links;
 using Capsules.Engine.Crossings;
 using Capsules.Engine.Doors;
 using Capsules.Engine.Images;
@@ -43,6 +44,8 @@ return Failures.Guard(args, () =>
         "link list" => LinkCommand.List(command, new CapsuleStore(layout), output),
         "link rm" => LinkCommand.Remove(command, new CapsuleStore(layout), output),
         "linker" => LinkCommand.Linker(command, new CapsuleStore(layout), output),
+        "link test" => LinkTestCommand.Run(command, new CapsuleStore(layout), output),
+        "prober" => Probe(command),
         "link check" => LinkCheckCommand.Run(command, new CapsuleStore(layout), output),
         "why" => WhyCommand.Run(command.Arguments[0], command.Arguments[1], command.Value("--user"), command.Has("--json"), new CapsuleStore(layout), output),
         "ports" => Relay(layout),
@@ -71,6 +74,12 @@ int Cross(StoreLayout layout, string? capsule)
 {
     if (capsule is null) CrossingBroker.Run(layout);
     else CrossingDoor.Follow(new CapsuleStore(layout), CapsuleName.Parse(capsule));
+    return 0;
+}
+
+int Probe(ParsedCommand command)
+{
+    LinkProber.Run(command.Arguments);
     return 0;
 }
 

@@ -322,6 +322,65 @@ public sealed class LinkTests : IDisposable
         _sandbox.Capsule("stop", "app", "db").Ok();
     }
 
+    private Dictionary<string, string> Proofs(int code, params string[] words)
+    {
+        Result tested = _sandbox.Capsule(["link", "test", .. words, "--json"]);
+        tested.Code.ShouldBe(code, tested.Out + tested.Error);
+        return JsonDocument.Parse(tested.Out).RootElement.GetProperty("proofs").EnumerateArray().ToDictionary(p => p.GetProperty("name").GetString()!, p => p.GetProperty("result").GetString()!);
+    }
+
+    private static readonly string[] s_reading = ["same-file", "events", "read", "rename", "flock", "fcntl", "open-file-lock", "lease", "lock-of-the-dead", "memory", "socket"];
+    private static readonly string[] s_writing = ["write", "shared-counter", "futex", "exclusive-create"];
+
+    [Fact]
+    public void A_test_of_a_link_proves_locks_events_memory_and_users_and_refuses_what_the_link_does_not_give()
+    {
+        MakeTwo();
+        Share("db/data", "--path", "/var/lib/shop", "--preset", "partner", "--user", "shop").Ok();
+        Link("app", "db/data", "--preset", "reader").Ok();
+        _sandbox.Capsule("link", "test", "app", "db/data").Error.ShouldContain("CAP5010");
+        _sandbox.Capsule("start", "app").Ok();
+        // A reader, as somebody whom the owner does not know.
+        Dictionary<string, string> reader = Proofs(0, "app", "db/data");
+        foreach (string name in s_reading) reader[name].ShouldBe("proved", name);
+        reader["write"].ShouldBe("refused");
+        reader.Keys.ShouldBe([.. s_reading, "write"], ignoreOrder: true);
+        // One who writes, and whose user counts only from the next start on.
+        _sandbox.Capsule("link", "rm", "app", "db").Ok();
+        Link("app", "db/data", "--as", "web=shop").Ok().Error.ShouldContain("CAP4120");
+        Dictionary<string, string> early = Proofs(5, "app", "db/data");
+        early["peer-credentials"].ShouldBe("failed");
+        _sandbox.Capsule("restart", "app").Ok();
+        Dictionary<string, string> partner = Proofs(0, "app", "db/data");
+        foreach (string name in (string[])[.. s_reading, .. s_writing, "owner-of-files", "peer-credentials"]) partner[name].ShouldBe("proved", name);
+        // The owner's modes count: others may not look in.
+        _sandbox.Shell($"chmod 700 {_sandbox.Store}/capsules/db/volumes/data").Ok();
+        Proofs(0, "app", "db/data")["write"].ShouldBe("proved");
+        _sandbox.Capsule("link", "rm", "app", "db").Ok();
+        Link("app", "db/data", "--preset", "reader").Ok();
+        Dictionary<string, string> other = Proofs(0, "app", "db/data");
+        (other["events"], other["read"]).ShouldBe(("refused", "refused"));
+        _sandbox.Shell($"ls -A {_sandbox.Store}/capsules/db/volumes/data").Out.ShouldBe("in\n", "a test leaves nothing");
+        _sandbox.Capsule("stop", "app", "db").Ok();
+        _sandbox.Traces().ShouldBeEmpty();
+    }
+
+    [Fact]
+    public void A_test_of_a_link_finds_a_directory_that_is_a_copy_on_write_of_the_owners()
+    {
+        MakeTwo();
+        Share("db/data", "--path", "/var/lib/shop", "--preset", "partner", "--user", "shop").Ok();
+        Link("app", "db/data", "--as", "web=shop").Ok();
+        _sandbox.Capsule("start", "app").Ok();
+        string at = $"{_sandbox.RunDirectory}/capsules/app/peer/var/lib/shop", beside = $"{_sandbox.State}/beside";
+        _sandbox.Shell($"mkdir -p {beside}/u {beside}/w; umount {at}; mount -t overlay overlay -o lowerdir={_sandbox.Store}/capsules/db/volumes/data,upperdir={beside}/u,workdir={beside}/w {at}; chmod 777 {beside}/u").Ok();
+        Dictionary<string, string> copy = Proofs(5, "app", "db/data");
+        foreach (string name in (string[])["same-file", "events"]) copy[name].ShouldBe("failed", name);
+        copy.Values.Count(v => v == "failed").ShouldBeGreaterThan(4, string.Join(' ', copy));
+        _sandbox.Shell($"umount {at}").Ok();
+        _sandbox.Capsule("stop", "app", "db").Ok();
+    }
+
     [Fact]
     public void A_copy_that_is_verified_uses_nothing_of_others()
     {

@@ -202,6 +202,7 @@ public static class VerbTable
         new("link swap", LinkGroup, "CAPSULE OWNER/SHARE OTHER/SHARE", "let a capsule use what another offers in the place of what it uses, at the same path and without a moment between", Door.Tools, 3, 3) { Options = [.. HowToLink, Plan, Json] },
         new("link list", LinkGroup, "[CAPSULE]", "list links and how they are", Door.Tools, 0, 1) { Options = [JsonWith("from", "to", "preset", "whenDown", "wait", "users", "groups", "path", "programs", "state")] },
         new("link rm", LinkGroup, "CAPSULE OWNER[/SHARE]", "take links away", Door.Tools, 2, 2) { Options = [Plan, Json] },
+        new("link test", LinkGroup, "CAPSULE OWNER/SHARE", "try between two capsules that run whether a link makes them one machine: the file, events, locks, memory, sockets, users", Door.Tools, 2, 2) { Options = [Json] },
         new("link check", LinkGroup, "CAPSULE OWNER/SHARE", "tell what would go wrong if a capsule used what another offers; nothing is changed", Door.Tools, 2, 2) { Options = [.. HowToLink, new("--strict", null, "refuse for a warning, too"), Json] },
 
         new("images", Travel, "", "list images", Door.Tools, 0, 0) { Options = [new("--quiet", null, "digests only", 'q'), JsonWith("name", "version", "image", "system", "layers", "capsules")] },
@@ -262,6 +263,7 @@ public static class VerbTable
         new("filler", "oci", "CAPSULE", "fill the files of an open capsule (started by itself)", Door.Tools, 1, 1) { Hidden = true },
         new("watcher", "oci", "CAPSULE", "answer the look-ups of a watched capsule (started by itself)", Door.Tools, 1, 1) { Hidden = true },
         new("crossings", "oci", "[CAPSULE]", "run programs of capsules for others (started by itself), or see to it that it is done for a capsule", Door.Tools, 0, 1) { Hidden = true },
+        new("prober", "oci", "PID DIRECTORY UID GID GROUPS", "try a link from one side (started by itself)", Door.Tools, 5, 5) { Hidden = true },
         new("linker", "oci", "STEP CAPSULE", "do what the links of a capsule need when it starts or stops (started by itself)", Door.Tools, 2, 2) { Hidden = true },
         new("keeper", "oci", "", "watch over running capsules (started by itself)", Door.Runtime, 0, 0) { Hidden = true },
     ];

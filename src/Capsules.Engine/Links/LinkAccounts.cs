@@ -48,10 +48,13 @@ internal sealed class LinkAccounts(CapsuleStore store, CapsuleRunner runner)
     }
 
     /// <summary>Whether a capsule has a user of that name or number.</summary>
-    public bool HasUser(CapsuleRecord capsule, string name)
+    public bool HasUser(CapsuleRecord capsule, string name) => Find(capsule, name)?.Name.Length > 0;
+
+    /// <summary>A user of a capsule, by name or number; null when there is none.</summary>
+    public ResolvedUser? Find(CapsuleRecord capsule, string name)
     {
-        try { return FilesOf(capsule).Resolve(name, null, []).Name.Length > 0; }
-        catch (CapsuleException) { return false; }
+        try { return FilesOf(capsule).Resolve(name, null, []); }
+        catch (CapsuleException) { return null; }
     }
 
     private static uint Outside(IReadOnlyList<IdExtent> map, uint there, uint here, CapsuleRecord capsule, SharedName name)

@@ -48,6 +48,23 @@ public static class Threads
         return work();
     });
 
+    /// <summary>
+    /// The thread works in another mount namespace, in one of its directories, as a user without capabilities: setresuid(2) and its like are per thread when they
+    /// are called so. Numbers are those of our own user namespace.
+    /// </summary>
+    public static unsafe T InMountNamespaceAs<T>(Descriptor space, NativePath directory, uint uid, uint gid, ReadOnlySpan<uint> groups, Func<T> work)
+    {
+        uint[] all = groups.ToArray();
+        return InNamespace(space, NamespaceKinds.Mount, () =>
+        {
+            ChangeDirectory(directory); // as ourselves: what the user may do there is for the work to see
+            fixed (uint* list = all) Native.Check(Native.Call(SyscallNumber.Setgroups, all.Length, (nint)list), "setgroups", "");
+            Native.Check(Native.Call(SyscallNumber.Setresgid, (nint)gid, (nint)gid, (nint)gid), "setresgid", $"{gid}");
+            Native.Check(Native.Call(SyscallNumber.Setresuid, (nint)uid, (nint)uid, (nint)uid), "setresuid", $"{uid}");
+            return work();
+        });
+    }
+
     /// <summary>setns(2) of the calling thread.</summary>
     internal static void Enter(Descriptor space, NamespaceKinds kind, string subject) => Native.Check(Native.Call(SyscallNumber.Setns, space.Number, (nint)(uint)kind), "setns", subject);
 

@@ -41,6 +41,35 @@ public static unsafe class UnixStream
         }
     }
 
+    /// <summary>Listens at a new name in the working directory, for everybody.</summary>
+    public static Descriptor ListenHere(string name)
+    {
+        Descriptor socket = New();
+        byte* address = stackalloc byte[110];
+        Native.Check(Native.bind(socket.Number, address, Address(address, name)), "bind", name);
+        FileCalls.ChangeMode(null, name, 0x1B6);
+        Native.Check(Native.Call(ListenCall, socket.Number, Backlog), "listen", name);
+        return socket;
+    }
+
+    /// <summary>connect(2) to a name in the working directory.</summary>
+    public static Descriptor ConnectHere(string name)
+    {
+        Descriptor socket = New();
+        byte* address = stackalloc byte[110];
+        Native.Check(Native.connect(socket.Number, address, Address(address, name)), "connect", name);
+        return socket;
+    }
+
+    /// <summary>SO_PEERCRED: user and group of the process that called connect(2), as our user namespace numbers them.</summary>
+    public static (uint Uid, uint Gid) UserOf(Descriptor connection)
+    {
+        int* credentials = stackalloc int[3];
+        int length = 12;
+        Native.Check(Native.Call(GetOption, connection.Number, SocketLevel, Credentials, (nint)credentials, (nint)(&length)), "getsockopt", "SO_PEERCRED");
+        return ((uint)credentials[1], (uint)credentials[2]);
+    }
+
     /// <summary>Whether somebody listens at a path; who does sees a connection that ends at once.</summary>
     public static bool IsListened(Descriptor directory, string name)
     {
