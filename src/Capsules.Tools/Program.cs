@@ -44,6 +44,7 @@ return Failures.Guard(args, () =>
         "link list" => LinkCommand.List(command, new CapsuleStore(layout), output),
         "link rm" => LinkCommand.Remove(command, new CapsuleStore(layout), output),
         "linker" => LinkCommand.Linker(command, new CapsuleStore(layout), output),
+        "stack link" => StackLinkCommand.Run(command, new CapsuleStore(layout), output),
         "link test" => LinkTestCommand.Run(command, new CapsuleStore(layout), output),
         "prober" => Probe(command),
         "link check" => LinkCheckCommand.Run(command, new CapsuleStore(layout), output),

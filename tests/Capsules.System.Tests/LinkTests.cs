@@ -322,6 +322,47 @@ public sealed class LinkTests : IDisposable
         _sandbox.Capsule("stop", "app", "db").Ok();
     }
 
+    [Fact]
+    public void Capsules_of_one_source_that_need_each_other_become_one_stack_or_get_links()
+    {
+        SourceDescription source = new("Debian 12", "x86_64", "old");
+        MakeTwo();
+        void Make(string name, Listener[] listeners, string script = Idle) => BusyBox.MakeCapsule(_sandbox, name, m => m with { Source = source, Listeners = [.. listeners] }, BusyBox.Script(script));
+        Make("sql", [new("unix", "/run/shop/s", 0), new("tcp", "127.0.0.1", 7777)], "mkdir -p /run/shop; echo here > /run/shop/id; " + Idle);
+        Make("web", []);
+        Make("mail", [new("tcp", "0.0.0.0", 25)]);
+        Accounts("sql", "web:x:33:33::/:/bin/sh", "web:x:33:");
+        Accounts("web", "web:x:33:33::/:/bin/sh", "web:x:33:");
+        void Configure(string capsule, string line) => File.WriteAllText($"{_sandbox.Store}/capsules/{capsule}/writable/upper/etc/app.conf", line + "\n");
+        _sandbox.Capsule("stack", "link", "web").Error.ShouldContain("CAP4117");
+        Configure("web", "socket = /run/shop/s");
+        JsonElement plan = JsonDocument.Parse(_sandbox.Capsule("stack", "link", "web", "--plan", "--json").Ok().Out).RootElement;
+        plan.GetProperty("relations").EnumerateArray().Select(r => (r.GetProperty("from").GetString(), r.GetProperty("to").GetString(), r.GetProperty("kind").GetString())).ShouldBe([("web", "sql", "socket")]);
+        _sandbox.Capsule("share", "list").Ok().Out.Trim().ShouldBeEmpty("a plan changes nothing");
+
+        _sandbox.Capsule("stack", "link", "web", "--links").Ok().Out.ShouldContain("web is linked to sql/shop: /run/shop");
+        _sandbox.Capsule("start", "web").Ok();
+        Sandbox.Eventually(() => In("web", "cat /run/shop/id").Out == "here\n", "the owner's directory");
+        In("web", "readlink /proc/self/ns/net").Out.ShouldNotBe(In("sql", "readlink /proc/self/ns/net").Out);
+        _sandbox.Capsule("stack", "link", "web").Error.ShouldContain("CAP5009", customMessage: "it runs");
+        _sandbox.Capsule("stop", "web", "sql").Ok();
+
+        Configure("web", "port = 127.0.0.1:7777");
+        _sandbox.Capsule("stack", "link", "web").Ok().Out.ShouldContain("web names port 7777 of sql (/etc/app.conf)");
+        JsonDocument stacks = JsonDocument.Parse(_sandbox.Capsule("stack", "list", "--json").Ok().Out);
+        stacks.RootElement.ToString().ShouldContain("\"sql\"");
+        _sandbox.Capsule("start", "web", "sql", "mail").Ok();
+        In("web", "readlink /proc/self/ns/net").Out.ShouldBe(In("sql", "readlink /proc/self/ns/net").Out);
+        In("mail", "readlink /proc/self/ns/net").Out.ShouldNotBe(In("sql", "readlink /proc/self/ns/net").Out, "nobody needs it");
+        In("web", "cat /run/shop/id").Out.ShouldBe("here\n");
+        _sandbox.Capsule("stop", "web", "sql", "mail").Ok();
+        // One port is one program's on one machine.
+        Make("twin", [new("tcp", "0.0.0.0", 7777)]);
+        _sandbox.Capsule("stack", "link", "web", "twin").Error.ShouldContain("CAP4150");
+        _sandbox.Capsule("stack", "list").Ok().Out.ShouldContain("mail");
+        _sandbox.Traces().ShouldBeEmpty();
+    }
+
     private Dictionary<string, string> Proofs(int code, params string[] words)
     {
         Result tested = _sandbox.Capsule(["link", "test", .. words, "--json"]);

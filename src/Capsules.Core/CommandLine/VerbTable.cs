@@ -181,6 +181,10 @@ public static class VerbTable
         new("stack list", IdentityGroup, "", "list stacks and their members", Door.Runtime, 0, 0) { Options = [JsonWith("name", "up", "network", "capsules")] },
         new("stack start", IdentityGroup, "STACK", "start all capsules of a stack", Door.Runtime, 1, 1),
         new("stack stop", IdentityGroup, "STACK", "stop all capsules of a stack", Door.Runtime, 1, 1) { Options = [Time] },
+        new("stack link", IdentityGroup, "STACK [CAPSULE...]", "let capsules of one source that need each other be one stack again; without names, those that do", Door.Tools, 1, 64)
+        {
+            Options = [new("--links", null, "make links by their sockets instead: each keeps its own identity and numbers"), Plan, Json],
+        },
         new("stack rm", IdentityGroup, "STACK", "remove a stack and its capsules", Door.Runtime, 1, 1)
         {
             Options = [new("--force", null, "stop them first", 'f'), new("--volumes", null, "their state too", 'v'), Yes],

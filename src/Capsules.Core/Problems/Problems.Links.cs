@@ -59,6 +59,10 @@ public static partial class Problems
     public static Problem OnlyByNumber(string capsule, string what) =>
         new("CAP4115", ExitCode.NotPermitted, $"{capsule}: {what} cannot be shared without root", "all capsules of a user have the same numbers of users; the kernel lets him map no others", "give both the same number, or run both as root");
 
+    /// <summary>Nothing that could be linked.</summary>
+    public static Problem NothingRelated(string stack, string why) =>
+        new("CAP4117", ExitCode.NotFound, $"nothing is to be linked to `{stack}`", why, $"name the capsules: capsule stack link {stack} CAPSULE CAPSULE");
+
     /// <summary>One link cannot take the place of the other.</summary>
     public static Problem NotSwappable(string capsule, string before, string after, string why) =>
         new("CAP4116", ExitCode.Conflict, $"{capsule}: {after} cannot take the place of {before}", why, $"capsule link rm {capsule} {before}, then capsule link add {capsule} {after}");

@@ -35,17 +35,25 @@ public sealed class LinkFactsReader(CapsuleStore store)
     {
         CapsuleRecord here = store.Get(capsule.ToString());
         here = here with { Links = [.. here.Links.Where(l => l.Import != inPlaceOf)] };
-        var question = new LinkQuestion { Here = Bare(here), Import = link.Import, Preset = link.Preset, WhenDown = link.WhenDown, Waiting = Waiting(), Users = link.Users, Groups = link.Groups };
-        if (store.Find(link.Import.From) is not { } there) return question;
-        CapsuleManifest owned = there.Folded(store.Manifest(there.Image));
-        Export? export = owned.Exports.FirstOrDefault(e => e.Name == link.Import.Export);
-        question = question with { Owner = Bare(there), Export = export };
+        if (store.Find(link.Import.From) is not { } there) return Asked(here, link);
+        return Read(here, there, link, there.Folded(store.Manifest(there.Image)).Exports.FirstOrDefault(e => e.Name == link.Import.Export));
+    }
+
+    /// <summary>The same, of an offer that need not be made yet.</summary>
+    public LinkQuestion Read(CapsuleRecord here, CapsuleRecord there, CapsuleLink link, Export? export)
+    {
+        LinkQuestion question = Asked(here, link) with { Owner = Bare(there), Export = export };
         if (export is null || here.Name == there.Name) return question;
 
         using CapsuleTree hereTree = CapsuleTree.Open(store, here), thereTree = CapsuleTree.Open(store, there);
         LinkSide user = Side(here, there, hereTree, export), owner = Side(there, here, thereTree, export);
         (user, owner) = Compared(user, hereTree, owner, thereTree);
-        user = user with { Mentions = Mentions(user, owner, hereTree, export), CLibrary = owner.Libraries.IsEmpty ? null : CLibrary(user, hereTree) };
+        ImmutableArray<string> abstracts = [.. owner.Manifest.Listeners.Where(l => l.Protocol == "unix" && l.Address.StartsWith('@')).Select(l => l.Address)];
+        user = user with
+        {
+            Mentions = [.. Mentions(user.Manifest, hereTree, abstracts).Where(m => m.Path is not { } path || export.Path is { } exported && path.IsWithin(exported))],
+            CLibrary = owner.Libraries.IsEmpty ? null : CLibrary(user, hereTree),
+        };
         return question with
         {
             Here = user,
@@ -53,6 +61,8 @@ public sealed class LinkFactsReader(CapsuleStore store)
             Users = link.WithUsers(export, name => user.User(name) is not null).Users,
         };
     }
+
+    private LinkQuestion Asked(CapsuleRecord here, CapsuleLink link) => new() { Here = Bare(here), Import = link.Import, Preset = link.Preset, WhenDown = link.WhenDown, Waiting = Waiting(), Users = link.Users, Groups = link.Groups };
 
     private LinkSide Bare(CapsuleRecord capsule) => new() { Name = capsule.Name, Stack = capsule.Stack, Manifest = capsule.Folded(store.Manifest(capsule.Image)) };
 
@@ -170,17 +180,16 @@ public sealed class LinkFactsReader(CapsuleStore store)
         return (here with { Entries = Marked(here.Entries) }, there with { Entries = Marked(there.Entries) });
     }
 
-    /// <summary>What the configuration and the command lines of a capsule say of the other.</summary>
-    private static ImmutableArray<Mention> Mentions(LinkSide here, LinkSide there, CapsuleTree tree, Export export)
+    /// <summary>What the configuration and the command lines of a capsule say of others.</summary>
+    internal static ImmutableArray<Mention> Mentions(CapsuleManifest manifest, CapsuleTree tree, ImmutableArray<string> abstracts)
     {
-        ImmutableArray<string> abstracts = [.. there.Manifest.Listeners.Where(l => l.Protocol == "unix" && l.Address.StartsWith('@')).Select(l => l.Address)];
         var found = new List<Mention>();
-        foreach (ServiceManifest service in here.Manifest.Services)
+        foreach (ServiceManifest service in manifest.Services)
             found.AddRange(LinkMentions.In(service.Program ?? (GuestPath.TryParse(Encoding.UTF8.GetBytes(service.Command.FirstOrDefault("")), out GuestPath program) ? program : GuestPath.Root),
                 Encoding.UTF8.GetBytes(string.Join(' ', service.Command.Skip(1).Concat(service.Environment))), abstracts));
         int files = 0;
         Walk(Etc, 8);
-        return [.. found.Where(m => m.Path is not { } path || export.Path is { } exported && path.IsWithin(exported))];
+        return [.. found];
 
         void Walk(GuestPath directory, int depth)
         {

@@ -1,0 +1,137 @@
+using System.Collections.Immutable;
+using System.Text;
+using Capsules.Core.Links;
+using Capsules.Core.Links.Checking;
+using Capsules.Core.Model;
+using Capsules.Core.Problems;
+using Capsules.Engine.Running;
+using Capsules.Engine.Store;
+using Capsules.Linux;
+
+namespace Capsules.Engine.Links;
+
+/// <summary>What makes related capsules find each other again.</summary>
+/// <param name="Relations">Who needs whom.</param>
+/// <param name="Steps">What is done.</param>
+public sealed record StackLinkPlan(ImmutableArray<Relation> Relations, ImmutableArray<LinkStep> Steps);
+
+/// <summary>Makes of capsules that were applications of one machine one stack, or links between them, as their configuration needs it.</summary>
+/// <param name="store">The store.</param>
+public sealed class StackLinker(CapsuleStore store)
+{
+    private readonly CapsuleRunner _runner = new(store);
+    private readonly LinkRunner _links = new(store);
+
+    /// <summary>What would be done; nothing is changed.</summary>
+    /// <param name="stack">The stack; the capsule of this name, or those that are in it, are where it begins.</param>
+    /// <param name="named">The capsules; none stands for those of the same source that are related.</param>
+    /// <param name="asLinks">Whether each keeps an identity of its own, and links are made.</param>
+    /// <exception cref="CapsuleException">One runs, numbers or ports clash, or nothing is related.</exception>
+    public StackLinkPlan Plan(CapsuleName stack, IReadOnlyList<CapsuleName> named, bool asLinks)
+    {
+        var (capsules, relations) = Find(stack, named);
+        if (asLinks) return new(relations, [.. LinksOf(capsules, relations).Select(l => l.Step)]);
+        foreach (CapsuleRecord joins in Joining(stack, capsules)) CheckJoin(joins, capsules);
+        return new(relations, [.. Joining(stack, capsules).Select(c => new LinkStep(LinkAct.JoinStack, LinkMoment.Now, $"{stack}", $"{c.Name} joins the stack {stack}"))]);
+    }
+
+    /// <summary>Does it; what was done.</summary>
+    public StackLinkPlan Apply(CapsuleName stack, IReadOnlyList<CapsuleName> named, bool asLinks)
+    {
+        StackLinkPlan plan = Plan(stack, named, asLinks);
+        var (capsules, relations) = Find(stack, named);
+        using var rollback = new Rollback();
+        if (asLinks)
+            foreach (var (from, to, export, link, _) in LinksOf(capsules, relations))
+            {
+                if (!store.Offered(to).Any(e => e.Name == export.Name))
+                {
+                    _links.Share(to.Name, export);
+                    rollback.Add(() => _links.Unshare(to.Name, export.Name));
+                }
+                _links.Add(from, link);
+                rollback.Add(() => _links.Remove(from, link.Import));
+            }
+        else
+        {
+            CapsuleRecord first = capsules.FirstOrDefault(c => c.Stack == stack) ?? capsules.FirstOrDefault(c => c.Name == stack) ?? capsules[0];
+            _runner.Stacks.Ensure(stack, store.Manifest(first.Image).Identity);
+            foreach (CapsuleRecord joins in Joining(stack, capsules))
+            {
+                using Descriptor held = store.Lock(joins.Name, wait: true)!;
+                store.Save(joins with { Stack = stack });
+                rollback.Add(() => store.Save(joins));
+            }
+        }
+        rollback.Commit();
+        if (!asLinks)
+            foreach (CapsuleName left in Joining(stack, capsules).Select(c => c.Stack).Distinct())
+                if (!_runner.Members(left).Any()) _runner.Stacks.Remove(left);
+        return plan;
+    }
+
+    private static IEnumerable<CapsuleRecord> Joining(CapsuleName stack, IEnumerable<CapsuleRecord> capsules) => capsules.Where(c => c.Stack != stack);
+
+    private (ImmutableArray<CapsuleRecord> Capsules, ImmutableArray<Relation> Relations) Find(CapsuleName stack, IReadOnlyList<CapsuleName> named)
+    {
+        CapsuleRecord[] all = [.. store.Names().Order().Select(store.TryFind).OfType<CapsuleRecord>()], anchors = [.. all.Where(c => c.Stack == stack || c.Name == stack)];
+        CapsuleRecord[] candidates;
+        if (named.Count > 0) candidates = [.. named.Select(n => store.Get(n.ToString())).Concat(anchors.Where(a => a.Stack == stack)).DistinctBy(c => c.Name)];
+        else if (anchors.Length == 0) throw new CapsuleException(Problems.NothingRelated($"{stack}", $"there is neither a stack nor a capsule `{stack}` where it could begin"));
+        else
+        {
+            SourceDescription?[] sources = [.. anchors.Select(a => store.Manifest(a.Image).Source)];
+            candidates = [.. all.Where(c => anchors.Contains(c) || store.Manifest(c.Image).Source is { } source && sources.Contains(source))];
+        }
+        ImmutableArray<string> abstracts = [.. candidates.SelectMany(c => store.Manifest(c.Image).Listeners).Where(l => l.Protocol == "unix" && l.Address.StartsWith('@')).Select(l => l.Address)];
+        ImmutableArray<Relation> relations = StackRelations.Of([.. candidates.Select(c => Side(c, abstracts))]);
+        ImmutableHashSet<CapsuleName> related = named.Count > 0 ? [.. candidates.Select(c => c.Name)] : StackRelations.Related(relations, anchors.Select(a => a.Name));
+        ImmutableArray<CapsuleRecord> capsules = [.. candidates.Where(c => related.Contains(c.Name))];
+        if (capsules.Length < 2) throw new CapsuleException(Problems.NothingRelated($"{stack}", "no other capsule of the same source names its sockets or ports, or sees its state"));
+        return (capsules, [.. relations.Where(r => related.Contains(r.From))]);
+    }
+
+    private RelationSide Side(CapsuleRecord capsule, ImmutableArray<string> abstracts)
+    {
+        CapsuleManifest manifest = capsule.Folded(store.Manifest(capsule.Image));
+        using CapsuleTree tree = CapsuleTree.Open(store, capsule);
+        return new(capsule.Name, manifest.Listeners, LinkFactsReader.Mentions(manifest, tree, abstracts),
+            [.. capsule.SharedVolumes.Select(s => (s.Owner, manifest.Volumes.FirstOrDefault(v => v.Name == s.Name)?.Path ?? GuestPath.Root))]);
+    }
+
+    /// <summary>As one machine they have one numbering and one set of ports: what a link of `same-machine` would refuse is refused here.</summary>
+    private void CheckJoin(CapsuleRecord joins, ImmutableArray<CapsuleRecord> others)
+    {
+        if (_runner.Running(joins.Name) is not null) throw new CapsuleException(Problems.AlreadyRunning($"{joins.Name}"));
+        foreach (CapsuleRecord other in others.Where(o => o.Name != joins.Name))
+        {
+            var everything = new Export { Name = other.Name, Preset = LinkPreset.SameMachine };
+            var link = new CapsuleLink { Import = new(other.Name, other.Name), Preset = LinkPreset.SameMachine, WhenDown = WhenDown.Want };
+            ImmutableArray<LinkFinding> findings = [.. LinkChecker.Check(new LinkFactsReader(store).Read(joins, other, link, everything)).Where(f => f.Concern is LinkConcern.Accounts or LinkConcern.Port)];
+            if (LinkReport.Refuses(findings, strict: false)) throw new CapsuleException(Problems.LinkRefused($"{joins.Name}", $"{other.Name}", LinkReport.Reasons(findings, strict: false)));
+        }
+    }
+
+    /// <summary>A link for each directory of sockets; ports of the loopback network need one stack.</summary>
+    private IEnumerable<(CapsuleName From, CapsuleRecord To, Export Export, CapsuleLink Link, LinkStep Step)> LinksOf(ImmutableArray<CapsuleRecord> capsules, ImmutableArray<Relation> relations)
+    {
+        LinkAccounts accounts = new(store, _runner);
+        foreach (var group in relations.Where(r => r.Kind == RelationKind.Socket).GroupBy(r => (r.From, r.To, Path: GuestPath.Parse(r.Subject).Parent)))
+        {
+            CapsuleRecord from = capsules.First(c => c.Name == group.Key.From), to = capsules.First(c => c.Name == group.Key.To);
+            if (from.Stack == to.Stack || ShareablePaths.WhyNot(group.Key.Path) is not null || from.Links.Any(l => store.Offered(l.Import)?.Path == group.Key.Path)) continue;
+            string[] users = [.. store.Manifest(from.Image).Services.Select(s => s.User).OfType<string>().Distinct().Where(u => u is not ("root" or "0") && accounts.HasUser(to, u))];
+            Export export = store.Offered(to).FirstOrDefault(e => e.Path == group.Key.Path) ?? new Export { Name = NameOf(to, group.Key.Path), Preset = LinkPreset.Client, Path = group.Key.Path, Users = [.. users] };
+            var link = new CapsuleLink { Import = new(to.Name, export.Name), Preset = LinkPreset.Client, WhenDown = WhenDown.Want, Users = [.. export.Users.Intersect(users).Select(u => new SharedName(u, u))] };
+            yield return (from.Name, to, export, link, new(LinkAct.Attach, _runner.Running(from.Name) is null ? LinkMoment.NextStart : LinkMoment.Now, $"{group.Key.Path}", $"{from.Name} is linked to {link.Import}: {group.Key.Path}"));
+        }
+    }
+
+    private CapsuleName NameOf(CapsuleRecord owner, GuestPath path)
+    {
+        string word = new([.. BytePicture.Of(path.Name).ToLowerInvariant().Select(c => char.IsAsciiLetterOrDigit(c) ? c : '-')]);
+        for (int i = 1; ; i++)
+            if (CapsuleName.TryParse(i == 1 ? word : $"{word}-{i}", out CapsuleName name) && !store.Offered(owner).Any(e => e.Name == name)) return name;
+            else if (i > 100) return CapsuleName.Parse("sockets");
+    }
+}
