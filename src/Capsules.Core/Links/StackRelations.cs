@@ -17,6 +17,10 @@ public enum RelationKind
     AbstractSocket,
     /// <summary>It sees a volume of the other.</summary>
     State,
+    /// <summary>The configuration of both names one file of a directory that one of them makes below /run.</summary>
+    RunPath,
+    /// <summary>Each has a copy of a directory that was one.</summary>
+    Copies,
 }
 
 /// <summary>One capsule needs another.</summary>
@@ -31,6 +35,8 @@ public sealed record Relation(CapsuleName From, CapsuleName To, RelationKind Kin
     public override string ToString() => Kind switch
     {
         RelationKind.State => $"{From} sees {Subject} of {To}",
+        RelationKind.RunPath => $"{From} and {To} both name {Subject} ({NamedBy})",
+        RelationKind.Copies => $"{From} and {To} each have a copy of {Subject}",
         RelationKind.Port => $"{From} names port {Subject} of {To} ({NamedBy})",
         _ => $"{From} names the socket {Subject} of {To} ({NamedBy})",
     };
@@ -41,7 +47,13 @@ public sealed record Relation(CapsuleName From, CapsuleName To, RelationKind Kin
 /// <param name="Listeners">Where it listens.</param>
 /// <param name="Mentions">What its configuration names.</param>
 /// <param name="Borrowed">Volumes of others that it sees.</param>
-public sealed record RelationSide(CapsuleName Name, ImmutableArray<Listener> Listeners, ImmutableArray<Mention> Mentions, ImmutableArray<(CapsuleName Owner, GuestPath Path)> Borrowed);
+public sealed record RelationSide(CapsuleName Name, ImmutableArray<Listener> Listeners, ImmutableArray<Mention> Mentions, ImmutableArray<(CapsuleName Owner, GuestPath Path)> Borrowed)
+{
+    /// <summary>Directories that its services make below /run.</summary>
+    public ImmutableArray<GuestPath> Runtime { get; init; } = [];
+    /// <summary>Where its own state is.</summary>
+    public ImmutableArray<GuestPath> State { get; init; } = [];
+}
 
 /// <summary>Which capsules need each other, as their configuration says. Pure.</summary>
 public static class StackRelations
@@ -54,6 +66,12 @@ public static class StackRelations
         foreach (RelationSide from in sides)
         {
             foreach (var (owner, path) in from.Borrowed.Where(b => sides.Any(s => s.Name == b.Owner))) Add(new(from.Name, owner, RelationKind.State, $"{path}"));
+            foreach (RelationSide to in sides.Where(s => s.Name.CompareTo(from.Name) > 0)) // the same for both: once
+            {
+                foreach (GuestPath path in from.State.Intersect(to.State)) Add(new(from.Name, to.Name, RelationKind.Copies, $"{path}"));
+                foreach (Mention mention in from.Mentions)
+                    if (mention.Path is { } path && from.Runtime.Concat(to.Runtime).Any(r => path.IsWithin(r) && path != r) && to.Mentions.Any(m => m.Path == path)) Add(new(from.Name, to.Name, RelationKind.RunPath, $"{path}", mention.File));
+            }
             foreach (RelationSide to in sides.Where(s => s.Name != from.Name))
                 foreach (Listener listener in to.Listeners)
                 {
@@ -64,7 +82,8 @@ public static class StackRelations
                         else if (listener.Protocol == "unix" && listener.Address.StartsWith('@') && mention.Abstract == listener.Address) Add(new(from.Name, to.Name, RelationKind.AbstractSocket, listener.Address, mention.File));
                 }
         }
-        return [.. found.Values.OrderBy(r => r.From).ThenBy(r => r.To).ThenBy(r => r.Kind).ThenBy(r => r.Subject, StringComparer.Ordinal)];
+        // Who listens is known: that both name it says no more.
+        return [.. found.Values.Where(r => r.Kind != RelationKind.RunPath || !found.Values.Any(f => f.Kind == RelationKind.Socket && f.Subject == r.Subject)).OrderBy(r => r.From).ThenBy(r => r.To).ThenBy(r => r.Kind).ThenBy(r => r.Subject, StringComparer.Ordinal)];
     }
 
     /// <summary>Those from which a way of relations leads to some, whatever its direction; with these.</summary>

@@ -96,7 +96,11 @@ public sealed class StackLinker(CapsuleStore store)
         CapsuleManifest manifest = capsule.Folded(store.Manifest(capsule.Image));
         using CapsuleTree tree = CapsuleTree.Open(store, capsule);
         return new(capsule.Name, manifest.Listeners, LinkFactsReader.Mentions(manifest, tree, abstracts),
-            [.. capsule.SharedVolumes.Select(s => (s.Owner, manifest.Volumes.FirstOrDefault(v => v.Name == s.Name)?.Path ?? GuestPath.Root))]);
+            [.. capsule.SharedVolumes.Select(s => (s.Owner, manifest.Volumes.FirstOrDefault(v => v.Name == s.Name)?.Path ?? GuestPath.Root))])
+        {
+            Runtime = [.. manifest.Services.SelectMany(s => s.RuntimeDirectories).Select(d => d.Path)],
+            State = [.. manifest.Volumes.Where(v => !capsule.SharedVolumes.Any(s => s.Name == v.Name)).Select(v => v.Path)],
+        };
     }
 
     /// <summary>As one machine they have one numbering and one set of ports: what a link of `same-machine` would refuse is refused here.</summary>

@@ -20,8 +20,19 @@ public static class StackLinkCommand
         var linker = new StackLinker(store);
         StackLinkPlan plan = only ? linker.Plan(stack, named, asLinks) : linker.Apply(stack, named, asLinks);
         output.Data.Write(command.Has("--json") ? Encoding.UTF8.GetString(StackRelations.Json($"{stack}", plan.Relations, plan.Steps)) : StackRelations.Text(plan.Relations, plan.Steps));
-        if (asLinks)
-            foreach (Relation relation in plan.Relations.Where(r => r.Kind is RelationKind.Port or RelationKind.AbstractSocket)) output.Words.WriteLine($"note: {relation.Subject} of {relation.To} is reached in one stack only: capsule stack link {stack}");
+        foreach (Relation relation in plan.Relations)
+            switch (relation.Kind)
+            {
+                case RelationKind.Port or RelationKind.AbstractSocket when asLinks:
+                    output.Words.WriteLine($"note: {relation.Subject} of {relation.To} is reached in one stack only: capsule stack link {stack}");
+                    break;
+                case RelationKind.RunPath when asLinks:
+                    output.Words.WriteLine($"note: which of {relation.From} and {relation.To} makes {relation.Subject} is not known: capsule share add OWNER/SHARE --path {GuestPath.Parse(relation.Subject).Parent} --preset client");
+                    break;
+                case RelationKind.Copies:
+                    output.Words.WriteLine($"note: what one of {relation.From} and {relation.To} writes to {relation.Subject} the other does not see: adopt both with --stack, or take the state of one away and link it to the other's");
+                    break;
+            }
         if (only) output.Words.WriteLine("Nothing was changed.");
         return 0;
     }

@@ -34,6 +34,16 @@ public sealed class StackRelationsTests
     }
 
     [Fact]
+    public void A_dead_disk_has_no_listeners_and_both_that_name_a_file_of_a_directory_in_run_are_related()
+    {
+        GuestPath socket = GuestPath.Parse("/run/php/fpm.sock"), lockFile = GuestPath.Parse("/run/lock/x");
+        RelationSide web = Side("web", [], new Mention(File, Path: socket), new(File, Path: lockFile)) with { State = [GuestPath.Parse("/srv/app"), GuestPath.Parse("/srv/web")] };
+        RelationSide php = Side("php", [], new Mention(File, Path: socket), new(File, Path: lockFile)) with { Runtime = [socket.Parent], State = [GuestPath.Parse("/srv/app")] };
+        StackRelations.Of([web, php]).Select(r => $"{r}").ShouldBe(["php and web both name /run/php/fpm.sock (/etc/app.conf)", "php and web each have a copy of /srv/app"]);
+        StackRelations.Of([web, php with { Listeners = [new("unix", $"{socket}", 0)], State = [] }]).Select(r => $"{r}").ShouldBe(["web names the socket /run/php/fpm.sock of php (/etc/app.conf)"]);
+    }
+
+    [Fact]
     public void Relations_are_followed_in_both_directions_and_no_further_than_they_lead()
     {
         CapsuleName[] n = [.. "abcdef".Select(c => CapsuleName.Parse($"{c}"))];
