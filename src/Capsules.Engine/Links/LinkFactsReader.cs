@@ -31,7 +31,7 @@ public sealed class LinkFactsReader(CapsuleStore store)
     public LinkQuestion Read(CapsuleName capsule, CapsuleLink link)
     {
         CapsuleRecord here = store.Get(capsule.ToString());
-        var question = new LinkQuestion { Here = Bare(here), Import = link.Import, Preset = link.Preset, WhenDown = link.WhenDown, Waiting = Waiting(), Users = link.Users, Groups = link.Groups };
+        var question = new LinkQuestion { Here = Bare(here), Import = link.Import, Preset = link.Preset, WhenDown = link.WhenDown, Waiting = Waiting(), Elsewhere = Elsewhere(), Users = link.Users, Groups = link.Groups };
         if (store.Find(link.Import.From) is not { } there) return question;
         CapsuleManifest owned = there.Folded(store.Manifest(there.Image));
         Export? export = owned.Exports.FirstOrDefault(e => e.Name == link.Import.Export);
@@ -55,6 +55,10 @@ public sealed class LinkFactsReader(CapsuleStore store)
     /// <summary>Who waits for whom, by the links of all capsules.</summary>
     private ImmutableArray<Waiting> Waiting() =>
         [.. store.Names().Select(store.TryFind).OfType<CapsuleRecord>().SelectMany(r => r.Links.Select(l => new Waiting(r.Name, l.Import.From, l.WhenDown)))];
+
+    /// <summary>Who is whose user, by the links of all capsules.</summary>
+    private ImmutableArray<UserElsewhere> Elsewhere() =>
+        [.. store.Names().Select(store.TryFind).OfType<CapsuleRecord>().SelectMany(r => r.Links.SelectMany(l => l.Users.Select(u => new UserElsewhere(r.Name, l.Import.From, u))))];
 
     private LinkSide Side(CapsuleRecord capsule, CapsuleRecord other, CapsuleTree tree, Export export)
     {

@@ -183,6 +183,10 @@ public sealed class LinkCheckerTests
         two.As("www-data=mysql", "cron=mysql").LevelOf(LinkConcern.SharedUser).ShouldBe(LinkLevel.Error, "two here, one there");
         two.As("www-data=mysql", "cron=postgres").LevelOf(LinkConcern.SharedUser).ShouldBe(LinkLevel.Ok);
         two.As("www-data=mysql").Here(s => s with { Links = [Linked("other/x", "/srv/x", LinkPreset.Client, "www-data=app")] }).LevelOf(LinkConcern.SharedUser).ShouldBe(LinkLevel.Error, "it is another capsule's user already");
+        LinkQuestion chain = two.As("www-data=mysql").Here(s => s with { Links = [Linked("other/x", "/srv/x", LinkPreset.Client, "www-data=app")] }) with { Elsewhere = [new(CapsuleName.Parse("db"), CapsuleName.Parse("other"), SharedName.Parse("mysql=app"))] };
+        chain.LevelOf(LinkConcern.SharedUser).ShouldBe(LinkLevel.Ok, "db's mysql is that user of the other capsule itself");
+        (chain with { Elsewhere = [new(CapsuleName.Parse("db"), CapsuleName.Parse("other"), SharedName.Parse("mysql=else"))] }).LevelOf(LinkConcern.SharedUser).ShouldBe(LinkLevel.Error, "db's mysql is another user of that capsule");
+        (chain with { Elsewhere = [new(CapsuleName.Parse("db"), CapsuleName.Parse("other"), SharedName.Parse("mysql=app")), new(CapsuleName.Parse("other"), CapsuleName.Parse("db"), SharedName.Parse("app=mysql"))] }).LevelOf(LinkConcern.SharedUser).ShouldBe(LinkLevel.Error, "a circle has no end");
         two.As("www-data=mysql").Here(s => s with { Links = [Linked("db/x", "/srv/x", LinkPreset.Client, "www-data=mysql")] }).LevelOf(LinkConcern.SharedUser).ShouldBe(LinkLevel.Ok, "the same user by another link");
         two.As("www-data=mysql").Here(s => s with { Links = [Linked("db/x", "/srv/x", LinkPreset.Client, "cron=mysql")] }).LevelOf(LinkConcern.SharedUser).ShouldBe(LinkLevel.Error, "somebody else is that user already");
     }
