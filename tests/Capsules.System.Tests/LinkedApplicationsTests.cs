@@ -499,6 +499,16 @@ public sealed class LinkedApplicationsTests(LinkedApplicationsTests.Trees trees)
         delays.Order().ElementAt(2).ShouldBeLessThan(1, $"seconds between the file and the word: {string.Join(' ', delays)}");
     }
 
+    [Fact]
+    public void A_stack_of_three_servers_answers_writes_and_logs_as_linked_capsules_what_it_does_in_one_root()
+    {
+        string[] pod = File.Exists("/usr/bin/podman") ? ["--pod"] : [];
+        Result result = _sandbox.Run(["env", $"PATH={Sandbox.Programs}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "python3", trees.Folder + "/equivalence", trees.Bookworm, _sandbox.State + "/equivalence", .. pod], seconds: 300);
+        TestContext.Current.TestOutputHelper?.WriteLine(result.Out);
+        result.Code.ShouldBe(0, result.Out + result.Error);
+        result.Out.ShouldContain("stack: 0 differences");
+    }
+
     /// <summary>Trees of both distributions, made once and kept.</summary>
     public sealed class Trees
     {
