@@ -61,7 +61,8 @@ public sealed class LinkedApplicationsTests(LinkedApplicationsTests.Trees trees)
         Adopt(trees.Bookworm, "mariadb", "db", "--add", "/usr/bin/mariadb", "--add", "/usr/bin/mariadb-dump");
         Adopt(trees.Trixie, "php8.4-fpm", "blog", "--add", "/usr/bin/php8.4", "--add", "/usr/bin/gzip");
         _sandbox.Capsule("share", "add", "db/socket", "--path", "/run/mysqld", "--preset", "client", "--user", "blog").Ok();
-        _sandbox.Capsule("share", "add", "db/tools", "--preset", "partner", "--exec", "/usr/bin/mariadb-dump", "--user", "blog").Ok();
+        _sandbox.Capsule("share", "add", "db/tools", "--preset", "client", "--exec", "/usr/bin/mariadb-dump", "--user", "blog").Error.ShouldContain("--preset partner", customMessage: "clients run nothing");
+        _sandbox.Capsule("share", "add", "db/tools", "--exec", "/usr/bin/mariadb-dump", "--user", "blog").Ok();
         _sandbox.Capsule("link", "check", "blog", "db/socket", "--strict").Ok();
         _sandbox.Capsule("link", "add", "blog", "db/socket", "db/tools", "--when-down", "want").Ok();
         Start("blog");

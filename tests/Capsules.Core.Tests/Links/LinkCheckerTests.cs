@@ -300,7 +300,7 @@ public sealed class LinkCheckerTests
     [Fact]
     public void A_program_of_the_other_takes_the_place_of_ones_own()
     {
-        LinkQuestion Offers(ProgramFact? here, ProgramFact? there) => (Fine with { Export = Fine.Export! with { Path = null, Programs = [P("/usr/sbin/sendmail")] } })
+        LinkQuestion Offers(ProgramFact? here, ProgramFact? there) => (Fine with { Preset = LinkPreset.Partner, Export = Fine.Export! with { Path = null, Programs = [P("/usr/sbin/sendmail")] } })
             .Here(s => s with { Programs = here is null ? [] : [here] }).There(s => s with { Programs = there is null ? [] : [there] });
         var postfix = new ProgramFact(P("/usr/sbin/sendmail"), "a", "postfix");
         Offers(new(P("/usr/sbin/sendmail"), "b", "exim4"), postfix).LevelOf(LinkConcern.Program).ShouldBe(LinkLevel.Warning);
@@ -308,6 +308,7 @@ public sealed class LinkCheckerTests
         Offers(postfix, postfix).LevelOf(LinkConcern.Program).ShouldBe(LinkLevel.Ok);
         Offers(postfix with { Digest = "c" }, postfix).LevelOf(LinkConcern.Program).ShouldBe(LinkLevel.Note);
         Offers(null, null).LevelOf(LinkConcern.Program).ShouldBe(LinkLevel.Error);
+        Offers(null, postfix).With(LinkPreset.Reader).LevelOf(LinkConcern.Program).ShouldBe(LinkLevel.Note, "who only reads runs nothing");
         Offers(postfix, postfix).Here(s => s.Runs(Service("/usr/sbin/sendmail"))).LevelOf(LinkConcern.Program).ShouldBe(LinkLevel.Error);
     }
 
