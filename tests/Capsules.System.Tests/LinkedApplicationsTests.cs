@@ -458,23 +458,24 @@ public sealed class LinkedApplicationsTests(LinkedApplicationsTests.Trees trees)
         AdoptMail(trees.Trixie, "smtpd_relay_restrictions = reject_unauth_destination\n", Dovecot24);
         _sandbox.Capsule("link", "add", "mail", "imap/mail").Ok().Error.ShouldContain("vmail shared");
         Start("mail");
-        Result sent = Mail("mail", """
+        int mails = int.Parse(Environment.GetEnvironmentVariable("CAPSULE_STRESS_MAILS") ?? "2000", CultureInfo.InvariantCulture); // of ten senders at once
+        Result sent = Mail("mail", $"share = {mails / 10}\n" + """
             def some(first):
                 there = smtp()
-                for n in range(first, first + 200): send(there, "ann", f"m{n}")
+                for n in range(first, first + share): send(there, "ann", f"m{n}")
                 there.quit()
-            threads = [threading.Thread(target=some, args=(t * 200,)) for t in range(10)]
+            threads = [threading.Thread(target=some, args=(t * share,)) for t in range(10)]
             for t in threads: t.start()
             for t in threads: t.join()
             print("sent")
-            """, seconds: 180).Ok();
+            """, seconds: 500).Ok();
         sent.Out.ShouldBe("sent\n", sent.Error);
-        Mail("imap", """
-            there, end = imap("ann"), time.time() + 120
-            while int(there.select()[1][0]) < 2000 and time.time() < end: time.sleep(0.5)
+        Mail("imap", $"mails = {mails}\n" + """
+            there, end = imap("ann"), time.time() + 300
+            while int(there.select()[1][0]) < mails and time.time() < end: time.sleep(0.5)
             got = subjects(there)
-            print(len(got), sorted(got) == sorted(f"m{n}" for n in range(2000)))
-            """, seconds: 180).Ok().Out.ShouldBe("2000 True\n");
+            print(len(got), sorted(got) == sorted(f"m{n}" for n in range(mails)))
+            """, seconds: 400).Ok().Out.ShouldBe($"{mails} True\n");
         _sandbox.Capsule("logs", "mail").Ok().Out.ShouldNotContain("cross-device", Case.Insensitive);
         _sandbox.Shell($"cd {_sandbox.Store}/capsules/imap/volumes/*vmail* && find . -not -uid 4302 -o -not -gid 4302; ls ann/tmp").Ok().Out.ShouldBeEmpty("on disk all is of Dovecot's vmail, and nothing is left half made");
         foreach (string side in (string[])["mail", "imap"]) In(side, "root", "stat -c '%U %G %a' /var/vmail/ann/cur").Ok().Out.ShouldBe("vmail vmail 700\n", side);
