@@ -114,7 +114,7 @@ public sealed class JourneyTests(JourneyTests.SourceTree source) : IClassFixture
         /// <summary>tests/journeys.</summary>
         public string Folder { get; }
 
-        private static string FindFolder()
+        internal static string FindFolder()
         {
             for (string? at = AppContext.BaseDirectory; at is not null; at = Path.GetDirectoryName(at))
                 if (File.Exists(at + "/tests/journeys/journey")) return at + "/tests/journeys";

@@ -143,11 +143,11 @@ internal sealed class CrossingLaunch(LinkFacts links)
         catch (CapsuleException) { return null; } // a capsule without this user: nobody is it
     }
 
-    /// <summary>The caller's directory, when the same path of the owner leads to the very same one; else the owner's root, with a word to the caller unless he was in his.</summary>
+    /// <summary>The caller's directory, when it is of a link, this owner's or another's, and the same path of the owner leads to the very same one; else the owner's root, with a word to the caller unless he was in his.</summary>
     private GuestPath DirectoryOf(Crossing crossing)
     {
         if (crossing.Message!.Directory is not { } wanted || wanted.IsRoot) return GuestPath.Root;
-        bool isShown = links.UsedBy(crossing.User.Name).Any(u => u.Owner == crossing.Used!.Owner && u.Export.Path is { } shown && wanted.IsWithin(shown));
+        bool isShown = links.UsedBy(crossing.User.Name).Any(u => u.Export.Path is { } shown && wanted.IsWithin(shown));
         if (isShown && crossing.Directory is { } open && IsSame(open, crossing.Owner!.Run, wanted)) return wanted;
         crossing.Say(Warnings.DirectoryStays(wanted.ToString(), crossing.Program) + "\n");
         return GuestPath.Root;

@@ -25,7 +25,7 @@ public static class ShareCommand
         var export = new Export
         {
             Name = word.Export,
-            Preset = LinkWords.Preset(command.Value("--preset")) ?? (path is null ? LinkPreset.Client : LinkPreset.Reader),
+            Preset = LinkWords.Preset(command.Value("--preset")) ?? (path is null ? LinkPreset.Partner : LinkPreset.Reader),
             Path = path,
             Programs = programs,
             Arguments = [.. command.Values("--argument")],
@@ -34,6 +34,7 @@ public static class ShareCommand
             Users = [.. command.Values("--user").SelectMany(v => v.Split(','))],
             Groups = [.. command.Values("--group").SelectMany(v => v.Split(','))],
         };
+        if (!programs.IsEmpty && export.Preset < LinkPreset.Partner) throw new CapsuleException(Problems.WrongUsage($"programs are run by those that are linked as partner, and not as {LinkWords.Of(export.Preset)}: --preset partner, or offer them apart from the directory", command.Verb.Usage));
         if (export.Users.Concat(export.Groups).Any(n => n is "root" or "0" or "")) throw new CapsuleException(Problems.MoreThanOffered($"{word}", "to be root", "users that are not"));
         var links = new LinkRunner(store);
         if (command.Has("--plan"))

@@ -183,6 +183,10 @@ public sealed class LinkCheckerTests
         two.As("www-data=mysql", "cron=mysql").LevelOf(LinkConcern.SharedUser).ShouldBe(LinkLevel.Error, "two here, one there");
         two.As("www-data=mysql", "cron=postgres").LevelOf(LinkConcern.SharedUser).ShouldBe(LinkLevel.Ok);
         two.As("www-data=mysql").Here(s => s with { Links = [Linked("other/x", "/srv/x", LinkPreset.Client, "www-data=app")] }).LevelOf(LinkConcern.SharedUser).ShouldBe(LinkLevel.Error, "it is another capsule's user already");
+        LinkQuestion chain = two.As("www-data=mysql").Here(s => s with { Links = [Linked("other/x", "/srv/x", LinkPreset.Client, "www-data=app")] }) with { Elsewhere = [new(CapsuleName.Parse("db"), CapsuleName.Parse("other"), SharedName.Parse("mysql=app"))] };
+        chain.LevelOf(LinkConcern.SharedUser).ShouldBe(LinkLevel.Ok, "db's mysql is that user of the other capsule itself");
+        (chain with { Elsewhere = [new(CapsuleName.Parse("db"), CapsuleName.Parse("other"), SharedName.Parse("mysql=else"))] }).LevelOf(LinkConcern.SharedUser).ShouldBe(LinkLevel.Error, "db's mysql is another user of that capsule");
+        (chain with { Elsewhere = [new(CapsuleName.Parse("db"), CapsuleName.Parse("other"), SharedName.Parse("mysql=app")), new(CapsuleName.Parse("other"), CapsuleName.Parse("db"), SharedName.Parse("app=mysql"))] }).LevelOf(LinkConcern.SharedUser).ShouldBe(LinkLevel.Error, "a circle has no end");
         two.As("www-data=mysql").Here(s => s with { Links = [Linked("db/x", "/srv/x", LinkPreset.Client, "www-data=mysql")] }).LevelOf(LinkConcern.SharedUser).ShouldBe(LinkLevel.Ok, "the same user by another link");
         two.As("www-data=mysql").Here(s => s with { Links = [Linked("db/x", "/srv/x", LinkPreset.Client, "cron=mysql")] }).LevelOf(LinkConcern.SharedUser).ShouldBe(LinkLevel.Error, "somebody else is that user already");
     }
@@ -296,7 +300,7 @@ public sealed class LinkCheckerTests
     [Fact]
     public void A_program_of_the_other_takes_the_place_of_ones_own()
     {
-        LinkQuestion Offers(ProgramFact? here, ProgramFact? there) => (Fine with { Export = Fine.Export! with { Path = null, Programs = [P("/usr/sbin/sendmail")] } })
+        LinkQuestion Offers(ProgramFact? here, ProgramFact? there) => (Fine with { Preset = LinkPreset.Partner, Export = Fine.Export! with { Path = null, Programs = [P("/usr/sbin/sendmail")] } })
             .Here(s => s with { Programs = here is null ? [] : [here] }).There(s => s with { Programs = there is null ? [] : [there] });
         var postfix = new ProgramFact(P("/usr/sbin/sendmail"), "a", "postfix");
         Offers(new(P("/usr/sbin/sendmail"), "b", "exim4"), postfix).LevelOf(LinkConcern.Program).ShouldBe(LinkLevel.Warning);
@@ -304,6 +308,7 @@ public sealed class LinkCheckerTests
         Offers(postfix, postfix).LevelOf(LinkConcern.Program).ShouldBe(LinkLevel.Ok);
         Offers(postfix with { Digest = "c" }, postfix).LevelOf(LinkConcern.Program).ShouldBe(LinkLevel.Note);
         Offers(null, null).LevelOf(LinkConcern.Program).ShouldBe(LinkLevel.Error);
+        Offers(null, postfix).With(LinkPreset.Reader).LevelOf(LinkConcern.Program).ShouldBe(LinkLevel.Note, "who only reads runs nothing");
         Offers(postfix, postfix).Here(s => s.Runs(Service("/usr/sbin/sendmail"))).LevelOf(LinkConcern.Program).ShouldBe(LinkLevel.Error);
     }
 

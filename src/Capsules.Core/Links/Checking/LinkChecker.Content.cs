@@ -102,6 +102,11 @@ public static partial class LinkChecker
     /// <summary>Programs of the owner that are to be run.</summary>
     private static IEnumerable<LinkFinding> Programs(Asked a)
     {
+        if (a.Preset < LinkPreset.Partner)
+        {
+            if (!a.Export.Programs.IsEmpty) yield return new(LinkLevel.Note, LinkConcern.Program, a.Export.Programs[0].ToString(), $"{a.Here.Name} cannot run {Some(a.Export.Programs.Select(p => p.ToString()))} as {Word(a.Preset)}", null, a.Export.Preset < LinkPreset.Partner ? null : a.LinkWith("--preset partner"));
+            yield break;
+        }
         foreach (GuestPath program in a.Export.Programs)
         {
             ProgramFact? there = a.There.Programs.FirstOrDefault(p => p.Path == program), here = a.Here.Programs.FirstOrDefault(p => p.Path == program);

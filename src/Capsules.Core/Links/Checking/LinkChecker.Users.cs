@@ -37,7 +37,7 @@ public static partial class LinkChecker
         foreach (SharedName shared in a.Question.Users.Distinct())
         {
             if (a.Here.User(shared.Here) is not { } here || a.There.User(shared.There) is not { } there) continue;
-            foreach (var (owner, name) in others.Where(o => a.Here.User(o.Name.Here)?.Uid == here.Uid && (o.From != a.There.Name || a.There.User(o.Name.There)?.Uid != there.Uid)))
+            foreach (var (owner, name) in others.Where(o => a.Here.User(o.Name.Here)?.Uid == here.Uid && (o.From != a.There.Name || a.There.User(o.Name.There)?.Uid != there.Uid) && a.Behind(o.From, o.Name.There) != a.Behind(a.There.Name, there.Name)))
                 yield return new(LinkLevel.Error, LinkConcern.SharedUser, here.Name, $"{here.Name} of {a.Here.Name} is {name.There} of {owner} already, and cannot be {there.Name} of {a.There.Name} as well", "a user has one owner", $"run one of the two programs of {a.Here.Name} as another user");
             foreach (var (_, name) in others.Where(o => o.From == a.There.Name && a.There.User(o.Name.There)?.Uid == there.Uid && a.Here.User(o.Name.Here)?.Uid != here.Uid))
                 yield return new(LinkLevel.Error, LinkConcern.SharedUser, there.Name, $"{there.Name} of {a.There.Name} is {name.Here} of {a.Here.Name} already, and cannot be {here.Name} as well", "a user of the owner has one number in each other capsule", $"share one of {name.Here} and {here.Name}, and let the other be in its group");

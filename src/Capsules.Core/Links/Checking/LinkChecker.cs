@@ -58,6 +58,13 @@ public static partial class LinkChecker
         /// <summary>What of the path's entries the owner has, without the path itself.</summary>
         public IEnumerable<LinkEntry> Below => There.Entries.Where(e => e.Path != Path);
 
+        /// <summary>Whose user a capsule's user is in the end: what an owner offers may itself be one of another capsule's, and is then the same for the kernel.</summary>
+        public (CapsuleName Owner, string User) Behind(CapsuleName capsule, string user)
+        {
+            for (int links = 0; links < question.Elsewhere.Length && question.Elsewhere.FirstOrDefault(e => e.Capsule == capsule && e.User.Here == user) is { } next; links++) (capsule, user) = (next.Owner, next.User.There);
+            return (capsule, user);
+        }
+
         /// <summary>As on the command line, with another preset.</summary>
         public string LinkWith(string options) => $"capsule link add {Here.Name} {question.Import} {options}";
     }

@@ -126,6 +126,12 @@ public sealed record LinkSide
     public string GroupName(uint gid) => Groups.FirstOrDefault(g => g.Gid == gid)?.Name ?? $"{gid}";
 }
 
+/// <summary>A user of a capsule who is one of another's, by a link that was made.</summary>
+/// <param name="Capsule">The capsule that uses.</param>
+/// <param name="Owner">Whose user it is.</param>
+/// <param name="User">Its name in both.</param>
+public sealed record UserElsewhere(CapsuleName Capsule, CapsuleName Owner, SharedName User);
+
 /// <summary>What is asked: may this capsule use that of the other?</summary>
 public sealed record LinkQuestion
 {
@@ -147,4 +153,6 @@ public sealed record LinkQuestion
     public ImmutableArray<SharedName> Groups { get; init; } = [];
     /// <summary>Who waits for whom on this host by the links that were made.</summary>
     public ImmutableArray<Waiting> Waiting { get; init; } = [];
+    /// <summary>Users of capsules on this host who are others' already.</summary>
+    public ImmutableArray<UserElsewhere> Elsewhere { get; init; } = [];
 }
