@@ -21,6 +21,7 @@ public static class VerbTable
     [
         new("--preset", "PRESET", "ask for less than is offered"), new("--as", "HERE=THERE", "a user of this capsule is that one of the owner", Repeats: true), new("--as-group", "HERE=THERE", "a group, likewise", Repeats: true),
         new("--when-down", "WHAT", "when the owner does not run at a start: require (the default), want, bind, wait[:SECONDS] or degrade"),
+        new("--merge", null, "see the owner's software among the capsule's own files at that path, which win"),
     ];
     private static readonly Option Plan = new("--plan", null, "show what would be done, and stop");
     private static readonly Option Yes = new("--yes", null, "do not ask", 'y');

@@ -81,6 +81,8 @@ public sealed record CapsuleLink
     public WhenDown WhenDown { get; init; }
     /// <summary>Longest time to wait for the owner, in milliseconds (<see cref="WhenDown.Wait"/>).</summary>
     public long WaitMilliseconds { get; init; } = 30_000;
+    /// <summary>Whether the owner's software is seen among the capsule's own files at the path, which win, instead of in their place.</summary>
+    public bool Merge { get; init; }
     /// <summary>Users of the capsule that are users of the owner.</summary>
     public ImmutableArray<SharedName> Users { get; init; } = [];
     /// <summary>Groups of the capsule that are groups of the owner.</summary>

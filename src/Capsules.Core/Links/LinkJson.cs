@@ -50,6 +50,7 @@ public static class LinkJson
         w.Text("preset", JsonReading.Dashed(l.Preset));
         w.Text("whenDown", JsonReading.Dashed(l.WhenDown));
         if (l.WhenDown == WhenDown.Wait) w.WriteNumber("wait", l.WaitMilliseconds);
+        if (l.Merge) w.WriteBoolean("merge", true);
         w.Texts("users", [.. l.Users.Select(u => u.ToString())]);
         w.Texts("groups", [.. l.Groups.Select(g => g.ToString())]);
     }
@@ -62,6 +63,7 @@ public static class LinkJson
         Preset = l.Choice<LinkPreset>("preset") ?? throw new FormatException("`preset` is missing"),
         WhenDown = l.Choice<WhenDown>("whenDown") ?? WhenDown.Require,
         WaitMilliseconds = l.Integer("wait") ?? 30_000,
+        Merge = l.Flag("merge") == true,
         Users = [.. l.Texts("users").Select(SharedName.Parse)],
         Groups = [.. l.Texts("groups").Select(SharedName.Parse)],
     })];

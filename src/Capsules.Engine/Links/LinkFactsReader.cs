@@ -54,6 +54,7 @@ public sealed class LinkFactsReader(CapsuleStore store)
             Mentions = [.. Mentions(user.Manifest, hereTree, abstracts).Where(m => m.Path is not { } path || export.Path is { } exported && path.IsWithin(exported))],
             CLibrary = owner.Libraries.IsEmpty ? null : CLibrary(user, hereTree),
         };
+        if (link.Merge) owner = owner with { Libraries = [.. owner.Libraries.Select(l => l with { Missing = Missing(l, thereTree, hereTree, owner.Entries) })] };
         return question with
         {
             Here = user,
@@ -62,7 +63,7 @@ public sealed class LinkFactsReader(CapsuleStore store)
         };
     }
 
-    private LinkQuestion Asked(CapsuleRecord here, CapsuleLink link) => new() { Here = Bare(here), Import = link.Import, Preset = link.Preset, WhenDown = link.WhenDown, Waiting = Waiting(), Elsewhere = Elsewhere(), Users = link.Users, Groups = link.Groups };
+    private LinkQuestion Asked(CapsuleRecord here, CapsuleLink link) => new() { Here = Bare(here), Import = link.Import, Preset = link.Preset, WhenDown = link.WhenDown, Merge = link.Merge, Waiting = Waiting(), Elsewhere = Elsewhere(), Users = link.Users, Groups = link.Groups };
 
     private LinkSide Bare(CapsuleRecord capsule) => new() { Name = capsule.Name, Stack = capsule.Stack, Manifest = capsule.Folded(store.Manifest(capsule.Image)) };
 
@@ -214,6 +215,17 @@ public sealed class LinkFactsReader(CapsuleStore store)
         foreach (LinkEntry entry in entries.Where(e => e.Kind == EntryKind.Regular && (e.Name.EndsWith(".so", StringComparison.Ordinal) || e.Name.Contains(".so.", StringComparison.Ordinal))).Take(MostLibraries))
             if (tree.Read(entry.Path, LargestLibrary) is { } bytes && Core.Formats.Elf.ElfFile.IsElf(bytes.Span) && NewestVersion(bytes.Span, "GLIBC_"u8) is { } version) libraries.Add(new(entry.Path, version));
         return libraries.ToImmutable();
+    }
+
+    /// <summary>Where the loader of a capsule looks (ld.so(8)), by the names of Debian and of Fedora; what else its cache names is not asked.</summary>
+    private static readonly ImmutableArray<GuestPath> LibraryDirectories = [.. ((string[])["/usr/lib/x86_64-linux-gnu", "/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/lib/aarch64-linux-gnu", "/usr/lib64", "/lib64", "/usr/lib", "/lib", "/usr/local/lib"]).Select(p => GuestPath.Parse(p))];
+
+    /// <summary>Libraries that one of the owner's needs, and that the other capsule has neither of its own nor by the merge.</summary>
+    private static ImmutableArray<string> Missing(LibraryFact library, CapsuleTree owner, CapsuleTree user, ImmutableArray<LinkEntry> merged)
+    {
+        if (owner.Read(library.Path, LargestLibrary) is not { } bytes || !Core.Formats.Elf.ElfFile.IsElf(bytes.Span)) return [];
+        try { return [.. Core.Formats.Elf.ElfFile.Parse(bytes.Span).Needed.Where(n => !merged.Any(e => e.Name == n) && !LibraryDirectories.Any(d => user.Resolve(d.Child(Encoding.UTF8.GetBytes(n))) is { Entry: not null }))]; }
+        catch (FormatException) { return []; } // no library, whatever its name says
     }
 
     private static Version? CLibrary(LinkSide side, CapsuleTree tree)

@@ -199,7 +199,7 @@ public sealed class LinkRunner(CapsuleStore store)
                 Export = export,
                 InPlaceOf = inPlaceOf,
                 Runs = _runner.Running(name) is not null,
-                IsOffered = _runner.Running(owner.Name) is not null || store.Manifest(owner.Image).Services.IsEmpty,
+                IsOffered = link.Merge || _runner.Running(owner.Name) is not null || store.Manifest(owner.Image).Services.IsEmpty,
                 Stack = after.Stack != capsule.Stack ? after.Stack : null,
                 UsersCount = count,
             }),
@@ -266,7 +266,7 @@ public sealed class LinkRunner(CapsuleStore store)
         if (store.TryFind(link.Import.From) is not { } owner || store.Offered(link.Import) is not { } export) return LinkState.Waiting;
         if (export.Path is not { } path || IsSeenAnyway(capsule, owner, path)) return _runner.Running(owner.Name) is null ? LinkState.Waiting : LinkState.Live;
         using Descriptor? there = new PeerMounts(_layout, capsule.Name).Open(path);
-        if (there is null) return LinkState.Waiting;
+        if (there is null || link.Merge) return there is null ? LinkState.Waiting : LinkState.Live;
         var (source, _) = OpenSource(capsule, owner, path);
         using (source) return source is null || IsSame(source, there) ? LinkState.Live : LinkState.Waiting; // cut off in the middle of a swap, it shows another's
     }
@@ -284,6 +284,7 @@ public sealed class LinkRunner(CapsuleStore store)
             if (starting.Contains(from.ToString())) continue; // it waits for us, and offers what it has when it is up
             CapsuleLink[] links = [.. capsule.Links.Where(l => l.Import.From == from)];
             foreach (CapsuleLink link in links) Find(capsule, link);
+            if (links.All(l => l.Merge)) continue; // software is there without running
             CapsuleLink hardest = links.MinBy(l => l.WhenDown switch { WhenDown.Require or WhenDown.Bind => 0, WhenDown.Wait => 1, WhenDown.Want => 2, _ => 3 })!;
             CapsuleRecord owner = store.Get(from.ToString());
             if (hardest.WhenDown == WhenDown.Degrade || store.Manifest(owner.Image).Services.IsEmpty) continue; // who has no services is there without running
@@ -339,7 +340,7 @@ public sealed class LinkRunner(CapsuleStore store)
     {
         foreach (CapsuleName name in store.Get(owner.ToString()).LinkedBy)
         {
-            if (_runner.Running(name) is null || store.TryFind(name)?.Links.Any(l => l.Import.From == owner && l.WhenDown is WhenDown.Require or WhenDown.Bind) != true) continue;
+            if (_runner.Running(name) is null || store.TryFind(name)?.Links.Any(l => l.Import.From == owner && !l.Merge && l.WhenDown is WhenDown.Require or WhenDown.Bind) != true) continue;
             if (Run("stop", name) is { } why) throw new CapsuleException(Problems.LinkStepFailed("stop first", $"{name}", why));
             if (!startsAgain) continue;
             SmallFiles.MakeDirectories(Path.GetDirectoryName(StartsAgain(owner, name))!);
@@ -431,13 +432,13 @@ public sealed class LinkRunner(CapsuleStore store)
         var mounts = new PeerMounts(_layout, capsule.Name);
         try
         {
-            var (clone, why) = OpenSource(capsule, owner, path);
+            var (clone, why) = link.Merge ? OpenMerged(capsule, owner, path) : OpenSource(capsule, owner, path);
             using (clone)
             using (Descriptor? there = mounts.Open(path))
             {
                 if (clone is null) return there is null ? why : null; // what was attached when the owner ran is still the owner's own
                 if (there is not null && IsSame(clone, there)) return null;
-                MountAttributes rights = MountAttributes.NoSuid | MountAttributes.NoDevices | (link.IsWritable ? MountAttributes.None : MountAttributes.ReadOnly | MountAttributes.NoExec);
+                MountAttributes rights = MountAttributes.NoSuid | MountAttributes.NoDevices | (link.IsWritable ? MountAttributes.None : link.Merge ? MountAttributes.ReadOnly : MountAttributes.ReadOnly | MountAttributes.NoExec);
                 MountCalls.SetAttributes(clone, path.ToString(), rights, recursive: true);
                 MountCalls.SetPropagation(clone, Propagation.Slave, path.ToString(), recursive: true); // what the owner mounts there later is seen, too; nothing goes the other way
                 if (there is null) mounts.Attach(path, clone);
@@ -447,6 +448,10 @@ public sealed class LinkRunner(CapsuleStore store)
         }
         catch (SyscallException e) { throw new CapsuleException(Problems.CannotShow($"{link.Import}", $"{path}", e.Message), e); }
     }
+
+    /// <summary>The owner's software among the capsule's own files; the owner need not run for it.</summary>
+    private (Descriptor? Merged, string? Why) OpenMerged(CapsuleRecord capsule, CapsuleRecord owner, GuestPath path) =>
+        MergedSoftware.Make(_layout, _runner.Running(capsule.Name)!, store.Manifest(owner.Image).Layers, path) is { } merged ? (merged, null) : (null, $"neither {owner.Name} nor {capsule.Name} has {path}");
 
     /// <summary>A copy of the owner's mount: from its root when it runs, else of the directory on disk, through the owner's ids.</summary>
     private (Descriptor? Clone, string? Why) OpenSource(CapsuleRecord capsule, CapsuleRecord owner, GuestPath path)

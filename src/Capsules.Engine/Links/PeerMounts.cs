@@ -151,7 +151,7 @@ internal sealed class PeerMounts(StoreLayout layout, CapsuleName capsule)
     }
 
     /// <summary>Whatever is mounted at a path of the peer is ours: one mount, or two when a swap was killed in the middle.</summary>
-    private static void DetachAll(Descriptor root, GuestPath path)
+    internal static void DetachAll(Descriptor root, GuestPath path)
     {
         const int most = 8;
         for (int i = 0; i < most; i++)

@@ -55,9 +55,10 @@ internal static class LinkWords
         return new()
         {
             Import = import,
-            Preset = Preset(command.Value("--preset")) ?? offered?.Preset ?? LinkPreset.Reader,
+            Preset = Preset(command.Value("--preset")) ?? (command.Has("--merge") ? LinkPreset.Reader : offered?.Preset ?? LinkPreset.Reader),
             WhenDown = when,
             WaitMilliseconds = milliseconds,
+            Merge = command.Has("--merge"),
             Users = Names(command.Values("--as")),
             Groups = Names(command.Values("--as-group")),
         };

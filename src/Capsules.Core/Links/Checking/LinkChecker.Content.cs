@@ -131,11 +131,31 @@ public static partial class LinkChecker
     /// <summary>Libraries that would be loaded into programs of another system.</summary>
     private static IEnumerable<LinkFinding> Libraries(Asked a)
     {
-        if (!a.IsWritable && a.There.Libraries.FirstOrDefault() is { } library)
+        bool merges = a.Question.Merge;
+        if (!a.IsWritable && !merges && a.There.Libraries.FirstOrDefault() is { } library)
             yield return new(LinkLevel.Note, LinkConcern.Libraries, library.Path.ToString(), $"libraries and programs below {a.Path} can be read, not loaded or run, as {Word(a.Preset)}");
-        if (a.Here.CLibrary is not { } has) yield break;
-        LibraryFact[] newer = [.. a.There.Libraries.Where(l => l.CLibrary > has).OrderBy(l => l.Path)];
-        if (newer.Length == 0) yield break;
-        yield return new(LinkLevel.Warning, LinkConcern.Libraries, newer[0].Path.ToString(), $"programs of {a.Here.Name} cannot load {Some(newer.Select(l => l.Path.ToString()))}", $"it needs glibc {newer.Max(l => l.CLibrary)}, and {a.Here.Name} has {has}", $"run the program that needs it in {a.There.Name}: capsule share add {a.There.Name}/tools --exec PROGRAM");
+        string run = $"run the program that needs it in {a.There.Name}: capsule share add {a.There.Name}/tools --exec PROGRAM";
+        LibraryFact[] newer = [.. a.There.Libraries.Where(l => a.Here.CLibrary is { } has && l.CLibrary > has).OrderBy(l => l.Path)];
+        if (newer.Length > 0)
+            yield return new(merges ? LinkLevel.Error : LinkLevel.Warning, LinkConcern.Libraries, newer[0].Path.ToString(), $"programs of {a.Here.Name} cannot load {Some(newer.Select(l => l.Path.ToString()))}", $"it needs glibc {newer.Max(l => l.CLibrary)}, and {a.Here.Name} has {a.Here.CLibrary}", run);
+        if (merges && a.There.Libraries.FirstOrDefault(l => l.Missing.Length > 0) is { } lacks)
+            yield return new(LinkLevel.Error, LinkConcern.Libraries, lacks.Path.ToString(), $"programs of {a.Here.Name} cannot load {lacks.Path}", $"it needs {Some(lacks.Missing)}, which {a.Here.Name} does not have", run);
+    }
+
+    /// <summary>Software may be seen among one's own files, for it does not change; state has one owner.</summary>
+    private static IEnumerable<LinkFinding> Merges(Asked a)
+    {
+        if (!a.Question.Merge) yield break;
+        if (a.Path is not { } path || a.There.Ground is not (PathGround.Software or PathGround.Missing))
+        {
+            yield return new(LinkLevel.Error, LinkConcern.Merge, $"{a.Path}", $"{a.Question.Import} is no software that could be merged", "state, sockets and programs that are run at home have one owner, and are not mixed with others' files", $"link it without --merge");
+            yield break;
+        }
+        if (a.IsWritable) yield return new(LinkLevel.Error, LinkConcern.Merge, path.ToString(), "what is merged cannot be written", "it is the owner's software, which does not change", "--preset reader");
+        if (a.Here.State.FirstOrDefault(v => path.IsWithin(v.Path)) is { } state) yield return new(LinkLevel.Error, LinkConcern.Merge, path.ToString(), $"{path} is state of {a.Here.Name} ({state.Name})", "state is not mixed with software", "link it without --merge, or at another path");
+        var owned = a.There.Entries.ToDictionary(e => e.Path);
+        LinkEntry[] both = [.. a.Here.Entries.Where(e => !e.IsDirectory && owned.TryGetValue(e.Path, out LinkEntry? theirs) && (theirs.Kind != e.Kind || e.Digest is null || theirs.Digest != e.Digest))];
+        if (both.Length > 0) yield return new(LinkLevel.Warning, LinkConcern.Merge, path.ToString(), $"{both.Length} files are in both and differ; {a.Here.Name}'s own are seen: {Some(both.Select(e => BytePicture.Of(e.Path.RelativeTo(path))))}", "two versions of one thing", $"offer a directory below {path} that has only what {a.Here.Name} lacks");
+        else yield return new(LinkLevel.Ok, LinkConcern.Merge, path.ToString(), $"{a.There.Entries.Count(e => !e.IsDirectory && !a.Here.Entries.Any(h => h.Path == e.Path))} files of {a.There.Name} are added at {path}");
     }
 }

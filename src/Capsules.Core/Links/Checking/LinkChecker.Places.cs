@@ -86,7 +86,7 @@ public static partial class LinkChecker
     /// <summary>What of the capsule's own the link would hide.</summary>
     private static IEnumerable<LinkFinding> Hidden(Asked a)
     {
-        if (a.Path is not { } path || a.IsOneStack && path.IsWithin(Run)) yield break;
+        if (a.Path is not { } path || a.Question.Merge || a.IsOneStack && path.IsWithin(Run)) yield break; // what is merged hides nothing
         var owned = a.There.Entries.ToDictionary(e => e.Path);
         LinkEntry[] own = [.. a.Here.Entries.Where(e => !e.IsDirectory && !a.Here.State.Any(v => e.Path.IsWithin(v.Path) && v.Path.IsWithin(path)) && !a.Here.Links.Any(l => l.Path is { } linked && e.Path.IsWithin(linked)))];
         LinkEntry[] other = [.. own.Where(e => !owned.TryGetValue(e.Path, out LinkEntry? same) || same.Kind != e.Kind || e.Digest is null || same.Digest != e.Digest)];

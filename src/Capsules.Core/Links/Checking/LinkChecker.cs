@@ -25,7 +25,7 @@ public static partial class LinkChecker
         [
             .. Offers(asked), .. Places(asked), .. State(asked), .. Hidden(asked), .. Nested(asked), .. Renames(asked), .. HardLinks(asked),
             .. SharedUsers(asked), .. SharedGroups(asked), .. Accounts(asked), .. ForeignFiles(asked),
-            .. Databases(asked), .. PidFiles(asked), .. Sockets(asked), .. Rotation(asked), .. Locales(asked), .. Programs(asked), .. Libraries(asked),
+            .. Databases(asked), .. PidFiles(asked), .. Sockets(asked), .. Rotation(asked), .. Locales(asked), .. Programs(asked), .. Libraries(asked), .. Merges(asked),
             .. Loopback(asked), .. Ports(asked), .. Identities(asked), .. Cycles(asked),
         ];
     }

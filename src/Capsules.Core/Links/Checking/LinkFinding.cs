@@ -62,8 +62,10 @@ public enum LinkConcern
     Locale,
     /// <summary>A program of the owner's that is to be run.</summary>
     Program,
-    /// <summary>Libraries that need a newer system.</summary>
+    /// <summary>Libraries that need a newer system, or others that are not there.</summary>
     Libraries,
+    /// <summary>Software that is seen among the capsule's own.</summary>
+    Merge,
     /// <summary>Configuration that names the other over a network that they do not share.</summary>
     Loopback,
     /// <summary>A port that both listen on.</summary>

@@ -62,7 +62,11 @@ public sealed record ProgramFact(GuestPath Path, string? Digest, string? Package
 /// <summary>A shared library below the exported path.</summary>
 /// <param name="Path">Where.</param>
 /// <param name="CLibrary">The oldest version of the C library that has all it asks for.</param>
-public sealed record LibraryFact(GuestPath Path, Version CLibrary);
+public sealed record LibraryFact(GuestPath Path, Version CLibrary)
+{
+    /// <summary>Libraries that it needs and that the other capsule, which is to load it, does not have.</summary>
+    public ImmutableArray<string> Missing { get; init; } = [];
+}
 
 /// <summary>A link that a capsule has already, with the path that it covers.</summary>
 public sealed record LinkedPath(CapsuleLink Link, GuestPath? Path);
@@ -147,6 +151,8 @@ public sealed record LinkQuestion
     public LinkPreset? Preset { get; init; }
     /// <summary>See <see cref="WhenDown"/>.</summary>
     public WhenDown WhenDown { get; init; }
+    /// <summary>See <see cref="CapsuleLink.Merge"/>.</summary>
+    public bool Merge { get; init; }
     /// <summary>Users of the one that are users of the other.</summary>
     public ImmutableArray<SharedName> Users { get; init; } = [];
     /// <summary>Groups of the one that are groups of the other.</summary>
