@@ -363,6 +363,55 @@ public sealed class LinkTests : IDisposable
         _sandbox.Traces().ShouldBeEmpty();
     }
 
+    [Fact]
+    public void Software_of_another_is_seen_among_ones_own_files_which_win_and_is_gone_again_without_a_trace()
+    {
+        var pair = new LinkedPair(_sandbox);
+        pair.Make("app", 33, null, BusyBox.Script(Idle));
+        pair.Make("tools", 44, m => m with { Volumes = [new() { Name = CapsuleName.Parse("data"), Path = GuestPath.Parse("/var/lib/plugins") }] });
+        void Plugin(string capsule, string name, string text)
+        {
+            string file = $"{pair.TreeOf(capsule)}/usr/lib/plugins/{name}";
+            Directory.CreateDirectory(Path.GetDirectoryName(file)!);
+            File.WriteAllText(file, $"#!/bin/sh\necho {text}\n");
+            File.SetUnixFileMode(file, (UnixFileMode)0x1ED);
+        }
+        foreach (string name in (string[])["own", "both"]) Plugin("app", name, "app");
+        foreach (string name in (string[])["both", "more", "below/deep"]) Plugin("tools", name, "tools");
+        Share("tools/plugins", "--path", "/usr/lib/plugins").Ok();
+        Share("tools/data", "--path", "/var/lib/plugins").Ok();
+        Link("app", "tools/data", "--merge").Error.ShouldContain("CAP4150", customMessage: "state is never merged");
+        Share("tools/programs", "--exec", "/usr/bin/tool").Ok();
+        Link("app", "tools/programs", "--merge").Error.ShouldContain("CAP4150");
+        _sandbox.Capsule("link", "check", "app", "tools/plugins", "--merge").Ok().Out.ShouldContain("1 files are in both and differ; app's own are seen: both");
+
+        _sandbox.Capsule("start", "app").Ok();
+        string before = In("app", "ls /usr/lib/plugins").Ok().Out;
+        Link("app", "tools/plugins", "--merge").Ok();
+        string Of(string name) => In("app", $"/usr/lib/plugins/{name}").Out;
+        (Of("own"), Of("both"), Of("more"), Of("below/deep")).ShouldBe(("app\n", "app\n", "tools\n", "tools\n"), "its programs run here");
+        In("app", "stat -c %u:%g /usr/lib/plugins/more").Out.ShouldBe("0:0\n", "software is root's, as if it were installed here");
+        In("app", "touch /usr/lib/plugins/new").Error.ShouldContain("Read-only");
+        StateOf("app").ShouldBe("live");
+        JsonDocument.Parse(_sandbox.Capsule("link", "list", "app", "--json").Ok().Out).RootElement.GetProperty("links")[0].GetProperty("merge").GetBoolean().ShouldBeTrue();
+        JsonDocument Why(string path) => JsonDocument.Parse(_sandbox.Capsule("why", "app", path, "--json").Ok().Out);
+        (Why("/usr/lib/plugins/own").RootElement.GetProperty("by").GetString(), Why("/usr/lib/plugins/more").RootElement.GetProperty("by").GetString()).ShouldBe(("layer", "link"));
+        // It is there at each start, whether its owner runs or not, and its owner's end is nothing to it.
+        _sandbox.Capsule("restart", "app").Ok();
+        Of("more").ShouldBe("tools\n");
+        _sandbox.Capsule("status", "tools").Code.ShouldBe(3, "nobody started it");
+        _sandbox.Capsule("start", "tools").Code.ShouldBeOneOf(0, 1);
+        (Of("own"), Of("more")).ShouldBe(("app\n", "tools\n"));
+        _sandbox.Capsule("link", "rm", "app", "tools/plugins").Ok();
+        In("app", "ls /usr/lib/plugins").Ok().Out.ShouldBe(before);
+        In("app", "touch /usr/lib/plugins/new").Ok();
+        string init = JsonDocument.Parse(_sandbox.Capsule("inspect", "app").Ok().Out).RootElement.GetProperty("run").GetProperty("init").GetRawText();
+        _sandbox.Shell($"grep -c plugins /proc/{init}/mountinfo").Out.ShouldBe("0\n");
+        _sandbox.Capsule("stop", "app").Ok();
+        _sandbox.Capsule("stop", "tools");
+        _sandbox.Traces().ShouldBeEmpty();
+    }
+
     private Dictionary<string, string> Proofs(int code, params string[] words)
     {
         Result tested = _sandbox.Capsule(["link", "test", .. words, "--json"]);

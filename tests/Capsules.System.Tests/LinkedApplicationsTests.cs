@@ -99,6 +99,30 @@ public sealed class LinkedApplicationsTests(LinkedApplicationsTests.Trees trees)
     }
 
     [Fact]
+    public void PHP_loads_a_module_of_another_capsule_one_of_a_newer_system_is_refused_and_nothing_stays()
+    {
+        Adopt(trees.Bookworm, "memcached", "app", "--add", "/usr/bin/php8.2");
+        Adopt(trees.Bookworm, "php8.2-fpm", "modules");
+        Adopt(trees.Trixie, "php8.4-fpm", "newer");
+        const string Modules = "/usr/lib/php/20220829", Newer = "/usr/lib/php/20240924";
+        string ask = "php8.2 -n -d extension_dir=" + Modules + " -d extension=ctype -r 'var_dump(ctype_digit(\"12\"));' 2>&1";
+        Start("app");
+        In("app", "root", $"rm -rf {Modules}/ctype.so").Ok(); // it lacks this one, whatever was taken with the program
+        In("app", "root", ask).Out.ShouldContain("Unable to load dynamic library");
+        _sandbox.Capsule("share", "add", "modules/php", "--path", Modules).Ok();
+        _sandbox.Capsule("share", "add", "newer/php", "--path", Newer).Ok();
+        Result refused = _sandbox.Capsule("link", "add", "app", "newer/php", "--merge");
+        (refused.Code, refused.Error.Contains($"cannot load {Newer}", StringComparison.Ordinal)).ShouldBe((4, true), refused.Error);
+        _sandbox.Capsule("link", "check", "app", "newer/php", "--merge").Out.ShouldContain("and app has 2.36");
+        _sandbox.Capsule("link", "add", "app", "modules/php", "--merge").Ok();
+        In("app", "root", ask).Ok().Out.ShouldContain("bool(true)");
+        _sandbox.Capsule("link", "rm", "app", "modules").Ok();
+        In("app", "root", ask).Out.ShouldContain("Unable to load dynamic library");
+        _sandbox.Run([Sandbox.Programs + "/capsule", "rm", "--volumes", "--yes", "modules"]).Ok();
+        In("app", "root", "php8.2 -n -r 'echo 1;'").Ok().Out.ShouldBe("1", "what it has of its own is as before");
+    }
+
+    [Fact]
     public void Nginx_PHP_and_cron_of_three_capsules_use_the_files_of_a_fourth_that_only_has_them()
     {
         Adopt(trees.Trixie, "nginx", "web");

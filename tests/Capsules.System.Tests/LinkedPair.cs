@@ -15,11 +15,16 @@ internal sealed class LinkedPair(Sandbox sandbox)
 
     public StoreLayout Layout { get; } = new(sandbox.Store, sandbox.RunDirectory) { Cgroup = sandbox.Id };
 
+    private static Digest LayerOf(string name) => Digest.FromSha256(SHA256.HashData(global::System.Text.Encoding.UTF8.GetBytes("tree of " + name)));
+
+    /// <summary>Where the one layer of a capsule is.</summary>
+    public string TreeOf(string name) => $"{sandbox.Store}/layers/{LayerOf(name).Hex}";
+
     /// <summary>Makes a capsule with a tree of its own. The user `web` has another number in each.</summary>
     public void Make(string name, uint web, Func<CapsuleManifest, CapsuleManifest>? change = null, params ServiceManifest[] services)
     {
-        Digest layer = Digest.FromSha256(SHA256.HashData(global::System.Text.Encoding.UTF8.GetBytes("tree of " + name)));
-        string tree = $"{sandbox.Store}/layers/{layer.Hex}";
+        Digest layer = LayerOf(name);
+        string tree = TreeOf(name);
         BusyBox.MakeRoot(tree);
         foreach (string below in (string[])["usr/bin", "data", "shared/below"]) Directory.CreateDirectory($"{tree}/{below}");
         foreach (string applet in (string[])["sha256sum", "setsid", "nohup", "sync", "usleep", "xargs", "printf", "expr", "tac"]) File.CreateSymbolicLink($"{tree}/bin/{applet}", "busybox");

@@ -81,9 +81,9 @@ public sealed class PathExplainer(CapsuleStore store)
         CapsuleManifest manifest = capsule.Folded(store.Manifest(capsule.Image));
         using CapsuleTree tree = CapsuleTree.Open(store, capsule);
         // Links are followed in the capsule's own tree as far as the directory that a link between capsules covers.
-        if (LinkOf(capsule, path) is { } link) return OfLink(capsule, tree, path, link, user);
+        if (LinkOf(capsule, manifest, path) is { } link) return OfLink(capsule, tree, path, link, user);
         if (tree.Resolve(path) is not { } found) return new() { Path = path, ShownBy = "symbolic links that lead in circles", Kind = "layer" };
-        if (found.Path != path && LinkOf(capsule, found.Path) is { } behind) return OfLink(capsule, tree, found.Path, behind, user) with { Path = path, LeadsTo = found.Path };
+        if (found.Path != path && LinkOf(capsule, manifest, found.Path) is { } behind) return OfLink(capsule, tree, found.Path, behind, user) with { Path = path, LeadsTo = found.Path };
         PathAnswer answer = Shown(capsule, manifest, found.Path) with { Path = path, LeadsTo = found.Path == path ? null : found.Path };
         if (found.Entry is not { } entry)
         {
@@ -136,12 +136,12 @@ public sealed class PathExplainer(CapsuleStore store)
         return answer with { Access = PathAccess.Of([.. steps], Resolve(user, tree), answer.ReadOnly) };
     }
 
-    /// <summary>The link that covers a path; of several the one that lies above the others.</summary>
-    private (CapsuleLink Link, GuestPath Path)? LinkOf(CapsuleRecord capsule, GuestPath path)
+    /// <summary>The link that covers a path; of several the one that lies above the others. What is merged covers nothing of the capsule's own.</summary>
+    private (CapsuleLink Link, GuestPath Path)? LinkOf(CapsuleRecord capsule, CapsuleManifest manifest, GuestPath path)
     {
         (CapsuleLink Link, GuestPath Path)? covering = null;
         foreach (CapsuleLink link in capsule.Links)
-            if (store.Offered(link.Import)?.Path is { } at && path.IsWithin(at) && (covering is null || at.IsWithin(covering.Value.Path))) covering = (link, at);
+            if (store.Offered(link.Import)?.Path is { } at && path.IsWithin(at) && !(link.Merge && TreeWith(capsule, manifest, path) is { Status: not { Kind: FileKind.CharacterDevice, DeviceMajor: 0, DeviceMinor: 0 } }) && (covering is null || at.IsWithin(covering.Value.Path))) covering = (link, at);
         return covering;
     }
 
@@ -167,14 +167,18 @@ public sealed class PathExplainer(CapsuleStore store)
         if (place.IsWithin(Run)) return Of("stack", $"/run of stack {capsule.Stack}, new when the stack starts");
         if (LinkFactsReader.NewAtEachStart.FirstOrDefault(place.IsWithin) is { IsRoot: false } temporary) return Of("temporary", $"{temporary}, new at each start");
         string? readOnly = capsule.ReadOnly ? "the capsule was made with --read-only" : null;
-        foreach (var (tree, what) in CapsuleTree.TreesOf(layout, capsule, manifest))
-            if (FileCalls.TryStat(null, new NativePath(tree + "/").Append(place.RelativeTo(GuestPath.Root))) is { } status)
-            {
-                if (status is { Kind: FileKind.CharacterDevice, DeviceMajor: 0, DeviceMinor: 0 }) return Of("written", "nothing: it was removed here");
-                string kind = tree == layout.Secrets(capsule.Name) ? "secret" : tree == layout.OpenTree(capsule.Name) ? "open" : tree == layout.Writable(capsule.Name) + "/upper" ? "written" : "layer";
-                return Of(kind, what, At(tree, place), readOnly);
-            }
-        return Of("layer", "no layer, volume or link", readOnly: readOnly);
+        if (TreeWith(capsule, manifest, place) is not var (tree, what, status)) return Of("layer", "no layer, volume or link", readOnly: readOnly);
+        if (status is { Kind: FileKind.CharacterDevice, DeviceMajor: 0, DeviceMinor: 0 }) return Of("written", "nothing: it was removed here");
+        string kind = tree == layout.Secrets(capsule.Name) ? "secret" : tree == layout.OpenTree(capsule.Name) ? "open" : tree == layout.Writable(capsule.Name) + "/upper" ? "written" : "layer";
+        return Of(kind, what, At(tree, place), readOnly);
+    }
+
+    /// <summary>The topmost of the trees of its root that has a path, be it as what says that it was removed.</summary>
+    private (string Tree, string What, FileStatus Status)? TreeWith(CapsuleRecord capsule, CapsuleManifest manifest, GuestPath place)
+    {
+        foreach (var (tree, what) in CapsuleTree.TreesOf(store.Layout, capsule, manifest))
+            if (FileCalls.TryStat(null, new NativePath(tree + "/").Append(place.RelativeTo(GuestPath.Root))) is { } status) return (tree, what, status);
+        return null;
     }
 
     private static IEnumerable<(Account Here, Account There)> Pairs<T>(ImmutableArray<SharedName> shared, ImmutableArray<T> here, ImmutableArray<T> there, Func<T, string> name, Func<T, uint> number) where T : class =>

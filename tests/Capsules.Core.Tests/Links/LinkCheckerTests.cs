@@ -322,6 +322,25 @@ public sealed class LinkCheckerTests
     }
 
     [Fact]
+    public void What_is_merged_is_software_that_the_capsules_own_system_can_load_and_hides_nothing()
+    {
+        LinkQuestion merge = Fine.At("/usr/lib/plugins", PathGround.Software, Dir("/usr/lib/plugins"), File("/usr/lib/plugins/a.so"), File("/usr/lib/plugins/b.so")) with { Merge = true };
+        merge.LevelOf(LinkConcern.Merge).ShouldBe(LinkLevel.Ok);
+        merge.LevelOf(LinkConcern.HiddenFiles).ShouldBeNull();
+        LinkQuestion both = merge.Here(s => s with { Entries = [Dir("/usr/lib/plugins"), File("/usr/lib/plugins/a.so"), File("/usr/lib/plugins/own.so")] });
+        both.About(LinkConcern.Merge)!.What.ShouldBe("1 files are in both and differ; shop's own are seen: a.so");
+        both.LevelOf(LinkConcern.HiddenFiles).ShouldBeNull();
+        merge.With(LinkPreset.Partner).LevelOf(LinkConcern.Merge).ShouldBe(LinkLevel.Error);
+        (Fine with { Merge = true }).LevelOf(LinkConcern.Merge).ShouldBe(LinkLevel.Error, "state");
+        merge.Here(s => s with { State = [Volume("/usr/lib")] }).LevelOf(LinkConcern.Merge).ShouldBe(LinkLevel.Error);
+        LinkQuestion Loads(LibraryFact library) => merge.There(s => s with { Libraries = [library] }).Here(s => s with { CLibrary = new(2, 36) });
+        Loads(new(P("/usr/lib/plugins/a.so"), new(2, 17))).LevelOf(LinkConcern.Libraries).ShouldBeNull();
+        Loads(new(P("/usr/lib/plugins/a.so"), new(2, 38))).LevelOf(LinkConcern.Libraries).ShouldBe(LinkLevel.Error);
+        Loads(new(P("/usr/lib/plugins/a.so"), new(2, 17)) { Missing = ["libz.so.1"] }).About(LinkConcern.Libraries)!.ShouldSatisfyAllConditions(f => f.Level.ShouldBe(LinkLevel.Error), f => f.Cause.ShouldBe("shop does not have libz.so.1"));
+        merge.There(s => s with { Libraries = [new(P("/usr/lib/plugins/a.so"), new(2, 17)) { Missing = ["libz.so.1"] }, new(P("/usr/lib/plugins/b.so"), new(2, 17))] }).LevelOf(LinkConcern.Libraries).ShouldBe(LinkLevel.Warning, "the other may be the one that is wanted");
+    }
+
+    [Fact]
     public void A_port_of_this_machine_is_another_one_in_another_network()
     {
         LinkQuestion names = Fine.Here(s => s with { Mentions = [new(P("/etc/shop.conf"), Port: 5432)] }).There(s => s.Listens(new Listener("tcp", "127.0.0.1", 5432)));

@@ -138,8 +138,10 @@ public static partial class LinkChecker
         LibraryFact[] newer = [.. a.There.Libraries.Where(l => a.Here.CLibrary is { } has && l.CLibrary > has).OrderBy(l => l.Path)];
         if (newer.Length > 0)
             yield return new(merges ? LinkLevel.Error : LinkLevel.Warning, LinkConcern.Libraries, newer[0].Path.ToString(), $"programs of {a.Here.Name} cannot load {Some(newer.Select(l => l.Path.ToString()))}", $"it needs glibc {newer.Max(l => l.CLibrary)}, and {a.Here.Name} has {a.Here.CLibrary}", run);
-        if (merges && a.There.Libraries.FirstOrDefault(l => l.Missing.Length > 0) is { } lacks)
-            yield return new(LinkLevel.Error, LinkConcern.Libraries, lacks.Path.ToString(), $"programs of {a.Here.Name} cannot load {lacks.Path}", $"it needs {Some(lacks.Missing)}, which {a.Here.Name} does not have", run);
+        LibraryFact[] lacking = [.. a.There.Libraries.Where(l => merges && l.Missing.Length > 0).OrderBy(l => l.Path)];
+        if (lacking.Length > 0) // one of many modules may be one that nobody wants to load
+            yield return new(lacking.Length == a.There.Libraries.Length ? LinkLevel.Error : LinkLevel.Warning, LinkConcern.Libraries, lacking[0].Path.ToString(), $"programs of {a.Here.Name} cannot load {Some(lacking.Select(l => l.Path.ToString()))}",
+                $"{a.Here.Name} does not have {Some(lacking.SelectMany(l => l.Missing).Distinct())}", run);
     }
 
     /// <summary>Software may be seen among one's own files, for it does not change; state has one owner.</summary>
