@@ -4,6 +4,7 @@ using Capsules.Core.Links.Checking;
 using Capsules.Core.Model;
 using Capsules.Core.Problems;
 using Capsules.Engine.Crossings;
+using Capsules.Engine.Journals;
 using Capsules.Engine.Running;
 using Capsules.Engine.Stacks;
 using Capsules.Engine.Store;
@@ -105,6 +106,7 @@ public sealed class LinkRunner(CapsuleStore store)
             {
                 if (Attach(linked, link) is { } waits) warnings.Add(Warnings.LinkWaits($"{name}", $"{link.Import}", waits));
                 CrossingMounts.Follow(store, linked);
+                warnings.AddRange(JournalDoor.Follow(store, linked));
             }
             return new(link, warnings.ToImmutable(), []);
         }
@@ -188,6 +190,7 @@ public sealed class LinkRunner(CapsuleStore store)
         foreach (CapsuleLink link in capsule.Links)
             if (Attach(capsule, link) is { } why) warnings.Add(Warnings.LinkWaits($"{name}", $"{link.Import}", why));
         CrossingMounts.Follow(store, capsule);
+        warnings.AddRange(JournalDoor.Follow(store, capsule)); // before its services write
         return warnings.ToImmutable();
     }
 

@@ -137,7 +137,8 @@ public sealed class PathExplainer(CapsuleStore store)
     }
 
     /// <summary>The link that covers a path; of several the one that lies above the others.</summary>
-    private (CapsuleLink Link, GuestPath Path)? LinkOf(CapsuleRecord capsule, GuestPath path)
+    /// <summary>The link by which a capsule sees a path.</summary>
+    internal (CapsuleLink Link, GuestPath Path)? LinkOf(CapsuleRecord capsule, GuestPath path)
     {
         (CapsuleLink Link, GuestPath Path)? covering = null;
         foreach (CapsuleLink link in capsule.Links)
@@ -188,7 +189,7 @@ public sealed class PathExplainer(CapsuleStore store)
     private static Account NameOf(uint number, ImmutableArray<GroupAccount> groups) => new(number, groups.FirstOrDefault(g => g.Gid == number)?.Name);
     private static Account NameOf(uint number, IEnumerable<(uint Number, string Name)> names) => new(number, names.FirstOrDefault(n => n.Number == number).Name);
 
-    private static (ImmutableArray<UserAccount> Users, ImmutableArray<GroupAccount> Groups) Accounts(CapsuleTree tree) =>
+    internal static (ImmutableArray<UserAccount> Users, ImmutableArray<GroupAccount> Groups) Accounts(CapsuleTree tree) =>
         (tree.Read(GuestPath.Parse("/etc/passwd")) is { } users ? Core.Formats.Accounts.AccountFiles.Users(users) : [], tree.Read(GuestPath.Parse("/etc/group")) is { } groups ? Core.Formats.Accounts.AccountFiles.Groups(groups) : []);
 
     private static PathUser Resolve(string user, CapsuleTree tree)
