@@ -22,6 +22,7 @@ public sealed class JournalTests : IDisposable
         _pair.Make("db", 33, m => m with { Volumes = [new() { Name = CapsuleName.Parse("data"), Path = GuestPath.Parse("/data") }] }, BusyBox.Script("while :; do sleep 1; done"));
         _pair.Make("app", 4321, m => m with { Volumes = [] }, BusyBox.Script("while :; do sleep 1; done"));
         Directory.CreateDirectory(Data + "/old/below");
+        File.WriteAllText(Data + "/nested", "");
         _sandbox.Shell($"chmod -R 777 {Data}").Ok();
         _sandbox.Capsule("share", "add", "db/data", "--path", "/data", "--preset", "partner", "--user", "web").Ok();
         _sandbox.Capsule("link", "add", "app", "db/data").Ok();
@@ -95,9 +96,10 @@ public sealed class JournalTests : IDisposable
     {
         MakeTwo();
         _pair.Run("app", "sh", "-c", "mkdir /data/new; sleep 0.5; echo x > /data/new/a.tmp; mv /data/new/a.tmp /data/new/a; sleep 0.3").Ok();
-        Sandbox.Eventually(() => Known("/data/new/a").Length == 3, "three things happened to it");
-        Known("/data/new/a")[1..].ShouldBe(["written /data/new/a.tmp app web", "created /data/new/a.tmp app web"]);
-        Known("/data/new/a")[0].ShouldBeOneOf("renamed /data/new/a app web", "renamed /data/new/a ? ?"); // mv may have ended before it was asked
+        Sandbox.Eventually(() => Known("/data/new/a").Length >= 3, "three things happened to it");
+        string[] known = [.. Known("/data/new/a").Distinct()];
+        known[1..].ShouldBe(["written /data/new/a.tmp app web", "created /data/new/a.tmp app web"]);
+        known[0].ShouldBeOneOf("renamed /data/new/a app web", "renamed /data/new/a ? ?"); // mv may have ended before it was asked
         _sandbox.Shell($"mv {Data}/new {Data}/old/below/moved; sleep 0.2; echo y > {Data}/old/below/moved/a; sleep 0.2").Ok();
         Sandbox.Eventually(() => Known("/data/old/below/moved/a").Contains("written /data/old/below/moved/a this-host root"), "by its new path");
         Known("/data/old/below/moved/a").ShouldContain("written /data/new/a.tmp app web", "and what was before under the old ones");
@@ -117,7 +119,7 @@ public sealed class JournalTests : IDisposable
             echo $$ > $at$group/cgroup.procs
             nsenter -t {{init}} -U -m -p -S 0 -G 0 /bin/busybox unshare -m /bin/busybox sh -c 'echo x > /data/nested; sleep 1'
             """).Ok();
-        Eventually("/data/nested", "created /data/nested app root", "written /data/nested app root");
+        Eventually("/data/nested", "written /data/nested app root");
     }
 
     [Fact]
