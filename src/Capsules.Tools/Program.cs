@@ -5,6 +5,7 @@ using Capsules.Engine.Links;
 using Capsules.Engine.Crossings;
 using Capsules.Engine.Doors;
 using Capsules.Engine.Images;
+using Capsules.Engine.Journals;
 using Capsules.Engine.Opening;
 using Capsules.Engine.Realms;
 using Capsules.Engine.Store;
@@ -49,6 +50,11 @@ return Failures.Guard(args, () =>
         "prober" => Probe(command),
         "link check" => LinkCheckCommand.Run(command, new CapsuleStore(layout), output),
         "why" => WhyCommand.Run(command.Arguments[0], command.Arguments[1], command.Value("--user"), command.Has("--json"), new CapsuleStore(layout), output),
+        "journal add" => JournalCommand.Add(command.Arguments[0], new CapsuleStore(layout), output),
+        "journal list" => JournalCommand.List(command, new CapsuleStore(layout), output),
+        "journal rm" => JournalCommand.Remove(command.Arguments[0], new CapsuleStore(layout), output),
+        "who-wrote" => WhoWroteCommand.Run(command.Arguments[0], command.Arguments[1], command.Has("--json"), new CapsuleStore(layout), output),
+        "scribe" => Note(layout),
         "ports" => Relay(layout),
         "filler" => Fill(layout, command.Arguments[0]),
         "watcher" => Watch(layout, CapsuleName.Parse(command.Arguments[0])),
@@ -62,6 +68,12 @@ return Failures.Guard(args, () =>
 int Watch(StoreLayout layout, CapsuleName name)
 {
     Watcher.Run(layout, name);
+    return 0;
+}
+
+int Note(StoreLayout layout)
+{
+    Scribe.Run(layout);
     return 0;
 }
 

@@ -135,6 +135,7 @@ public static class VerbTable
         {
             Options = [new("--user", "USER[:GROUP]", "tell whether this user may read and write it, and what denies it", 'u'), Json],
         },
+        new("who-wrote", Look, "CAPSULE PATH", "tell who wrote a file or directory of a capsule's state, from its journal", Door.Tools, 2, 2) { Options = [Json] },
         new("verify", Look, "CAPSULE", "run a copy of a capsule in an empty world, and compare it with its source", Door.Tools, 1, 1)
         {
             Options =
@@ -209,6 +210,9 @@ public static class VerbTable
         new("link rm", LinkGroup, "CAPSULE OWNER[/SHARE]", "take links away", Door.Tools, 2, 2) { Options = [Plan, Json] },
         new("link test", LinkGroup, "CAPSULE OWNER/SHARE", "try between two capsules that run whether a link makes them one machine: the file, events, locks, memory, sockets, users", Door.Tools, 2, 2) { Options = [Json] },
         new("link check", LinkGroup, "CAPSULE OWNER/SHARE", "tell what would go wrong if a capsule used what another offers; nothing is changed", Door.Tools, 2, 2) { Options = [.. HowToLink, new("--strict", null, "refuse for a warning, too"), Json] },
+        new("journal add", LinkGroup, "CAPSULE", "note from now on who writes to a capsule's state", Door.Tools, 1, 1),
+        new("journal list", LinkGroup, "[CAPSULE]", "list journals and how they are", Door.Tools, 0, 1) { Options = [JsonWith("capsule", "state", "problem", "since", "size", "most")] },
+        new("journal rm", LinkGroup, "CAPSULE", "note it no more, and remove what was noted", Door.Tools, 1, 1),
 
         new("images", Travel, "", "list images", Door.Tools, 0, 0) { Options = [new("--quiet", null, "digests only", 'q'), JsonWith("name", "version", "image", "system", "layers", "capsules")] },
         new("export", Travel, "CAPSULE", "write a capsule as an image for other engines", Door.Tools, 1, 1)
@@ -270,6 +274,7 @@ public static class VerbTable
         new("crossings", "oci", "[CAPSULE]", "run programs of capsules for others (started by itself), or see to it that it is done for a capsule", Door.Tools, 0, 1) { Hidden = true },
         new("prober", "oci", "PID DIRECTORY UID GID GROUPS", "try a link from one side (started by itself)", Door.Tools, 5, 5) { Hidden = true },
         new("linker", "oci", "STEP CAPSULE", "do what the links of a capsule need when it starts or stops (started by itself)", Door.Tools, 2, 2) { Hidden = true },
+        new("scribe", "oci", "", "note who writes to the state of capsules (started by itself)", Door.Tools, 0, 0) { Hidden = true },
         new("keeper", "oci", "", "watch over running capsules (started by itself)", Door.Runtime, 0, 0) { Hidden = true },
     ];
 }

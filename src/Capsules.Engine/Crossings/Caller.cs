@@ -53,9 +53,16 @@ internal sealed record Caller(GuestPath Program, uint? User, uint? Group, bool H
             inside = CrossingGroup.OfDescendant(pid);
             return ProcessTable.NamespaceOf(pid, "pid") is { } space && space == ProcessTable.NamespaceOf(run.Init, "pid");
         }
+        return IsIn(run, FileCalls.ReadText($"/proc/{pid}/cgroup"), out inside);
+    }
+
+    /// <summary>Whether /proc/PID/cgroup tells a capsule's group, or one below it.</summary>
+    internal static bool IsIn(RunRecord run, string groups, out long inside)
+    {
+        inside = 0;
         string own = "/" + run.Cgroup.Trim('/');
         bool isOf = false;
-        foreach (string line in FileCalls.ReadText($"/proc/{pid}/cgroup").Split('\n', StringSplitOptions.RemoveEmptyEntries))
+        foreach (string line in groups.Split('\n', StringSplitOptions.RemoveEmptyEntries))
         {
             string[] fields = line.Split(':', 3); // cgroups(7): number, controllers, path
             if (fields.Length != 3 || !(fields[1].Split(',').Contains("freezer") || (fields[0] == "0" && !isOf))) continue;

@@ -4,6 +4,7 @@ using Capsules.Core.Links.Checking;
 using Capsules.Core.Model;
 using Capsules.Core.Problems;
 using Capsules.Engine.Crossings;
+using Capsules.Engine.Journals;
 using Capsules.Engine.Running;
 using Capsules.Engine.Stacks;
 using Capsules.Engine.Store;
@@ -122,6 +123,7 @@ public sealed class LinkRunner(CapsuleStore store)
                 if (Attach(after, decision.Link) is { } waits)
                     warnings.Add(inPlaceOf is null ? Warnings.LinkWaits($"{name}", $"{link.Import}", waits) : throw new CapsuleException(Problems.OwnerDown($"{name}", $"{owner.Name}", waits)));
                 CrossingMounts.Follow(store, after);
+                warnings.AddRange(JournalDoor.Follow(store, after));
             }
             if (inPlaceOf is not null) Forget(inPlaceOf.From, after);
             return new(decision.Link, warnings.ToImmutable(), holders);
@@ -311,6 +313,7 @@ public sealed class LinkRunner(CapsuleStore store)
         foreach (CapsuleLink link in capsule.Links)
             if (Attach(capsule, link) is { } why) warnings.Add(Warnings.LinkWaits($"{name}", $"{link.Import}", why));
         CrossingMounts.Follow(store, capsule);
+        warnings.AddRange(JournalDoor.Follow(store, capsule)); // before its services write
         return warnings.ToImmutable();
     }
 

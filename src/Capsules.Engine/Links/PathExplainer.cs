@@ -81,9 +81,9 @@ public sealed class PathExplainer(CapsuleStore store)
         CapsuleManifest manifest = capsule.Folded(store.Manifest(capsule.Image));
         using CapsuleTree tree = CapsuleTree.Open(store, capsule);
         // Links are followed in the capsule's own tree as far as the directory that a link between capsules covers.
-        if (LinkOf(capsule, manifest, path) is { } link) return OfLink(capsule, tree, path, link, user);
+        if (LinkOf(capsule, path) is { } link) return OfLink(capsule, tree, path, link, user);
         if (tree.Resolve(path) is not { } found) return new() { Path = path, ShownBy = "symbolic links that lead in circles", Kind = "layer" };
-        if (found.Path != path && LinkOf(capsule, manifest, found.Path) is { } behind) return OfLink(capsule, tree, found.Path, behind, user) with { Path = path, LeadsTo = found.Path };
+        if (found.Path != path && LinkOf(capsule, found.Path) is { } behind) return OfLink(capsule, tree, found.Path, behind, user) with { Path = path, LeadsTo = found.Path };
         PathAnswer answer = Shown(capsule, manifest, found.Path) with { Path = path, LeadsTo = found.Path == path ? null : found.Path };
         if (found.Entry is not { } entry)
         {
@@ -137,11 +137,11 @@ public sealed class PathExplainer(CapsuleStore store)
     }
 
     /// <summary>The link that covers a path; of several the one that lies above the others. What is merged covers nothing of the capsule's own.</summary>
-    private (CapsuleLink Link, GuestPath Path)? LinkOf(CapsuleRecord capsule, CapsuleManifest manifest, GuestPath path)
+    internal (CapsuleLink Link, GuestPath Path)? LinkOf(CapsuleRecord capsule, GuestPath path)
     {
         (CapsuleLink Link, GuestPath Path)? covering = null;
         foreach (CapsuleLink link in capsule.Links)
-            if (store.Offered(link.Import)?.Path is { } at && path.IsWithin(at) && !(link.Merge && TreeWith(capsule, manifest, path) is { Status: not { Kind: FileKind.CharacterDevice, DeviceMajor: 0, DeviceMinor: 0 } }) && (covering is null || at.IsWithin(covering.Value.Path))) covering = (link, at);
+            if (store.Offered(link.Import)?.Path is { } at && path.IsWithin(at) && !(link.Merge && TreeWith(capsule, capsule.Folded(store.Manifest(capsule.Image)), path) is { Status: not { Kind: FileKind.CharacterDevice, DeviceMajor: 0, DeviceMinor: 0 } }) && (covering is null || at.IsWithin(covering.Value.Path))) covering = (link, at);
         return covering;
     }
 
@@ -192,7 +192,7 @@ public sealed class PathExplainer(CapsuleStore store)
     private static Account NameOf(uint number, ImmutableArray<GroupAccount> groups) => new(number, groups.FirstOrDefault(g => g.Gid == number)?.Name);
     private static Account NameOf(uint number, IEnumerable<(uint Number, string Name)> names) => new(number, names.FirstOrDefault(n => n.Number == number).Name);
 
-    private static (ImmutableArray<UserAccount> Users, ImmutableArray<GroupAccount> Groups) Accounts(CapsuleTree tree) =>
+    internal static (ImmutableArray<UserAccount> Users, ImmutableArray<GroupAccount> Groups) Accounts(CapsuleTree tree) =>
         (tree.Read(GuestPath.Parse("/etc/passwd")) is { } users ? Core.Formats.Accounts.AccountFiles.Users(users) : [], tree.Read(GuestPath.Parse("/etc/group")) is { } groups ? Core.Formats.Accounts.AccountFiles.Groups(groups) : []);
 
     private static PathUser Resolve(string user, CapsuleTree tree)

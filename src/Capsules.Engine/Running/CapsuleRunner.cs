@@ -75,7 +75,7 @@ public sealed class CapsuleRunner(CapsuleStore store)
         using var running = new RunningCapsule(_layout, run);
         try
         {
-            if (!capsule.Links.IsEmpty) warnings = [.. warnings, .. LinkDoor.Attach(_layout, capsule.Name)];
+            if (!capsule.Links.IsEmpty || capsule.Journal) warnings = [.. warnings, .. LinkDoor.Attach(_layout, capsule.Name)];
             var starter = new ServiceStarter(launch, running, AccountFiles.OfRunning(run.Init), Ended);
             foreach (int index in ServiceStarter.Order(manifest.Services)) starter.Start(index);
             if (Signalled(interruption) is { } late) throw new CapsuleException(Problems.StartEnded(capsule.Name.ToString(), late));

@@ -17,7 +17,7 @@ internal static class LinkDoor
     /// <summary>Before the stack of a capsule with links comes up: owners are started as its links say, shared users get their numbers.</summary>
     public static ImmutableArray<Warning> Prepare(StoreLayout layout, CapsuleName name) => Run(layout, "prepare", name);
 
-    /// <summary>When a capsule with links has its root, before its services.</summary>
+    /// <summary>When a capsule with links or a journal has its root, before its services.</summary>
     public static ImmutableArray<Warning> Attach(StoreLayout layout, CapsuleName name) => Run(layout, "attach", name);
 
     /// <summary>When an owner has come up: running capsules that wait for it get their links.</summary>

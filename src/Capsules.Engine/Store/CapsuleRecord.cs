@@ -40,6 +40,8 @@ public sealed record CapsuleRecord
     public ImmutableArray<CapsuleLink> Links { get; init; } = [];
     /// <summary>Capsules that have links to it; theirs are what counts, this tells whom to ask.</summary>
     public ImmutableArray<CapsuleName> LinkedBy { get; init; } = [];
+    /// <summary>Who writes to its state is noted.</summary>
+    public bool Journal { get; init; }
     /// <summary>Limits over the manifest's.</summary>
     public ResourceLimits Limits { get; init; } = new();
     /// <summary>Over the services' own (--restart).</summary>
@@ -105,6 +107,7 @@ public sealed record CapsuleRecord
         }
         LinkJson.WriteLinks(w, Links);
         w.Texts("linkedBy", [.. LinkedBy.Select(n => n.ToString())]);
+        if (Journal) w.WriteBoolean("journal", true);
         if (Limits != new ResourceLimits())
         {
             w.WriteStartObject("limits");
@@ -144,6 +147,7 @@ public sealed record CapsuleRecord
             Exports = e.Flag("offers") == true ? LinkJson.ReadExports(e) : null,
             Links = LinkJson.ReadLinks(e),
             LinkedBy = [.. e.Texts("linkedBy").Select(CapsuleName.Parse)],
+            Journal = e.Flag("journal") ?? false,
             Limits = e.Member("limits") is { } limits ? ManifestJson.ReadLimits(limits) : new(),
             Restart = e.Choice<RestartPolicy>("restart"),
             ReadOnly = e.Flag("readOnly") ?? false,

@@ -86,6 +86,8 @@ public sealed record StoreLayout(string State, string Run)
     public string Maker(CapsuleName capsule) => Capsule(capsule) + "/maker";
     /// <summary>What a capsule did not have when it was wanted.</summary>
     public string Misses(CapsuleName capsule) => Capsule(capsule) + "/misses.jsonl";
+    /// <summary>The journal of writes to its state, in two halves.</summary>
+    public string Journal(CapsuleName capsule) => Capsule(capsule) + "/journal";
     /// <summary>Logs of the services.</summary>
     public string Logs(CapsuleName capsule) => Capsule(capsule) + "/logs";
     /// <summary>A stack: stack.json.</summary>

@@ -46,6 +46,7 @@ internal sealed class ThrowAwayCopy : IDisposable
             SharedVolumes = [],
             Links = [], // what others have is not ours to try things on
             LinkedBy = [],
+            Journal = false,
             HostDirectories = [.. original.HostDirectories.Select(d => d with { ReadOnly = true })], // the host's are not ours to try things on
             RemoveWhenStopped = false,
             Committed = false,

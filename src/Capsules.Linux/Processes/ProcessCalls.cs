@@ -96,6 +96,9 @@ public static unsafe class ProcessCalls
         return result < 0 || *(int*)(information + 12) != 0;
     }
 
+    /// <summary>setpriority(2) of this process, -20 for the first turn and 19 for the last; false when that is refused.</summary>
+    public static bool TrySetNice(int nice) => Native.Call(SyscallNumber.Setpriority, 0, 0, nice) >= 0;
+
     /// <summary>pidfd_open(2).</summary>
     public static Descriptor OpenPidFd(int pid) => TryOpenPidFd(pid) ?? throw new SyscallException("pidfd_open", $"{pid}", Errno.ESRCH);
 

@@ -78,6 +78,6 @@ public sealed partial class HouseTests
     [GeneratedRegex(@"NotImplementedException|\bTODO\b|\bFIXME\b|\bHACK\b|\bXXX\b")]
     private static partial Regex LeftForLater();
 
-    [GeneratedRegex(@"""([a-z ]+)"" =>|case ""([a-z ]+)"":")]
+    [GeneratedRegex(@"""([a-z -]+)"" =>|case ""([a-z -]+)"":")]
     private static partial Regex HandledVerb();
 }
