@@ -327,7 +327,7 @@ public sealed class LinkTests : IDisposable
     {
         SourceDescription source = new("Debian 12", "x86_64", "old");
         MakeTwo();
-        void Make(string name, Listener[] listeners, string script = Idle) => BusyBox.MakeCapsule(_sandbox, name, m => m with { Source = source, Listeners = [.. listeners] }, BusyBox.Script(script));
+        void Make(string name, Listener[] listeners, string script = Idle) => BusyBox.MakeCapsule(_sandbox, name, m => m with { Source = source, Listeners = [.. listeners], Volumes = [] }, BusyBox.Script(script));
         Make("sql", [new("unix", "/run/shop/s", 0), new("tcp", "127.0.0.1", 7777)], "mkdir -p /run/shop; echo here > /run/shop/id; " + Idle);
         Make("web", []);
         Make("mail", [new("tcp", "0.0.0.0", 25)]);

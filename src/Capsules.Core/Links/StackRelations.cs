@@ -86,10 +86,10 @@ public static class StackRelations
         return [.. found.Values.Where(r => r.Kind != RelationKind.RunPath || !found.Values.Any(f => f.Kind == RelationKind.Socket && f.Subject == r.Subject)).OrderBy(r => r.From).ThenBy(r => r.To).ThenBy(r => r.Kind).ThenBy(r => r.Subject, StringComparer.Ordinal)];
     }
 
-    /// <summary>Those from which a way of relations leads to some, whatever its direction; with these.</summary>
+    /// <summary>Those from which a way of relations leads to some, whatever its direction; with these. Copies alone make nobody need another.</summary>
     public static ImmutableHashSet<CapsuleName> Related(IEnumerable<Relation> relations, IEnumerable<CapsuleName> some)
     {
-        Relation[] all = [.. relations];
+        Relation[] all = [.. relations.Where(r => r.Kind != RelationKind.Copies)];
         var reached = some.ToHashSet();
         for (int before = -1; before != reached.Count;)
         {

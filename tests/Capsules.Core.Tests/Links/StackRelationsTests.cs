@@ -49,5 +49,6 @@ public sealed class StackRelationsTests
         CapsuleName[] n = [.. "abcdef".Select(c => CapsuleName.Parse($"{c}"))];
         Relation To(int from, int to) => new(n[from], n[to], RelationKind.Port, "1");
         StackRelations.Related([To(0, 1), To(2, 1), To(3, 2), To(4, 5)], [n[0]]).ShouldBe([n[0], n[1], n[2], n[3]], ignoreOrder: true);
+        StackRelations.Related([new(n[0], n[1], RelationKind.Copies, "/srv")], [n[0]]).ShouldBe([n[0]]);
     }
 }
