@@ -364,6 +364,51 @@ public sealed class LinkTests : IDisposable
     }
 
     [Fact]
+    public void Users_and_groups_are_themselves_on_both_sides_whatever_their_numbers_and_modes_ACLs_setgid_and_sticky_directories_count()
+    {
+        MakeTwo();
+        void Files(string capsule, string users, string groups)
+        {
+            File.WriteAllText($"{_sandbox.Store}/capsules/{capsule}/writable/upper/etc/passwd", "root:x:0:0::/root:/bin/sh\n" + users);
+            File.WriteAllText($"{_sandbox.Store}/capsules/{capsule}/writable/upper/etc/group", "root:x:0:\n" + groups);
+        }
+        // web here is shop there; 33 is web here and clerk there; shop is another user in each; books here is ledger there.
+        Files("db", "shop:x:998:998::/:/bin/sh\nclerk:x:33:33::/:/bin/sh\n", "shop:x:998:\nclerk:x:33:\nledger:x:700:shop\n");
+        Files("app", "web:x:33:33::/:/bin/sh\nshop:x:555:555::/:/bin/sh\n", "web:x:33:\nshop:x:555:\nbooks:x:444:web\n");
+        string data = $"{_sandbox.Store}/capsules/db/volumes/data";
+        _sandbox.Shell($"""
+            set -e; cd {data}; chmod 755 .; rm -rf in
+            for f in clerk:33:33:600 shop:998:998:600 ledger:33:700:640 acl:33:33:600; do IFS=: read name uid gid mode <<<$f; echo $name > $name; chown $uid:$gid $name; chmod $mode $name; done
+            mkdir group sticky; chown 33:700 group; chmod 2775 group; chown 33:33 sticky; chmod 1777 sticky; echo x > sticky/clerks; chown 33:33 sticky/clerks
+            cp /bin/busybox .; chown 998:998 busybox; chmod 4755 busybox
+            python3 -c 'import os, struct; os.setxattr("acl", "system.posix_acl_access", struct.pack("<I", 2) + b"".join(struct.pack("<HHI", *e) for e in [(1, 6, 0xffffffff), (2, 4, 998), (4, 0, 0xffffffff), (16, 4, 0xffffffff), (32, 0, 0xffffffff)]))'
+            """).Ok();
+        Share("db/data", "--path", "/var/lib/shop", "--preset", "partner", "--user", "shop", "--group", "ledger").Ok();
+        Link("app", "db/data", "--as", "web=shop", "--as-group", "books=ledger").Ok();
+        _sandbox.Capsule("start", "app").Ok();
+        string Read(string user, string file) => As(user, "app", $"cat /var/lib/shop/{file} 2>&1").Out.Trim();
+        Read("web", "shop").ShouldBe("shop");
+        Read("web", "clerk").ShouldContain("Permission denied", customMessage: "the same number is another user");
+        Read("shop", "shop").ShouldContain("Permission denied", customMessage: "the same name is another user");
+        Read("web", "ledger").ShouldBe("ledger", "by a group that is shared");
+        Read("shop", "ledger").ShouldContain("Permission denied");
+        Read("web", "acl").ShouldBe("acl", "an access list names the user as the disk numbers him");
+        Read("shop", "acl").ShouldContain("Permission denied");
+        In("app", "cd /var/lib/shop; stat -c %u:%g shop clerk ledger").Ok().Out.ShouldBe("33:33\n65534:65534\n65534:444\n");
+        // A directory hands its group down; only who owns a file removes it from a sticky one.
+        As("web", "app", "cd /var/lib/shop; echo w > group/of-web; stat -c %u:%g group/of-web; echo w > sticky/of-web; rm -f sticky/clerks; ls sticky").Out.ShouldBe("33:444\nclerks\nof-web\n");
+        _sandbox.Shell($"stat -c %u:%g {data}/group/of-web").Out.ShouldBe("998:700\n");
+        As("clerk", "db", "rm -f /var/lib/shop/sticky/of-web").Code.ShouldBe(0, "the sticky directory is the clerk's own");
+        As("web", "app", "cd /var/lib/shop; echo w > sticky/of-web; chown 555 shop").Code.ShouldNotBe(0);
+        As("shop", "app", "rm -f /var/lib/shop/sticky/of-web").Code.ShouldNotBe(0);
+        // Nobody gets the owner's rights by a file that gives them.
+        In("app", "grep ' /var/lib/shop ' /proc/self/mountinfo").Out.ShouldContain("nosuid,nodev");
+        As("shop", "app", "/var/lib/shop/busybox id -u").Out.ShouldBe("555\n");
+        _sandbox.Capsule("stop", "app", "db").Ok();
+        _sandbox.Traces().ShouldBeEmpty();
+    }
+
+    [Fact]
     public void Software_of_another_is_seen_among_ones_own_files_which_win_and_is_gone_again_without_a_trace()
     {
         var pair = new LinkedPair(_sandbox);
