@@ -358,6 +358,7 @@ public sealed class CrossingTests : IDisposable
         Sandbox.Eventually(() => Groups().Length == 0, "no group is left");
         string usage = "";
         Sandbox.Eventually(() => (usage = _sandbox.Shell($"cat {CrossingDoor.UsageOf(_pair.Layout, CapsuleName.Parse("app"))}").Out).Contains("\"count\": 50", StringComparison.Ordinal), "what was used is written down");
+        global::System.Text.Json.JsonDocument.Parse(_sandbox.Capsule("link", "list", "app", "--json").Ok().Out).RootElement.GetProperty("links")[0].GetProperty("used")[0].GetProperty("count").GetInt64().ShouldBe(50);
         usage.ShouldContain("\"owner\": \"db\"");
         usage.ShouldNotContain("\"cpuNanoseconds\": 0,");
     }

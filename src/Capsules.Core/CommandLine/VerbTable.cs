@@ -206,7 +206,7 @@ public static class VerbTable
         new("share rm", LinkGroup, "CAPSULE/SHARE", "offer something no more", Door.Tools, 1, 1) { Options = [Plan, Json] },
         new("link add", LinkGroup, "CAPSULE [OWNER/SHARE...]", "let a capsule use what another offers; without names, what its image says that it uses", Door.Tools, 1, 64) { Options = [.. HowToLink, Plan, Json] },
         new("link swap", LinkGroup, "CAPSULE OWNER/SHARE OTHER/SHARE", "let a capsule use what another offers in the place of what it uses, at the same path and without a moment between", Door.Tools, 3, 3) { Options = [.. HowToLink, Plan, Json] },
-        new("link list", LinkGroup, "[CAPSULE]", "list links and how they are", Door.Tools, 0, 1) { Options = [JsonWith("from", "to", "preset", "whenDown", "wait", "users", "groups", "path", "programs", "state")] },
+        new("link list", LinkGroup, "[CAPSULE]", "list links and how they are", Door.Tools, 0, 1) { Options = [JsonWith("from", "to", "preset", "whenDown", "wait", "users", "groups", "path", "programs", "state", "used")] },
         new("link rm", LinkGroup, "CAPSULE OWNER[/SHARE]", "take links away", Door.Tools, 2, 2) { Options = [Plan, Json] },
         new("link test", LinkGroup, "CAPSULE OWNER/SHARE", "try between two capsules that run whether a link makes them one machine: the file, events, locks, memory, sockets, users", Door.Tools, 2, 2) { Options = [Json] },
         new("link check", LinkGroup, "CAPSULE OWNER/SHARE", "tell what would go wrong if a capsule used what another offers; nothing is changed", Door.Tools, 2, 2) { Options = [.. HowToLink, new("--strict", null, "refuse for a warning, too"), Json] },

@@ -1,4 +1,6 @@
 using System.Collections.Immutable;
+using System.Text.Json;
+using Capsules.Core.Json;
 using Capsules.Core.Links;
 using Capsules.Core.Model;
 using Capsules.Core.Problems;
@@ -25,6 +27,13 @@ public static class CrossingDoor
 
     /// <summary>What programs of others have used, as JSON, for whoever runs them.</summary>
     public static string UsageOf(StoreLayout layout, CapsuleName capsule) => layout.RunOf(capsule) + "/crossings.json";
+
+    /// <summary>The rows of it that are a link's.</summary>
+    public static JsonElement[] UsedBy(StoreLayout layout, CapsuleName capsule, Import import)
+    {
+        if (SmallFiles.TryRead(UsageOf(layout, capsule)) is not { } bytes) return [];
+        return [.. ManifestJson.Parse(bytes).Items("programs").Where(p => p.Text("owner") == import.From.ToString() && p.Text("export") == import.Export.ToString())];
+    }
 
     /// <summary>Where one knocks.</summary>
     internal static string Fifo(StoreLayout layout) => layout.Run + "/crossings";

@@ -1,12 +1,14 @@
 using System.Collections.Immutable;
 using System.Globalization;
 using System.Text;
+using System.Text.Json;
 using Capsules.Core.CommandLine;
 using Capsules.Core.Json;
 using Capsules.Core.Links;
 using Capsules.Core.Links.Checking;
 using Capsules.Core.Model;
 using Capsules.Core.Problems;
+using Capsules.Engine.Crossings;
 using Capsules.Engine.Links;
 using Capsules.Engine.Running;
 using Capsules.Engine.Store;
@@ -139,6 +141,12 @@ public static class LinkCommand
                 w.Text("path", row.Export?.Path?.ToString());
                 w.Texts("programs", [.. (row.Export?.Programs ?? []).Select(p => p.ToString())]);
                 w.Text("state", JsonReading.Dashed(row.State));
+                w.Objects("used", CrossingDoor.UsedBy(store.Layout, row.Capsule.Name, row.Link.Import), used =>
+                {
+                    w.Text("program", used.Text("program"));
+                    foreach (string number in (string[])["count", "refused", "cpuNanoseconds", "memoryPeak"]) w.Integer(number, used.Integer(number));
+                    w.Text("last", used.Text("last"));
+                });
             })), command.Fields, inside: "links")));
         else
             output.WriteTable(["FROM", "TO", "PRESET", "PATH", "USERS", "STATE"], [.. rows.Select(r => (string[])
