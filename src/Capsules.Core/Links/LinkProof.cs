@@ -28,7 +28,7 @@ public static class LinkProofs
     public static string Text(ImmutableArray<LinkProof> proofs)
     {
         var text = new StringBuilder();
-        int width = proofs.Max(p => p.Name.Length);
+        int width = proofs.Select(p => p.Name.Length).DefaultIfEmpty().Max();
         foreach (LinkProof proof in proofs) text.Append($"{JsonReading.Dashed(proof.Result),-7}  {proof.Name.PadRight(width)}  {proof.What}\n");
         return text.ToString();
     }

@@ -86,8 +86,7 @@ internal sealed class LayerPacker(TarWriter tar, bool open = false)
     private TarMember Head(ReadOnlyMemory<byte> path, FileStatus status, TarMemberKind kind) =>
         new() { Name = path, Kind = kind, Mode = status.Mode, Uid = status.Uid, Gid = status.Gid, Modified = status.Modified.Seconds, Nanoseconds = open ? status.Modified.Nanoseconds : 0 };
 
-    /// <summary>Whether what lies below a directory is hidden by it.</summary>
-    internal static bool IsOpaque(NativePath place) => ExtendedAttributes.Read(place).Any(a => a.Name is "trusted.overlay.opaque" or "user.overlay.opaque" && a.Value is [(byte)'y']);
+    private static bool IsOpaque(NativePath place) => ExtendedAttributes.Read(place).Any(a => a.Name is "trusted.overlay.opaque" or "user.overlay.opaque" && a.Value is [(byte)'y']);
 
     private ImmutableArray<(string, ReadOnlyMemory<byte>)> AttributesOf(NativePath place) =>
         [.. ExtendedAttributes.Read(place).Where(a => LayerAttributes.IsCarried(a.Name) || open && UnfilledMark.IsOne(a.Name)).Select(a => (a.Name, (ReadOnlyMemory<byte>)a.Value))];

@@ -24,15 +24,16 @@ internal sealed class OwnerJournal : IDisposable
     private readonly Dictionary<CapsuleName, WriterMounts> _writers = [];
     private readonly WriteCoalescer _coalescer = new();
     private readonly List<WriteRecord> _records = [];
+    private DateTimeOffset? _lost;
 
     /// <summary>Begins.</summary>
     public OwnerJournal(StoreLayout layout, CapsuleName owner, WriterLookUp lookUp, Epoll epoll)
     {
         (_layout, Owner, _lookUp, _epoll) = (layout, owner, lookUp, epoll);
+        _file = new(layout, owner); // first: the queue is one of few, and whoever cannot write needs none
         _names = FileEvents.Open();
         _directories = new(_names);
         _epoll.Watch(_names.Queue);
-        _file = new(layout, owner);
         Note(new() { Time = DateTimeOffset.UtcNow, Kind = WriteKind.Began });
     }
 
@@ -173,7 +174,19 @@ internal sealed class OwnerJournal : IDisposable
     private void WriteDown()
     {
         if (_records.Count == 0) return;
-        _file.Append(_records);
-        _records.Clear();
+        // What cannot be written is not kept in memory for as long as the disk is full: that it is lost is written when there is room.
+        if (_lost is { } since) _records.Insert(0, new() { Time = since, Kind = WriteKind.Lost });
+        try
+        {
+            _file.Append(_records);
+            _lost = null;
+        }
+        catch (SyscallException)
+        {
+            bool first = _lost is null;
+            _lost ??= DateTimeOffset.UtcNow;
+            if (first) throw; // it is said once
+        }
+        finally { _records.Clear(); }
     }
 }

@@ -122,7 +122,8 @@ public sealed class Scribe : IDisposable
         foreach (CapsuleName name in DirectoryNames.In(_layout.RunningCapsules)) Guarded(() => Meet(name));
         RunRecord[] runs = [.. _running.Values.Select(r => r.Run)];
         _lookUp.Learn(runs);
-        var byName = runs.ToDictionary(r => r.Name);
+        // One that has ended may still be among them beside the one that was started after it.
+        var byName = runs.GroupBy(r => r.Name).ToDictionary(g => g.Key, g => g.MaxBy(r => r.InitStart)!);
         ILookup<CapsuleName, JournalRoot> plan = Enumerable.Empty<JournalRoot>().ToLookup(r => r.Owner);
         Guarded(() => plan = JournalDoor.Plan(_store, byName.Keys).ToLookup(r => r.Owner));
         foreach (OwnerJournal journal in _journals.Values.Where(j => !plan.Contains(j.Owner)).ToArray())

@@ -19,7 +19,7 @@ namespace Capsules.Engine.Links;
 /// <param name="store">The store.</param>
 public sealed class LinkFactsReader(CapsuleStore store)
 {
-    private const int MostEntries = 50_000, MostConfiguration = 8_000, LargestConfiguration = 1 << 20, LargestCompared = 8 << 20, MostLibraries = 200, LargestLibrary = 16 << 20;
+    private const int MostEntries = 50_000, MostConfiguration = 8_000, LargestConfiguration = 1 << 20, LargestCompared = 8 << 20, MostLibraries = 200, MostNeeded = 256, LongestName = 255, LargestLibrary = 16 << 20;
     private const long MostCompared = 256 << 20;
 
     /// <summary>File systems of a capsule that are new at each start.</summary>
@@ -54,7 +54,11 @@ public sealed class LinkFactsReader(CapsuleStore store)
             Mentions = [.. Mentions(user.Manifest, hereTree, abstracts).Where(m => m.Path is not { } path || export.Path is { } exported && path.IsWithin(exported))],
             CLibrary = owner.Libraries.IsEmpty ? null : CLibrary(user, hereTree),
         };
-        if (link.Merge) owner = owner with { Libraries = [.. owner.Libraries.Select(l => l with { Missing = Missing(l, thereTree, hereTree, owner.Entries) })] };
+        if (link.Merge)
+        {
+            HashSet<string> merged = [.. owner.Entries.Select(e => e.Name)];
+            owner = owner with { Libraries = [.. owner.Libraries.Select(l => l with { Missing = Missing(l, thereTree, hereTree, merged) })] };
+        }
         return question with
         {
             Here = user,
@@ -69,7 +73,7 @@ public sealed class LinkFactsReader(CapsuleStore store)
 
     /// <summary>Who waits for whom, by the links of all capsules.</summary>
     private ImmutableArray<Waiting> Waiting() =>
-        [.. store.Names().Select(store.TryFind).OfType<CapsuleRecord>().SelectMany(r => r.Links.Select(l => new Waiting(r.Name, l.Import.From, l.WhenDown)))];
+        [.. store.Names().Select(store.TryFind).OfType<CapsuleRecord>().SelectMany(r => r.Links.Where(l => !l.Merge).Select(l => new Waiting(r.Name, l.Import.From, l.WhenDown)))];
 
     /// <summary>Who is whose user, by the links of all capsules.</summary>
     private ImmutableArray<UserElsewhere> Elsewhere() =>
@@ -221,11 +225,19 @@ public sealed class LinkFactsReader(CapsuleStore store)
     private static readonly ImmutableArray<GuestPath> LibraryDirectories = [.. ((string[])["/usr/lib/x86_64-linux-gnu", "/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/lib/aarch64-linux-gnu", "/usr/lib64", "/lib64", "/usr/lib", "/lib", "/usr/local/lib"]).Select(p => GuestPath.Parse(p))];
 
     /// <summary>Libraries that one of the owner's needs, and that the other capsule has neither of its own nor by the merge.</summary>
-    private static ImmutableArray<string> Missing(LibraryFact library, CapsuleTree owner, CapsuleTree user, ImmutableArray<LinkEntry> merged)
+    private static ImmutableArray<string> Missing(LibraryFact library, CapsuleTree owner, CapsuleTree user, HashSet<string> merged)
     {
         if (owner.Read(library.Path, LargestLibrary) is not { } bytes || !Core.Formats.Elf.ElfFile.IsElf(bytes.Span)) return [];
-        try { return [.. Core.Formats.Elf.ElfFile.Parse(bytes.Span).Needed.Where(n => !merged.Any(e => e.Name == n) && !LibraryDirectories.Any(d => user.Resolve(d.Child(Encoding.UTF8.GetBytes(n))) is { Entry: not null }))]; }
+        try { return [.. Core.Formats.Elf.ElfFile.Parse(bytes.Span).Needed.Take(MostNeeded).Where(n => !IsThere(n)).Select(n => BytePicture.Of(Encoding.UTF8.GetBytes(n.Length > LongestName ? n[..LongestName] : n)))]; }
         catch (FormatException) { return []; } // no library, whatever its name says
+
+        bool IsThere(string name)
+        {
+            if (name.Length > LongestName) return false;
+            byte[] bytes = Encoding.UTF8.GetBytes(name);
+            if (name.Contains('/')) return GuestPath.TryParse(bytes, out GuestPath whole) && user.Resolve(whole) is { Entry: not null };
+            return merged.Contains(name) || LibraryDirectories.Any(d => user.Resolve(d.Child(bytes)) is { Entry: not null });
+        }
     }
 
     private static Version? CLibrary(LinkSide side, CapsuleTree tree)

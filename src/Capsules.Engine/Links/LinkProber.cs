@@ -64,15 +64,17 @@ public static class LinkProber
             {
                 case "create":
                     Keep(name, FileCalls.Open(name, OpenFlags.ReadWrite | OpenFlags.Create | OpenFlags.Exclusive, 0x1B6));
-                    FileCalls.ChangeMode(null, name, 0x1B6); // whatever the umask is: modes are not what is tried
+                    FileCalls.ChangeMode(_files[name], "", 0x1B6); // whatever the umask is: modes are not what is tried
                     return "ok";
-                case "open": return Keep(name, FileCalls.Open(name, OpenFlags.ReadOnly | OpenFlags.NonBlock));
-                case "open-to-write": return Keep(name, FileCalls.Open(name, OpenFlags.ReadWrite));
+                case "open": return Keep(name, FileCalls.Open(name, OpenFlags.ReadOnly | OpenFlags.NonBlock | OpenFlags.NoFollow));
+                case "open-to-write": return Keep(name, FileCalls.Open(name, OpenFlags.ReadWrite | OpenFlags.NoFollow));
                 case "close": return Close(name);
                 case "stat": return FileCalls.TryStat(null, name) is { } s ? $"{s.Device}:{s.Inode}:{s.Uid}:{s.Gid}" : Refusal + Errno.ENOENT;
                 case "write": FileCalls.WriteAt(_files[name], Encoding.UTF8.GetBytes(words[2]), 0, name); return "ok";
                 case "read":
-                    using (Descriptor file = FileCalls.Open(name, OpenFlags.ReadOnly)) return Encoding.UTF8.GetString(FileCalls.ReadToEnd(file, name)).TrimEnd('\0');
+                    byte[] start = new byte[8]; // enough to know what was written, and in one line whatever it is
+                    using (Descriptor file = FileCalls.Open(name, OpenFlags.ReadOnly | OpenFlags.NoFollow | OpenFlags.NonBlock)) return BytePicture.Of(start.AsSpan(0, Math.Max(0, FileCalls.Read(file, start))));
+                case "nothing": return "ok nothing";
                 case "rename": FileCalls.Rename(null, name, null, words[2]); return "ok";
                 case "link": FileCalls.MakeHardLink(null, name, null, words[2]); return "ok";
                 case "remove": FileCalls.Remove(null, name); return "ok";

@@ -286,7 +286,8 @@ public sealed class LinkRunner(CapsuleStore store)
             if (starting.Contains(from.ToString())) continue; // it waits for us, and offers what it has when it is up
             CapsuleLink[] links = [.. capsule.Links.Where(l => l.Import.From == from)];
             foreach (CapsuleLink link in links) Find(capsule, link);
-            if (links.All(l => l.Merge)) continue; // software is there without running
+            links = [.. links.Where(l => !l.Merge)]; // software is there without running
+            if (links.Length == 0) continue;
             CapsuleLink hardest = links.MinBy(l => l.WhenDown switch { WhenDown.Require or WhenDown.Bind => 0, WhenDown.Wait => 1, WhenDown.Want => 2, _ => 3 })!;
             CapsuleRecord owner = store.Get(from.ToString());
             if (hardest.WhenDown == WhenDown.Degrade || store.Manifest(owner.Image).Services.IsEmpty) continue; // who has no services is there without running
@@ -398,7 +399,7 @@ public sealed class LinkRunner(CapsuleStore store)
         {
             if (way.Contains(at.Name)) return false;
             way.Push(at.Name);
-            foreach (CapsuleLink link in at.Links.Where(l => l.WhenDown is WhenDown.Require or WhenDown.Bind or WhenDown.Wait))
+            foreach (CapsuleLink link in at.Links.Where(l => !l.Merge && l.WhenDown is WhenDown.Require or WhenDown.Bind or WhenDown.Wait))
             {
                 if (link.Import.From == capsule.Name) return true;
                 if (store.TryFind(link.Import.From) is { } next && Reaches(next)) return true;

@@ -36,10 +36,29 @@ public sealed class LinkTester(CapsuleStore store)
         CapsuleRecord owner = store.TryFind(import.From) ?? throw new CapsuleException(Problems.OwnerNotHere($"{name}", $"{import.From}"));
         Export export = store.Offered(import) ?? throw new CapsuleException(Problems.NotOffered($"{owner.Name}", $"{import.Export}", []));
         var proofs = ImmutableArray.CreateBuilder<LinkProof>();
-        if (export.Path is { } path) Directory(capsule, owner, link, path, proofs);
+        if (export.Path is { } path)
+            if (link.Merge) proofs.Add(Merged(capsule, owner, path));
+            else Directory(capsule, owner, link, path, proofs);
         if (link.Preset >= LinkPreset.Partner)
             foreach (GuestPath program in export.Programs) proofs.Add(Program(capsule, owner, program));
         return proofs.ToImmutable();
+    }
+
+    /// <summary>Each name that the owner's software has at the path is there, and the capsule cannot write it.</summary>
+    private LinkProof Merged(CapsuleRecord capsule, CapsuleRecord owner, GuestPath path)
+    {
+        RunRecord here = Running(capsule);
+        using Descriptor root = FileCalls.Open($"/proc/{here.Init}/root", OpenFlags.PathOnly | OpenFlags.Directory);
+        var (seen, errno) = FileCalls.TryOpenResolved(root, path.BelowRoot(), OpenFlags.ReadOnly | OpenFlags.Directory, ResolveFlags.InRoot | ResolveFlags.NoMagicLinks);
+        if (seen is null) return new("merged", LinkResult.Failed, $"{path} is not there in {capsule.Name} ({Errno.Name(errno)})");
+        using (seen)
+        {
+            using var software = Images.Overlay.OfLayers(store.Layout, store.Manifest(owner.Image).Layers);
+            var missing = new Scanning.RootTree(software.Place).List(path).Where(e => FileCalls.TryStat(seen, new NativePath(e.Path.Name)) is null).Select(e => BytePicture.Of(e.Path.Name)).ToArray();
+            return missing.Length > 0
+                ? new("merged", LinkResult.Failed, $"{missing.Length} names of {owner.Name} are not seen at {path}: {missing[0]}")
+                : new("merged", LinkResult.Proved, $"what {owner.Name} has at {path} is seen among {capsule.Name}'s own");
+        }
     }
 
     private LinkProof Program(CapsuleRecord capsule, CapsuleRecord owner, GuestPath program)
@@ -47,9 +66,16 @@ public sealed class LinkTester(CapsuleStore store)
         string text = $"{program}";
         RunRecord here = Running(capsule), there = Running(owner);
         if (At(there, program) is not { IsRegular: true } file || (file.Mode & 0x49) == 0) return new("program", LinkResult.Failed, $"{text}: {owner.Name} has no such program");
-        if (At(here, program)?.Size != ShimFile.Content.Length) return new("program", LinkResult.Failed, $"{text}: something else is at that path in {capsule.Name}");
+        if (!IsShim(here, program)) return new("program", LinkResult.Failed, $"{text}: something else is at that path in {capsule.Name}");
         using Descriptor door = FileCalls.Open(CrossingDoor.DirectoryOf(store.Layout, capsule.Name), OpenFlags.PathOnly | OpenFlags.Directory);
         return UnixStream.IsListened(door, "socket") ? new("program", LinkResult.Proved, $"{text} is run in {owner.Name}") : new("program", LinkResult.Failed, $"{text}: nobody answers");
+    }
+
+    private static bool IsShim(RunRecord run, GuestPath path)
+    {
+        using Descriptor root = FileCalls.Open($"/proc/{run.Init}/root", OpenFlags.PathOnly | OpenFlags.Directory);
+        var (found, _) = FileCalls.TryOpenResolved(root, path.BelowRoot(), OpenFlags.ReadOnly | OpenFlags.NonBlock, ResolveFlags.InRoot | ResolveFlags.NoMagicLinks);
+        using (found) return found is not null && FileCalls.Stat(found) is { IsRegular: true } file && file.Size == ShimFile.Content.Length && FileCalls.ReadToEnd(found, path.ToString(), ShimFile.Content.Length).AsSpan().SequenceEqual(ShimFile.Content);
     }
 
     private RunRecord Running(CapsuleRecord capsule) => _runner.Running(capsule.Name) ?? throw new CapsuleException(Problems.NotRunning($"{capsule.Name}"));
@@ -88,7 +114,10 @@ public sealed class LinkTester(CapsuleStore store)
     /// <summary>What is tried, the owner's side first.</summary>
     private sealed class Matrix(Side ours, Side theirs, CapsuleLink link, SharedName? shared, Func<uint, uint?> numberThere, ImmutableArray<LinkProof>.Builder proofs)
     {
-        private readonly string _file = $".capsule-link-test.{Environment.ProcessId}", _other = $".capsule-link-test.{Environment.ProcessId}.b", _made = $".capsule-link-test.{Environment.ProcessId}.c", _socket = $".capsule-link-test.{Environment.ProcessId}.s";
+        /// <summary>A name that nobody in a capsule can know before.</summary>
+        private static readonly string s_prefix = $".capsule-link-test.{Convert.ToHexStringLower(global::System.Security.Cryptography.RandomNumberGenerator.GetBytes(8))}";
+
+        private readonly string _file = s_prefix, _other = s_prefix + ".b", _made = s_prefix + ".c", _socket = s_prefix + ".s";
 
         public void Run()
         {
@@ -102,7 +131,8 @@ public sealed class LinkTester(CapsuleStore store)
             try { Try(watched); }
             finally
             {
-                foreach (string name in (string[])[_file, _other, _made, _socket]) theirs.Ask($"remove {name}");
+                foreach (string name in (string[])[_file, _other, _made, _socket]) theirs.Send($"remove {name}"); // whatever became of the answers
+                theirs.Drain();
             }
         }
 
@@ -191,9 +221,8 @@ public sealed class LinkTester(CapsuleStore store)
             theirs.Receive();
             Add("shared-counter", theirs.Ask($"peek {_file} 9") == "400000", "both count in the same word, and no count is lost");
             ours.Send($"sleep {_file} 10");
-            Thread.Sleep(50);
-            theirs.Ask($"poke {_file} 10 1");
-            string woken = theirs.Ask($"wake {_file} 10");
+            string woken = "0";
+            for (int i = 0; woken == "0" && i < 50; i++, Thread.Sleep(50)) woken = theirs.Ask($"wake {_file} 10"); // until it sleeps
             Add("futex", ours.Receive() == "yes" && woken == "1", $"who sleeps in {ours.Name} is woken from {theirs.Name}");
             string made = ours.Ask($"create {_made}");
             if (IsRefused(made))
@@ -230,7 +259,7 @@ public sealed class LinkTester(CapsuleStore store)
 
         private static bool IsRefused(string answer) => answer.StartsWith(LinkProber.Refusal, StringComparison.Ordinal);
 
-        private static string Text(string answer) => IsRefused(answer) && int.TryParse(answer[LinkProber.Refusal.Length..], out int errno) ? Errno.Name(errno) : answer;
+        private static string Text(string answer) => IsRefused(answer) && int.TryParse(answer[LinkProber.Refusal.Length..], out int errno) ? Errno.Name(errno) : BytePicture.Of(Encoding.UTF8.GetBytes(answer));
 
         private void Add(string name, bool holds, string what) => Add(name, holds ? LinkResult.Proved : LinkResult.Failed, what);
 
@@ -290,13 +319,23 @@ public sealed class LinkTester(CapsuleStore store)
                 if (next[0] == '\n') return Encoding.UTF8.GetString([.. line]);
                 line.Add(next[0]);
             }
-            throw new CapsuleException(Problems.LinkTestBroke($"{Name}", line.Count == 0 ? "it gave no answer" : Encoding.UTF8.GetString([.. line])));
+            throw new CapsuleException(Problems.LinkTestBroke($"{Name}", line.Count == 0 ? "it gave no answer" : BytePicture.Of(line.ToArray())));
+        }
+
+        /// <summary>Takes what is still to be answered.</summary>
+        public void Drain()
+        {
+            Send("nothing");
+            for (int i = 0; i < 64; i++)
+                if (Receive() == "ok nothing") return;
         }
 
         public void Kill()
         {
+            if (_pid == 0) return; // ended, and its number may be another's
             using (Descriptor process = ProcessCalls.OpenPidFd(_pid)) ProcessCalls.Signal(process, Signals.KILL);
             ProcessCalls.Wait(_pid);
+            _pid = 0;
             _input.Dispose();
             _output.Dispose();
         }

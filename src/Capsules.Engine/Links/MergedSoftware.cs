@@ -29,49 +29,42 @@ internal static class MergedSoftware
         {
             using Descriptor peer = FileCalls.Open(place + "/peer", OpenFlags.PathOnly | OpenFlags.Directory);
             PeerMounts.DetachAll(peer, path); // of this thread's copy of the mounts: what is merged already is not merged again
-            var trees = new List<Descriptor>();
-            try
+            using Descriptor? own = TryOpen(peer, path);
+            using Descriptor? ownTree = own is null ? null : MountCalls.Clone(own, "");
+            // An overlay takes paths: trees are attached below a tmpfs that only this thread sees, and the overlay keeps its own hold on them.
+            using (Descriptor room = MountCalls.New("tmpfs", MountAttributes.None, ("mode", "755"))) MountCalls.Attach(room, null, place);
+            ImmutableArray<Digest> order = LayerOrder.TopmostFirst(layers);
+            for (int i = 0; i < order.Length; i++)
             {
-                if (TryOpen(peer, path, ResolveFlags.InRoot) is { } own)
-                    using (own) trees.Add(MountCalls.Clone(own, ""));
-                foreach (Digest layer in LayerOrder.TopmostFirst(layers))
-                {
-                    using Descriptor root = FileCalls.Open(layout.Layer(layer), OpenFlags.PathOnly | OpenFlags.Directory);
-                    using Descriptor? below = TryOpen(root, path, ResolveFlags.Beneath);
-                    if (below is null) continue;
-                    Descriptor tree = MountCalls.Clone(below, "");
-                    trees.Add(tree);
-                    if (Host.IsInitial) MountCalls.MapIds(tree, ids, path.ToString());
-                    if (LayerPacker.IsOpaque($"/proc/self/fd/{below.Number}")) break;
-                }
-                if (trees.Count == 0) return null;
-                if (trees.Count == 1) return Taken(trees);
-                // An overlay takes paths: the trees are attached below a tmpfs that only this thread sees, and the overlay keeps its own hold on them.
-                using (Descriptor room = MountCalls.New("tmpfs", MountAttributes.None, ("mode", "755"))) MountCalls.Attach(room, null, place);
-                for (int i = 0; i < trees.Count; i++)
-                {
-                    FileCalls.MakeDirectory(null, $"{place}/{i}");
-                    MountCalls.Attach(trees[i], null, $"{place}/{i}");
-                }
-                return Threads.InDirectory(place, () => MountCalls.New("overlay", MountAttributes.ReadOnly, [.. World.MarkOptions, ("lowerdir", string.Join(':', Enumerable.Range(0, trees.Count)))]));
+                using Descriptor layer = MountCalls.Clone(null, layout.Layer(order[i]));
+                if (Host.IsInitial) MountCalls.MapIds(layer, ids, path.ToString());
+                Show(layer, $"{i}");
             }
-            finally
-            {
-                foreach (Descriptor tree in trees) tree.Dispose();
-            }
+            // All layers as one first: what an upper one removed or replaced, on the way to the directory too, is not there.
+            using (Descriptor? all = order.Length > 1 ? Overlay([.. Enumerable.Range(0, order.Length).Select(i => $"{i}")]) : null)
+                if (all is not null) Show(all, "all");
+            using Descriptor software = FileCalls.Open($"{place}/{(order.Length > 1 ? "all" : "0")}", OpenFlags.PathOnly | OpenFlags.Directory);
+            using Descriptor? theirs = TryOpen(software, path);
+            if (theirs is null) return ownTree is null ? null : MountCalls.Clone(own, "");
+            using Descriptor theirTree = MountCalls.Clone(theirs, "");
+            if (ownTree is null) return MountCalls.Clone(theirs, "");
+            Show(ownTree, "own");
+            Show(theirTree, "theirs");
+            return Overlay("own", "theirs");
         });
+
+        void Show(Descriptor tree, string name)
+        {
+            FileCalls.MakeDirectory(null, $"{place}/{name}");
+            MountCalls.Attach(tree, null, $"{place}/{name}");
+        }
+
+        Descriptor Overlay(params string[] trees) => Threads.InDirectory(place, () => MountCalls.New("overlay", MountAttributes.ReadOnly, [.. World.MarkOptions, ("lowerdir", string.Join(':', trees))]));
     }
 
-    private static Descriptor Taken(List<Descriptor> trees)
+    private static Descriptor? TryOpen(Descriptor root, GuestPath path)
     {
-        Descriptor only = trees[0];
-        trees.Clear();
-        return only;
-    }
-
-    private static Descriptor? TryOpen(Descriptor root, GuestPath path, ResolveFlags within)
-    {
-        var (found, errno) = FileCalls.TryOpenResolved(root, path.BelowRoot(), OpenFlags.PathOnly | OpenFlags.Directory, within | ResolveFlags.NoMagicLinks);
-        return found is null && errno is not (Errno.ENOENT or Errno.ENOTDIR or Errno.EXDEV or Errno.ELOOP) ? throw new SyscallException("openat2", path.ToString(), errno) : found;
+        var (found, errno) = FileCalls.TryOpenResolved(root, path.BelowRoot(), OpenFlags.PathOnly | OpenFlags.Directory, ResolveFlags.InRoot | ResolveFlags.NoMagicLinks);
+        return found is null && errno is not (Errno.ENOENT or Errno.ENOTDIR) ? throw new SyscallException("openat2", path.ToString(), errno) : found;
     }
 }

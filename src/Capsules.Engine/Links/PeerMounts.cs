@@ -135,7 +135,7 @@ internal sealed class PeerMounts(StoreLayout layout, CapsuleName capsule)
 
     private static string NameOf(int pid)
     {
-        try { return Encoding.UTF8.GetString(SmallFiles.TryRead($"/proc/{pid}/comm") ?? []).Trim(); }
+        try { return BytePicture.Of((SmallFiles.TryRead($"/proc/{pid}/comm") ?? []).AsSpan().TrimEnd((byte)'\n')); }
         catch (SyscallException) { return ""; }
     }
 

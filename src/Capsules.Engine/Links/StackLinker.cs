@@ -42,9 +42,9 @@ public sealed class StackLinker(CapsuleStore store)
         var (capsules, relations) = Find(stack, named);
         using var rollback = new Rollback();
         if (asLinks)
-            foreach (var (from, to, export, link, _) in LinksOf(capsules, relations))
+            foreach (var (from, to, export, link, _) in LinksOf(capsules, relations).ToArray())
             {
-                if (!store.Offered(to).Any(e => e.Name == export.Name))
+                if (store.Offered(new Import(to.Name, export.Name)) is null)
                 {
                     _links.Share(to.Name, export);
                     rollback.Add(() => _links.Unshare(to.Name, export.Name));
@@ -55,12 +55,12 @@ public sealed class StackLinker(CapsuleStore store)
         else
         {
             CapsuleRecord first = capsules.FirstOrDefault(c => c.Stack == stack) ?? capsules.FirstOrDefault(c => c.Name == stack) ?? capsules[0];
+            if (_runner.Stacks.Find(stack) is null) rollback.Add(() => _runner.Stacks.Remove(stack));
             _runner.Stacks.Ensure(stack, store.Manifest(first.Image).Identity);
             foreach (CapsuleRecord joins in Joining(stack, capsules))
             {
-                using Descriptor held = store.Lock(joins.Name, wait: true)!;
-                store.Save(joins with { Stack = stack });
-                rollback.Add(() => store.Save(joins));
+                Move(joins.Name, joins.Stack, stack);
+                rollback.Add(() => Move(joins.Name, stack, joins.Stack));
             }
         }
         rollback.Commit();
@@ -68,6 +68,15 @@ public sealed class StackLinker(CapsuleStore store)
             foreach (CapsuleName left in Joining(stack, capsules).Select(c => c.Stack).Distinct())
                 if (!_runner.Members(left).Any()) _runner.Stacks.Remove(left);
         return plan;
+    }
+
+    /// <summary>From one stack into another, if it is still in that, and does not run.</summary>
+    private void Move(CapsuleName name, CapsuleName from, CapsuleName to)
+    {
+        using Descriptor held = store.Lock(name, wait: true)!;
+        CapsuleRecord now = store.Get(name.ToString());
+        if (_runner.Running(name) is not null || now.Stack != from) throw new CapsuleException(Problems.AlreadyRunning($"{name}"));
+        store.Save(now with { Stack = to });
     }
 
     private static IEnumerable<CapsuleRecord> Joining(CapsuleName stack, IEnumerable<CapsuleRecord> capsules) => capsules.Where(c => c.Stack != stack);
@@ -107,6 +116,10 @@ public sealed class StackLinker(CapsuleStore store)
     private void CheckJoin(CapsuleRecord joins, ImmutableArray<CapsuleRecord> others)
     {
         if (_runner.Running(joins.Name) is not null) throw new CapsuleException(Problems.AlreadyRunning($"{joins.Name}"));
+        // A link of `same-machine` holds two in one stack: both come along, or it goes first.
+        foreach (CapsuleRecord user in store.Names().Select(store.TryFind).OfType<CapsuleRecord>())
+            foreach (Import import in user.Links.Where(l => l.Preset == LinkPreset.SameMachine).Select(l => l.Import))
+                if ((user.Name == joins.Name && !others.Any(o => o.Name == import.From)) || (import.From == joins.Name && !others.Any(o => o.Name == user.Name))) throw new CapsuleException(Problems.StillLinked($"{import}", $"{user.Name} {import}"));
         foreach (CapsuleRecord other in others.Where(o => o.Name != joins.Name))
         {
             var everything = new Export { Name = other.Name, Preset = LinkPreset.SameMachine };
@@ -116,26 +129,34 @@ public sealed class StackLinker(CapsuleStore store)
         }
     }
 
-    /// <summary>A link for each directory of sockets; ports of the loopback network need one stack.</summary>
+    /// <summary>A link for each directory of sockets, one offer for all that use it; ports of the loopback network need one stack.</summary>
     private IEnumerable<(CapsuleName From, CapsuleRecord To, Export Export, CapsuleLink Link, LinkStep Step)> LinksOf(ImmutableArray<CapsuleRecord> capsules, ImmutableArray<Relation> relations)
     {
         LinkAccounts accounts = new(store, _runner);
-        foreach (var group in relations.Where(r => r.Kind == RelationKind.Socket).GroupBy(r => (r.From, r.To, Path: GuestPath.Parse(r.Subject).Parent)))
+        var names = new HashSet<(CapsuleName, CapsuleName)>();
+        foreach (var group in relations.Where(r => r.Kind == RelationKind.Socket).GroupBy(r => (r.To, Path: GuestPath.Parse(r.Subject).Parent)))
         {
-            CapsuleRecord from = capsules.First(c => c.Name == group.Key.From), to = capsules.First(c => c.Name == group.Key.To);
-            if (from.Stack == to.Stack || ShareablePaths.WhyNot(group.Key.Path) is not null || from.Links.Any(l => store.Offered(l.Import)?.Path == group.Key.Path)) continue;
-            string[] users = [.. store.Manifest(from.Image).Services.Select(s => s.User).OfType<string>().Distinct().Where(u => u is not ("root" or "0") && accounts.HasUser(to, u))];
-            Export export = store.Offered(to).FirstOrDefault(e => e.Path == group.Key.Path) ?? new Export { Name = NameOf(to, group.Key.Path), Preset = LinkPreset.Client, Path = group.Key.Path, Users = [.. users] };
-            var link = new CapsuleLink { Import = new(to.Name, export.Name), Preset = LinkPreset.Client, WhenDown = WhenDown.Want, Users = [.. export.Users.Intersect(users).Select(u => new SharedName(u, u))] };
-            yield return (from.Name, to, export, link, new(LinkAct.Attach, _runner.Running(from.Name) is null ? LinkMoment.NextStart : LinkMoment.Now, $"{group.Key.Path}", $"{from.Name} is linked to {link.Import}: {group.Key.Path}"));
+            CapsuleRecord to = capsules.First(c => c.Name == group.Key.To);
+            if (ShareablePaths.WhyNot(group.Key.Path) is not null) continue;
+            CapsuleRecord[] users = [.. group.Select(r => r.From).Distinct().Select(n => capsules.First(c => c.Name == n)).Where(c => c.Stack != to.Stack && !c.Links.Any(l => store.Offered(l.Import)?.Path == group.Key.Path))];
+            string[] Shared(CapsuleRecord from) => [.. store.Manifest(from.Image).Services.Select(s => s.User).OfType<string>().Distinct().Where(u => u is not ("root" or "0") && accounts.HasUser(to, u))];
+            Export export = store.Offered(to).FirstOrDefault(e => e.Path == group.Key.Path) ?? new Export { Name = NameOf(to, group.Key.Path, names), Preset = LinkPreset.Client, Path = group.Key.Path, Users = [.. users.SelectMany(Shared).Distinct()] };
+            foreach (CapsuleRecord from in users)
+            {
+                var link = new CapsuleLink { Import = new(to.Name, export.Name), Preset = LinkPreset.Client, WhenDown = WhenDown.Want, Users = [.. export.Users.Intersect(Shared(from)).Select(u => new SharedName(u, u))] };
+                yield return (from.Name, to, export, link, new(LinkAct.Attach, _runner.Running(from.Name) is null ? LinkMoment.NextStart : LinkMoment.Now, $"{group.Key.Path}", $"{from.Name} is linked to {link.Import}: {group.Key.Path}"));
+            }
         }
     }
 
-    private CapsuleName NameOf(CapsuleRecord owner, GuestPath path)
+    private CapsuleName NameOf(CapsuleRecord owner, GuestPath path, HashSet<(CapsuleName, CapsuleName)> taken)
     {
         string word = new([.. BytePicture.Of(path.Name).ToLowerInvariant().Select(c => char.IsAsciiLetterOrDigit(c) ? c : '-')]);
+        if (!CapsuleName.TryParse(word, out _)) word = "sockets";
         for (int i = 1; ; i++)
-            if (CapsuleName.TryParse(i == 1 ? word : $"{word}-{i}", out CapsuleName name) && !store.Offered(owner).Any(e => e.Name == name)) return name;
-            else if (i > 100) return CapsuleName.Parse("sockets");
+        {
+            CapsuleName name = CapsuleName.Parse(i == 1 ? word : $"{word}-{i}");
+            if (!store.Offered(owner).Any(e => e.Name == name) && taken.Add((owner.Name, name))) return name;
+        }
     }
 }

@@ -61,6 +61,11 @@ public static class Threads
             fixed (uint* list = all) Native.Check(Native.Call(SyscallNumber.Setgroups, all.Length, (nint)list), "setgroups", "");
             Native.Check(Native.Call(SyscallNumber.Setresgid, (nint)gid, (nint)gid, (nint)gid), "setresgid", $"{gid}");
             Native.Check(Native.Call(SyscallNumber.Setresuid, (nint)uid, (nint)uid, (nint)uid), "setresuid", $"{uid}");
+            // A user who is root of our own namespace keeps capabilities otherwise: capset(2), version 3 has two words of each set.
+            uint* head = stackalloc uint[] { 0x20080522, 0 };
+            uint* none = stackalloc uint[6];
+            new Span<uint>(none, 6).Clear();
+            Native.Check(Native.Call(SyscallNumber.Capset, (nint)head, (nint)none), "capset", "");
             return work();
         });
     }
