@@ -332,6 +332,7 @@ public sealed class LinkRunner(CapsuleStore store)
                 try { warnings.AddRange(Attach(name)); }
                 catch (CapsuleException e) { warnings.Add(Warnings.LinkWaits($"{name}", $"{owner}", $"{e.Problem.What} ({e.Problem.Cause})")); } // the owner is up all the same
         }
+        SmallFiles.RemoveTree(_layout.StillSeen(owner)); // all see what it is now
         return warnings.ToImmutable();
     }
 
@@ -414,7 +415,9 @@ public sealed class LinkRunner(CapsuleStore store)
 
     private void Forget(CapsuleName owner, CapsuleRecord capsule)
     {
-        if (store.Has(owner) && !capsule.Links.Any(l => l.Import.From == owner)) ChangeOwner(owner, o => o with { LinkedBy = o.LinkedBy.Remove(capsule.Name) });
+        if (!store.Has(owner) || capsule.Links.Any(l => l.Import.From == owner)) return;
+        ChangeOwner(owner, o => o with { LinkedBy = o.LinkedBy.Remove(capsule.Name) });
+        if (store.TryFind(owner) is { LinkedBy.IsEmpty: true }) SmallFiles.RemoveTree(_layout.StillSeen(owner));
     }
 
     /// <summary>Whether a path is one of the capsule's persistent directories, or of its /run.</summary>

@@ -71,6 +71,8 @@ public sealed record StoreLayout(string State, string Run)
     public string NewSecrets(CapsuleName capsule) => Secrets(capsule) + ".new";
     /// <summary>The capsule's own changes over its layers, with "upper" and "work".</summary>
     public string Writable(CapsuleName capsule) => Capsule(capsule) + "/writable";
+    /// <summary>A writable layer that is in an image by now, and that others see through links until the capsule starts again.</summary>
+    public string StillSeen(CapsuleName capsule) => Writable(capsule) + ".seen";
     /// <summary>Observation logs of what is learned under a name, one file a run.</summary>
     public string Learned(CapsuleName name) => $"{State}/learned/{name}";
     /// <summary>What a capsule holds though little speaks for it.</summary>
