@@ -98,6 +98,8 @@ public sealed record StoreLayout(string State, string Run)
     public string RunOf(CapsuleName name) => $"{Run}/capsules/{name}";
     /// <summary>All running capsules.</summary>
     public string RunningCapsules => Run + "/capsules";
+    /// <summary>Is there when a capsule stopped with an owner of what it sees, and starts with it again.</summary>
+    public string StartMark(CapsuleName owner, CapsuleName user) => $"{Run}/starts.{owner}+{user}";
     /// <summary>A stack that is up: its pinned namespaces.</summary>
     public string RunOfStack(CapsuleName name) => $"{Run}/stacks/{name}";
     /// <summary>All stacks that are up.</summary>
