@@ -37,7 +37,7 @@ public sealed class LinkLifecycleTests : IDisposable
     /// <summary>An owner that says in its /run who it is, and is offered whole.</summary>
     private void MakeOwner(string name, Func<ServiceManifest, ServiceManifest>? change = null)
     {
-        ServiceManifest service = BusyBox.Script($"mkdir -p /run/{name}; cat /proc/sys/kernel/random/uuid > /run/{name}/id; {Idle}");
+        ServiceManifest service = BusyBox.Script($"cat /proc/sys/kernel/random/uuid > /run/{name}/id; {Idle}") with { RuntimeDirectories = [new(GuestPath.Parse($"/run/{name}"), "root", "root", 0x1ED)] };
         BusyBox.MakeCapsule(_sandbox, name, null, change?.Invoke(service) ?? service);
         _sandbox.Capsule("share", "add", $"{name}/run", "--path", $"/run/{name}", "--preset", "client").Ok();
     }
@@ -125,7 +125,7 @@ public sealed class LinkLifecycleTests : IDisposable
     [InlineData(false)]
     public void An_owner_that_ends_by_itself_takes_those_with_it_that_cannot_be_without_and_brings_the_bound_back(bool crashes)
     {
-        MakeOwner("db", s => s with { Command = ["/bin/sh", "-c", $"mkdir -p /run/db; cat /proc/sys/kernel/random/uuid > /run/db/id; until [ -e /tmp/end ]; do sleep 0.1; done"] });
+        MakeOwner("db", s => s with { Command = ["/bin/sh", "-c", $"cat /proc/sys/kernel/random/uuid > /run/db/id; until [ -e /tmp/end ]; do sleep 0.1; done"] });
         foreach (string word in s_words) MakeUser(User(word), "db", word);
         Start("db").Ok();
         Start([.. s_words.Select(User)]).Ok();
@@ -142,6 +142,21 @@ public sealed class LinkLifecycleTests : IDisposable
         Runs("require").ShouldBeFalse("it stays as it was left, as Requires= of systemd leaves it");
         foreach (string user in (string[])["bind", "want", "wait", "degrade"]) Sandbox.Eventually(() => Id(user) is { Length: 36 } id && id != before && StateOf(user) == "live", $"{user} sees the new one's");
         _sandbox.Capsule(["stop", .. s_words.Select(User), "db"]).Ok();
+        _sandbox.Traces().ShouldBeEmpty();
+    }
+
+    [Fact]
+    public void An_end_while_nobody_keeps_is_seen_by_the_next_keeper()
+    {
+        MakeOwner("db");
+        MakeUser("require", "db", "require");
+        MakeUser("bind", "db", "bind");
+        Start("require", "bind").Ok();
+        _sandbox.Shell($"for p in /proc/[0-9]*; do tr '\\0' ' ' < $p/cmdline 2>/dev/null | grep -q '^capsule keeper' && kill -9 ${{p#/proc/}}; done; kill -9 {Init("db")}").Ok();
+        Sandbox.Eventually(() => !Runs("require") && !Runs("bind"), "those that cannot be without it are stopped");
+        Start("db").Ok();
+        Sandbox.Eventually(() => Runs("bind") && Id("bind").Length == 36, "it comes again with its owner");
+        _sandbox.Capsule("stop", "bind", "db").Ok();
         _sandbox.Traces().ShouldBeEmpty();
     }
 
@@ -179,7 +194,8 @@ public sealed class LinkLifecycleTests : IDisposable
         string before = Id("app");
         _sandbox.Capsule("kill", "db", "-s", "KILL").Ok();
         Sandbox.Eventually(() => Id("app") is { Length: 36 } id && id != before, "its service was started again");
-        Start("files").Ok(); // and ends, having nothing to run
+        Start("files").Ok();
+        _sandbox.Shell($"kill -9 $(grep -oE '\"init\": *[0-9]+' {_sandbox.RunDirectory}/capsules/files/run.json | grep -oE '[0-9]+')"); // unless it has ended, having nothing to run
         Sandbox.Eventually(() => !Runs("files"), "it has ended");
         Thread.Sleep(1500);
         Runs("app").ShouldBeTrue("data is there without running");
