@@ -1,6 +1,7 @@
 using System.Security.Cryptography;
 using System.Text;
 using Capsules.Core.Model;
+using Capsules.Engine.Store;
 
 namespace Capsules.System.Tests;
 
@@ -51,6 +52,23 @@ public static class BusyBox
         Directory.CreateDirectory($"{sandbox.Store}/capsules/{name}/volumes/data");
         File.WriteAllText($"{sandbox.Store}/capsules/{name}/capsule.json",
             $$"""{"schemaVersion":1,"name":"{{name}}","image":"{{image}}","stack":"{{name}}","created":"2026-01-01T00:00:00Z"}""");
+    }
+
+    /// <summary>Gives a capsule that does not run an image with one more layer, in which a file is another.</summary>
+    public static void Upgrade(Sandbox sandbox, string name, string path, string text)
+    {
+        var store = new CapsuleStore(new(sandbox.Store, sandbox.RunDirectory) { Cgroup = sandbox.Id });
+        CapsuleRecord capsule = store.Get(name);
+        Digest layer = Digest.FromSha256(SHA256.HashData(Encoding.UTF8.GetBytes(path + text)));
+        string file = $"{sandbox.Store}/layers/{layer.Hex}{path}";
+        Directory.CreateDirectory(Path.GetDirectoryName(file)!);
+        File.WriteAllText(file, text);
+        CapsuleManifest manifest = store.Manifest(capsule.Image);
+        byte[] bytes = ManifestJson.Write(manifest with { Layers = manifest.Layers.Add(layer) });
+        Digest image = Digest.FromSha256(SHA256.HashData(bytes));
+        Directory.CreateDirectory($"{sandbox.Store}/images/{image.Hex}");
+        File.WriteAllBytes($"{sandbox.Store}/images/{image.Hex}/manifest.json", bytes);
+        store.Save(capsule with { Image = image });
     }
 
     /// <summary>A service that is a shell script.</summary>

@@ -29,7 +29,7 @@ public sealed class CommitTests : IDisposable
 
     private void Make(string name)
     {
-        BusyBox.MakeCapsule(_sandbox, name);
+        BusyBox.MakeCapsule(_sandbox, name, null, BusyBox.Script("sleep 1000")); // without a service it ends by itself
         string layer = _sandbox.Shell($"ls -d {_sandbox.Store}/layers/*").Out.Trim();
         if (!layer.Contains('\n') && !File.Exists(layer + "/etc/motd"))
             _sandbox.Shell($"cd {layer} && echo motd > etc/motd && echo x > etc/gone && echo same > etc/same && mkdir -p srv/old srv/dir && echo y > srv/old/outer && echo z > srv/dir/z && chmod 755 root && ln -s busybox bin/od 2>/dev/null; touch -d '2024-01-01' etc/* srv/* srv etc").Ok();

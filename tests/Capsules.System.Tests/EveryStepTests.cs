@@ -197,6 +197,55 @@ public sealed class EveryStepTests(ITestOutputHelper output) : IDisposable
     }
 
     [Fact]
+    public void A_crossing_that_is_killed_before_any_call_leaves_nobody_and_the_next_one_works()
+    {
+        var pair = new LinkedPair(_sandbox);
+        ServiceManifest idle = BusyBox.Script("while :; do sleep 1; done");
+        pair.Make("app", 105, null, idle);
+        pair.Make("db", 870, null, idle);
+        pair.Link("app", "db", null, "web");
+        _sandbox.Capsule("run", "db").Ok();
+        _sandbox.Capsule("run", "app").Ok();
+        string Left() => _sandbox.Shell("""
+            for p in /proc/[0-9]*; do case "$(cat $p/comm 2>/dev/null)" in capsule-cross) echo witness ${p#/proc/};; esac; tr '\0' ' ' < $p/cmdline 2>/dev/null | grep -q 'MARK[E]D' && echo left ${p#/proc/}; done; true
+            """).Out + _sandbox.Shell($"find /sys/fs/cgroup -type d -path '*{_sandbox.Id}*' -name 'crossing-*' 2>/dev/null").Out;
+        string Broker() => _sandbox.Shell("for p in /proc/[0-9]*; do tr '\\0' ' ' < $p/cmdline 2>/dev/null | grep -q '^capsule crossings' && echo ${p#/proc/}; done; true").Out.Trim();
+        string Mounts() => _sandbox.Shell("wc -l < /proc/self/mountinfo").Out;
+        // From a broker that is started, under its guard, to the end of one program with a child.
+        string script = $"{Sandbox.Programs}/capsule-tools crossings app; timeout -s KILL 20 {Sandbox.Programs}/capsule exec -i --user web app {LinkedPair.Tool} 'sh -c \": MARKED; usleep 50000\"; echo done'";
+        void EndBroker()
+        {
+            for (string broker = Broker(); broker.Length > 0; broker = Broker())
+                _sandbox.Shell($"g=$(cut -d' ' -f4 /proc/{broker}/stat); [ \"$(cat /proc/$g/comm)\" = capsule-guard ] && kill -9 $g; kill -9 {broker}; sleep 0.1");
+        }
+        EndBroker();
+        pair.Follow("app");
+        string before = Mounts();
+        EndBroker();
+        var (whole, calls) = KilledAt(0, "/bin/bash", "-c", script);
+        whole.Out.ShouldBe("done\n", whole.Error);
+        foreach (string who in (string[])["capsule-tools", "capsule-guard", "capsule-cross"])
+            output.WriteLine($"{who}: {calls.Count(c => c.Split(' ')[2].StartsWith(who, StringComparison.Ordinal))} of {calls.Length} calls");
+        var killed = new Dictionary<string, int>();
+        foreach (int number in Sample(All(calls), 30))
+        {
+            EndBroker();
+            var (_, met) = KilledAt(number, "/bin/bash", "-c", script);
+            string at = $"killed at {met.ElementAtOrDefault(number - 1) ?? $"{number}, which did not come"}", who = met.ElementAtOrDefault(number - 1)?.Split(' ')[2] ?? "nobody";
+            killed[who] = killed.GetValueOrDefault(who) + 1;
+            if (pair.Run("app", LinkedPair.Tool, "echo again").Code != 0) pair.Follow("app"); // without a guard the next link brings the broker back
+            Sandbox.Eventually(() => pair.Run("app", LinkedPair.Tool, "echo again") == new Result(0, "again\n", ""), at + ": the next one works", 10);
+            try { Sandbox.Eventually(() => Left().Length == 0, at + ": nobody is left", 10); }
+            catch (TimeoutException e) { throw new TimeoutException(e.Message + "\n" + Left()); }
+            DoctorClears(at);
+            Mounts().ShouldBe(before, at);
+        }
+        output.WriteLine(string.Join(", ", killed.Select(k => $"{k.Key}: {k.Value}")));
+        _sandbox.Capsule("stop", "app", "db").Ok();
+        Sandbox.Eventually(() => Broker().Length == 0 && _sandbox.Traces().Length == 0, "nothing is left: " + _sandbox.Traces());
+    }
+
+    [Fact]
     public void A_commit_that_is_killed_before_any_call_leaves_the_old_or_the_new_state_and_no_change_is_lost()
     {
         BusyBox.MakeCapsule(_sandbox, "web", null, BusyBox.Script("sleep 1000")); // without a service it ends by itself

@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Globalization;
 using System.Text.Json;
+using System.Text.RegularExpressions;
 using Capsules.Core.Model;
 using Shouldly;
 using Xunit;
@@ -11,7 +12,7 @@ namespace Capsules.System.Tests;
 /// Stacks of real applications in linked capsules, as Debian configures them. Those that use are of Debian trixie and those that are used of bookworm, in which users have other
 /// numbers; where one numbering is what is tried, both are of bookworm.
 /// </summary>
-public sealed class LinkedApplicationsTests(LinkedApplicationsTests.Trees trees) : IClassFixture<LinkedApplicationsTests.Trees>, IDisposable
+public sealed class LinkedApplicationsTests(LinkedApplicationsTests.Trees trees, ITestOutputHelper output) : IClassFixture<LinkedApplicationsTests.Trees>, IDisposable
 {
     private readonly Sandbox _sandbox = new();
 
@@ -120,6 +121,56 @@ public sealed class LinkedApplicationsTests(LinkedApplicationsTests.Trees trees)
         In("app", "root", ask).Out.ShouldContain("Unable to load dynamic library");
         _sandbox.Run([Sandbox.Programs + "/capsule", "rm", "--volumes", "--yes", "modules"]).Ok();
         In("app", "root", "php8.2 -n -r 'echo 1;'").Ok().Out.ShouldBe("1", "what it has of its own is as before");
+    }
+
+    [Fact]
+    public void An_image_that_takes_its_owners_place_by_a_restart_is_served_by_nginx_without_a_request_that_fails()
+    {
+        const int Least = 500, Pages = 4000;
+        Adopt(trees.Trixie, "nginx", "web");
+        BusyBox.MakeCapsule(_sandbox, "site", null, BusyBox.Script("while :; do sleep 1; done"));
+        Write("site", "/srv/www/page", "version 0\n");
+        _sandbox.Shell($"cd {_sandbox.Store}/capsules/site/writable/upper/srv/www; mkdir n; for i in $(seq 0 {Pages - 1}); do echo page $i > n/$i; done").Ok(); // each is looked up for the first time at some moment
+        _sandbox.Capsule("share", "add", "site/www", "--path", "/srv/www").Ok();
+        _sandbox.Capsule("link", "add", "web", "site/www", "--when-down", "want").Ok();
+        Write("web", "/etc/nginx/sites-enabled/site", "server { listen 8080; root /srv/www; }\n");
+        Start("web");
+        Sandbox.Eventually(() => Ask("web", "curl -fsS http://127.0.0.1:8080/page").Out == "version 0\n", "it serves");
+        string end = _sandbox.State + "/end";
+        using Process load = _sandbox.Start(["nsenter", "-t", Init("web"), "-n", "bash", "-c", $"ask() {{ i=$1; while [ ! -e {end} ]; do curl -sS -w '%{{http_code}}\\n' http://127.0.0.1:8080/page http://127.0.0.1:8080/n/$i 2>&1 | tr '\\n' ' '; echo; i=$(((i+2)%{Pages})); done > {_sandbox.State}/asked.$1; }}; ask 0 & ask 1 & wait"]);
+        string[] Answers() => [.. _sandbox.Shell($"cat {_sandbox.State}/asked.*").Out.Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(l => Regex.Replace(l, "page [0-9]+", "page").Trim())];
+        Sandbox.Eventually(() => Answers().Count(a => a.StartsWith("version 0 ", StringComparison.Ordinal)) > 10, "it is asked");
+        for (int version = 1; version <= 4; version++)
+        {
+            if (version % 2 == 1)
+            {
+                // What was changed while it ran becomes its image, and the layer in which it was written goes.
+                In("site", "root", $"echo version {version} > /srv/www/.new; mv /srv/www/.new /srv/www/page").Ok();
+                _sandbox.Capsule("stop", "site").Ok();
+                _sandbox.Capsule("commit", "site").Ok();
+            }
+            else
+            {
+                // An image that was made elsewhere.
+                _sandbox.Capsule("stop", "site").Ok();
+                BusyBox.Upgrade(_sandbox, "site", "/srv/www/page", $"version {version}\n");
+            }
+            Thread.Sleep(300);
+            _sandbox.Capsule("start", "site").Ok();
+            int seen = Answers().Length;
+            Sandbox.Eventually(() => Answers() is var now && now.Length > seen + 10 && now.Count(a => a.StartsWith($"version {version} ", StringComparison.Ordinal)) > 10, $"version {version} is served");
+        }
+        Sandbox.Eventually(() => Answers().Length >= Least, "so many requests", 120);
+        _sandbox.Shell($"touch {end}").Ok();
+        load.WaitForExit(20_000).ShouldBeTrue();
+        string[] answers = Answers();
+        string counts = string.Join(", ", answers.GroupBy(a => a).Select(g => $"{g.Count()} x {g.Key}"));
+        output.WriteLine(counts);
+        answers.Distinct().Order(StringComparer.Ordinal).ShouldBe(Enumerable.Range(0, 5).Select(v => $"version {v} 200 page 200"), counts);
+        _sandbox.Shell($"grep -c ' /srv/www ' /proc/{Init("web")}/mountinfo").Out.ShouldBe("1\n", "the old ones are gone");
+        _sandbox.Capsule("stop", "web", "site").Ok();
+        _sandbox.Traces().ShouldBeEmpty();
+        _sandbox.Shell($"ls -A {_sandbox.Store}/capsules/site").Out.ShouldNotContain("seen");
     }
 
     [Fact]

@@ -96,6 +96,7 @@ public sealed class CommitRunner(CapsuleStore store)
         {
             if (keepsSecrets) FileCalls.Rename(null, work + "/secrets", null, _layout.NewSecrets(capsule.Name));
             store.BeginCommit(capsule with { Image = digest });
+            if (!capsule.LinkedBy.IsEmpty && FileCalls.TryStat(null, _layout.StillSeen(capsule.Name)) is null) FileCalls.Rename(null, _layout.Writable(capsule.Name), null, _layout.StillSeen(capsule.Name)); // a file that is removed beneath an overlay is gone for who looks there (overlayfs.rst)
             store.EndCommit(store.Get(capsule.Name.ToString()));
         }
         return new(other ?? capsule.Name, digest, layer, taken.Length + plan.Hidden.Length, [.. taken.Where(p => p.Kind == PathKind.Secret).Select(p => p.Path)], plan.LeftOut);

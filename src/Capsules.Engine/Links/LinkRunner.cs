@@ -244,6 +244,7 @@ public sealed class LinkRunner(CapsuleStore store)
         CapsuleRecord unlinked = capsule with { Links = capsule.Links.Remove(link), Stack = leaves ? name : capsule.Stack };
         store.Save(unlinked);
         if (leaves) LeaveStack(capsule);
+        if (!unlinked.Links.Any(l => l.Import.From == import.From)) FileCalls.Remove(null, _layout.StartMark(import.From, name));
         capsule = unlinked;
         Forget(import.From, capsule);
         if (_runner.Running(name) is not null) CrossingMounts.Follow(store, capsule);
@@ -280,7 +281,7 @@ public sealed class LinkRunner(CapsuleStore store)
     {
         CapsuleRecord capsule = store.Get(name.ToString());
         var warnings = ImmutableArray.CreateBuilder<Warning>();
-        string[] starting = Environment.GetEnvironmentVariable(LinkDoor.StartingVariable)?.Split(',') ?? [];
+        string[] starting = Starting();
         foreach (CapsuleName from in capsule.Links.Select(l => l.Import.From).Distinct())
         {
             if (starting.Contains(from.ToString())) continue; // it waits for us, and offers what it has when it is up
@@ -324,11 +325,9 @@ public sealed class LinkRunner(CapsuleStore store)
         var warnings = ImmutableArray.CreateBuilder<Warning>();
         foreach (CapsuleName name in store.Get(owner.ToString()).LinkedBy)
         {
-            bool again = FileCalls.Remove(null, StartsAgain(owner, name));
-            if (again) RemoveIfEmpty($"{_layout.Run}/links");
-            if (again && _runner.Running(name) is null)
+            if (FileCalls.Remove(null, _layout.StartMark(owner, name)) && _runner.Running(name) is null)
             {
-                if (Run("start", name) is { } why) warnings.Add(Warnings.LinkWaits($"{name}", $"{owner}", why));
+                if (!Starting().Contains($"{name}") && Run("start", name) is { } why) warnings.Add(Warnings.LinkWaits($"{name}", $"{owner}", why));
                 continue;
             }
             if (_runner.Running(name) is null || store.TryFind(name) is null || store.Lock(name, wait: false) is not { } held) continue;
@@ -336,19 +335,29 @@ public sealed class LinkRunner(CapsuleStore store)
                 try { warnings.AddRange(Attach(name)); }
                 catch (CapsuleException e) { warnings.Add(Warnings.LinkWaits($"{name}", $"{owner}", $"{e.Problem.What} ({e.Problem.Cause})")); } // the owner is up all the same
         }
+        SmallFiles.RemoveTree(_layout.StillSeen(owner)); // all see what it is now
         return warnings.ToImmutable();
     }
 
-    /// <summary>Before an owner stops: those that require it stop first; when it starts again at once, so do they.</summary>
+    /// <summary>When an owner has ended by itself: those that cannot be without it stop.</summary>
+    public void Lose(CapsuleName owner)
+    {
+        store.Lock(owner, wait: true)!.Dispose(); // whoever saw its end may still be at work on it
+        if (_runner.Running(owner) is not null) return; // it is there again, and has offered what it has
+        Withdraw(owner, startsAgain: false);
+        if (IsUp(owner)) Offer(owner); // it came while they stopped
+    }
+
+    /// <summary>Before an owner stops: those that require it stop first; when it starts again at once, so do they. Those bound to it start with it whenever that is.</summary>
     public void Withdraw(CapsuleName owner, bool startsAgain)
     {
         foreach (CapsuleName name in store.Get(owner.ToString()).LinkedBy)
         {
-            if (_runner.Running(name) is null || store.TryFind(name)?.Links.Any(l => l.Import.From == owner && !l.Merge && l.WhenDown is WhenDown.Require or WhenDown.Bind) != true) continue;
+            if (_runner.Running(name) is null || store.TryFind(name) is not { } capsule) continue;
+            CapsuleLink[] links = [.. capsule.Links.Where(l => l.Import.From == owner && !l.Merge && l.WhenDown is WhenDown.Require or WhenDown.Bind)];
+            if (links.Length == 0) continue;
             if (Run("stop", name) is { } why) throw new CapsuleException(Problems.LinkStepFailed("stop first", $"{name}", why));
-            if (!startsAgain) continue;
-            SmallFiles.MakeDirectories(Path.GetDirectoryName(StartsAgain(owner, name))!);
-            SmallFiles.Write(StartsAgain(owner, name), "start\n"u8, durable: false);
+            if (startsAgain || links.Any(l => l.WhenDown == WhenDown.Bind)) SmallFiles.Write(_layout.StartMark(owner, name), "start\n"u8, durable: false);
         }
     }
 
@@ -363,14 +372,6 @@ public sealed class LinkRunner(CapsuleStore store)
     {
         if (!_runner.Members(capsule.Stack).Any()) _runner.Stacks.Remove(capsule.Stack);
     }
-
-    private static void RemoveIfEmpty(string directory)
-    {
-        try { FileCalls.Remove(null, directory, isDirectory: true); }
-        catch (SyscallException e) when (e.Errno == Errno.ENOTEMPTY) { } // others are still to be started
-    }
-
-    private string StartsAgain(CapsuleName owner, CapsuleName user) => $"{_layout.Run}/links/{owner}+{user}";
 
     private (CapsuleRecord Owner, Export Export) Find(CapsuleRecord capsule, CapsuleLink link)
     {
@@ -418,7 +419,9 @@ public sealed class LinkRunner(CapsuleStore store)
 
     private void Forget(CapsuleName owner, CapsuleRecord capsule)
     {
-        if (store.Has(owner) && !capsule.Links.Any(l => l.Import.From == owner)) ChangeOwner(owner, o => o with { LinkedBy = o.LinkedBy.Remove(capsule.Name) });
+        if (!store.Has(owner) || capsule.Links.Any(l => l.Import.From == owner)) return;
+        ChangeOwner(owner, o => o with { LinkedBy = o.LinkedBy.Remove(capsule.Name) });
+        if (store.TryFind(owner) is { LinkedBy.IsEmpty: true }) SmallFiles.RemoveTree(_layout.StillSeen(owner));
     }
 
     /// <summary>Whether a path is one of the capsule's persistent directories, or of its /run.</summary>
@@ -511,6 +514,9 @@ public sealed class LinkRunner(CapsuleStore store)
             if (IsUp(owner)) return true;
         return IsUp(owner);
     }
+
+    /// <summary>Those whose start waits for what we do.</summary>
+    private static string[] Starting() => Environment.GetEnvironmentVariable(LinkDoor.StartingVariable)?.Split(',') ?? [];
 
     private static string? Run(string verb, CapsuleName name)
     {

@@ -61,7 +61,7 @@ public sealed class CapsuleRunner(CapsuleStore store)
         if (!services) manifest = manifest with { Services = [] };
 
         using var rollback = new Rollback();
-        ImmutableArray<Warning> ofLinks = capsule.Links.IsEmpty ? [] : LinkDoor.Prepare(_layout, capsule.Name);
+        ImmutableArray<Warning> ofLinks = Members(capsule.Stack).Any(m => !m.Links.IsEmpty) ? LinkDoor.Prepare(_layout, capsule.Name) : []; // whoever brings the stack up decides which users it shares
         var (up, warnings) = StackUp(capsule, manifest, rollback);
         warnings = [.. ofLinks, .. warnings];
         if (Signalled(interruption) is { } early) throw new CapsuleException(Problems.StartEnded(capsule.Name.ToString(), early));
@@ -310,7 +310,10 @@ public sealed class CapsuleRunner(CapsuleStore store)
         if (store.TryFind(name) is not { } capsule) return;
         DownIfEmpty(capsule.Stack);
         foreach (CapsuleLink link in capsule.Links)
-            if (store.TryFind(link.Import.From) is { } owner && owner.Stack != capsule.Stack && !Stacks.IsUp(owner.Stack)) DownIfEmpty(owner.Stack); // its /run was kept for us
+        {
+            FileCalls.Remove(null, _layout.StartMark(link.Import.From, name)); // it is started, or stopped for itself
+            if (store.TryFind(link.Import.From) is { } owner && owner.Stack != capsule.Stack && !Stacks.IsUp(owner.Stack)) DownIfEmpty(owner.Stack, kept: true); // its /run was kept for us
+        }
     }
 
     /// <summary>The capsules of a stack that run.</summary>
@@ -322,9 +325,10 @@ public sealed class CapsuleRunner(CapsuleStore store)
     /// <summary>Whether a capsule of a stack runs; one that runs and whose record cannot be read may be of any.</summary>
     public bool IsInUse(CapsuleName stack) => store.Names().Any(n => (store.TryFind(n) is not { } capsule || capsule.Stack == stack) && Running(n) is not null);
 
-    private void DownIfEmpty(CapsuleName stack)
+    private void DownIfEmpty(CapsuleName stack, bool kept = false)
     {
         using Descriptor held = Stacks.Lock(stack);
+        if (kept && Stacks.IsUp(stack)) return; // it came up while we waited, for a capsule that is about to run
         if (!IsInUse(stack) && FileCalls.TryStat(null, _layout.RunOfStack(stack)) is not null) Stacks.Down(stack, keepRun: IsUsedByOthers(stack));
     }
 

@@ -190,7 +190,7 @@ public sealed class Keeper : IDisposable
         if (!run.IsAlive)
         {
             using Descriptor? held = _store.Lock(run.Name, wait: false);
-            if (held is not null) _runner.Finish(run, "killed");
+            if (held is not null) Finish(run, "killed");
             else LookAgain(BusyPause);
             return;
         }
@@ -263,7 +263,14 @@ public sealed class Keeper : IDisposable
             LookAgain(BusyPause);
             return;
         }
-        if (RunRecord.Find(_layout, kept.Run.Name) is { } run && run.InitStart == kept.Run.InitStart) _runner.Finish(run, "killed");
+        if (RunRecord.Find(_layout, kept.Run.Name) is { } run && run.InitStart == kept.Run.InitStart) Finish(run, "killed");
+    }
+
+    /// <summary>What a capsule left is cleared away. Those that cannot be without it hear of it from another program: nobody else's keeping waits for their stop.</summary>
+    private void Finish(RunRecord run, string reason)
+    {
+        _runner.Finish(run, reason);
+        if (!run.Services.IsEmpty && _store.TryFind(run.Name) is { LinkedBy.IsEmpty: false }) LinkDoor.Lose(_layout, run.Name);
     }
 
     private void ServiceEnded(Kept kept, int service)
@@ -335,7 +342,7 @@ public sealed class Keeper : IDisposable
             return;
         }
         Drop(kept);
-        _runner.Finish(kept.Run, "ended");
+        Finish(kept.Run, "ended");
     }
 
     /// <summary>A capsule that only held a command, whose starter is gone as well; or one that ran for somebody who is gone.</summary>
@@ -345,7 +352,7 @@ public sealed class Keeper : IDisposable
         using Descriptor? held = _store.Lock(kept.Run.Name, wait: false);
         if (held is null || !kept.Run.IsOrphan && DateTimeOffset.UtcNow - kept.Run.Started < TimeSpan.FromSeconds(10)) return;
         Drop(kept);
-        _runner.Finish(kept.Run, "ended");
+        Finish(kept.Run, "ended");
     }
 
     private void Watch(Descriptor descriptor, Kept kept, int service, bool isLog)

@@ -26,6 +26,9 @@ internal static class LinkDoor
     /// <summary>Before an owner stops: those that cannot be without it stop first.</summary>
     public static void Withdraw(StoreLayout layout, CapsuleName name, bool startsAgain) => Run(layout, startsAgain ? "restart" : "withdraw", name);
 
+    /// <summary>When an owner has ended by itself: those that cannot be without it stop. Nobody waits for that; a guard sees that it is done.</summary>
+    public static void Lose(StoreLayout layout, CapsuleName name) => Programs.StartGuarded(Programs.Tools, ["linker", "lose", name.ToString()], null, layout.Run + "/keeper.log");
+
     private static ImmutableArray<Warning> Run(StoreLayout layout, string what, CapsuleName name)
     {
         var (status, said) = ToolRun.Run(Programs.Tools, ["linker", what, name.ToString()], [.. Programs.Environment, Starting(what == "prepare" ? name : null)], Most);

@@ -71,6 +71,8 @@ public sealed record StoreLayout(string State, string Run)
     public string NewSecrets(CapsuleName capsule) => Secrets(capsule) + ".new";
     /// <summary>The capsule's own changes over its layers, with "upper" and "work".</summary>
     public string Writable(CapsuleName capsule) => Capsule(capsule) + "/writable";
+    /// <summary>A writable layer that is in an image by now, and that others see through links until the capsule starts again.</summary>
+    public string StillSeen(CapsuleName capsule) => Writable(capsule) + ".seen";
     /// <summary>Observation logs of what is learned under a name, one file a run.</summary>
     public string Learned(CapsuleName name) => $"{State}/learned/{name}";
     /// <summary>What a capsule holds though little speaks for it.</summary>
@@ -98,6 +100,8 @@ public sealed record StoreLayout(string State, string Run)
     public string RunOf(CapsuleName name) => $"{Run}/capsules/{name}";
     /// <summary>All running capsules.</summary>
     public string RunningCapsules => Run + "/capsules";
+    /// <summary>Is there when a capsule stopped with an owner of what it sees, and starts with it again.</summary>
+    public string StartMark(CapsuleName owner, CapsuleName user) => $"{Run}/starts.{owner}+{user}";
     /// <summary>A stack that is up: its pinned namespaces.</summary>
     public string RunOfStack(CapsuleName name) => $"{Run}/stacks/{name}";
     /// <summary>All stacks that are up.</summary>

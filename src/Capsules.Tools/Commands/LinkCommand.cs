@@ -12,6 +12,7 @@ using Capsules.Engine.Crossings;
 using Capsules.Engine.Links;
 using Capsules.Engine.Running;
 using Capsules.Engine.Store;
+using Capsules.Linux.Launching;
 
 namespace Capsules.Tools.Commands;
 
@@ -196,6 +197,10 @@ public static class LinkCommand
                 case "attach": warnings = links.Attach(name); break;
                 case "offer": warnings = links.Offer(name); break;
                 case "withdraw": links.Withdraw(name, startsAgain: false); break;
+                case "lose":
+                    try { links.Lose(name); }
+                    finally { Guard.EndOwn(); } // killed on the way, it is started again
+                    break;
                 case "restart": links.Withdraw(name, startsAgain: true); break;
                 case var other: throw new CapsuleException(Problems.UnknownVerb(other));
             }
