@@ -62,10 +62,7 @@ public static class LinkProber
             string name = words.ElementAtOrDefault(1) ?? "";
             switch (words[0])
             {
-                case "create":
-                    Keep(name, FileCalls.Open(name, OpenFlags.ReadWrite | OpenFlags.Create | OpenFlags.Exclusive, 0x1B6));
-                    FileCalls.ChangeMode(_files[name], "", 0x1B6); // whatever the umask is: modes are not what is tried
-                    return "ok";
+                case "create": return Keep(name, FileCalls.Open(name, OpenFlags.ReadWrite | OpenFlags.Create | OpenFlags.Exclusive, 0x1B6));
                 case "open": return Keep(name, FileCalls.Open(name, OpenFlags.ReadOnly | OpenFlags.NonBlock | OpenFlags.NoFollow));
                 case "open-to-write": return Keep(name, FileCalls.Open(name, OpenFlags.ReadWrite | OpenFlags.NoFollow));
                 case "close": return Close(name);

@@ -50,13 +50,14 @@ public static class Threads
 
     /// <summary>
     /// The thread works in another mount namespace, in one of its directories, as a user without capabilities: setresuid(2) and its like are per thread when they
-    /// are called so. Numbers are those of our own user namespace.
+    /// are called so. Numbers are those of our own user namespace; umask is 0 there.
     /// </summary>
     public static unsafe T InMountNamespaceAs<T>(Descriptor space, NativePath directory, uint uid, uint gid, ReadOnlySpan<uint> groups, Func<T> work)
     {
         uint[] all = groups.ToArray();
         return InNamespace(space, NamespaceKinds.Mount, () =>
         {
+            Native.Call(SyscallNumber.Umask, 0);
             ChangeDirectory(directory); // as ourselves: what the user may do there is for the work to see
             fixed (uint* list = all) Native.Check(Native.Call(SyscallNumber.Setgroups, all.Length, (nint)list), "setgroups", "");
             Native.Check(Native.Call(SyscallNumber.Setresgid, (nint)gid, (nint)gid, (nint)gid), "setresgid", $"{gid}");

@@ -41,13 +41,12 @@ public static unsafe class UnixStream
         }
     }
 
-    /// <summary>Listens at a new name in the working directory, for everybody.</summary>
+    /// <summary>Listens at a new name in the working directory, for whom the umask lets.</summary>
     public static Descriptor ListenHere(string name)
     {
         Descriptor socket = New();
         byte* address = stackalloc byte[110];
         Native.Check(Native.bind(socket.Number, address, Address(address, name)), "bind", name);
-        FileCalls.ChangeMode(null, name, 0x1B6);
         Native.Check(Native.Call(ListenCall, socket.Number, Backlog), "listen", name);
         return socket;
     }
