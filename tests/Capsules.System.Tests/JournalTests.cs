@@ -65,6 +65,9 @@ public sealed class JournalTests : IDisposable
         Eventually("/data/of-owner", "created /data/of-owner db web", "written /data/of-owner db web");
         Eventually("/data/of-other", "created /data/of-other app web", "written /data/of-other app web");
         Eventually("/data/of-host", "created /data/of-host this-host root", "written /data/of-host this-host root");
+        _sandbox.Shell($"unshare --user --map-root-user sh -c 'echo four > {Data}/of-another; sleep 0.3'").Ok();
+        Sandbox.Eventually(() => Known("/data/of-another").Any(k => k.StartsWith("written", StringComparison.Ordinal)), "it is noted");
+        Known("/data/of-another").ShouldAllBe(k => !k.Contains("this-host", StringComparison.Ordinal), "in another user namespace it may be anybody's");
         JsonElement write = Ask("/data/of-other").GetProperty("writes")[0];
         Text(write, "user").ShouldBe("4321", "as its capsule numbers it");
         Text(write, "program").ShouldBe("/bin/busybox");

@@ -63,6 +63,10 @@ public static partial class Problems
     public static Problem NothingRelated(string stack, string why) =>
         new("CAP4117", ExitCode.NotFound, $"nothing is to be linked to `{stack}`", why, $"name the capsules: capsule stack link {stack} CAPSULE CAPSULE");
 
+    /// <summary>Somebody else is at work on the owner, perhaps waiting for us.</summary>
+    public static Problem OwnerBusy(string owner) =>
+        new("CAP4118", ExitCode.HeldElsewhere, $"`{owner}` is being started, stopped or changed by another command", "it did not end within 15 s, or waits for the capsule of this command", "try again when it has ended");
+
     /// <summary>One link cannot take the place of the other.</summary>
     public static Problem NotSwappable(string capsule, string before, string after, string why) =>
         new("CAP4116", ExitCode.Conflict, $"{capsule}: {after} cannot take the place of {before}", why, $"capsule link rm {capsule} {before}, then capsule link add {capsule} {after}");

@@ -15,6 +15,8 @@ internal sealed class WriterLookUp
     private const long Fresh = 200, Remembered = 5000; // milliseconds; a number of a process does not come again so soon
     private const int Exiting = 4, MostKept = 8192; // PF_EXITING of the kernel's include/linux/sched.h
 
+    private static readonly byte[] s_ownUsers = FileCalls.ReadLink(null, "/proc/self/ns/user");
+
     private readonly Dictionary<int, (Writer Writer, long At)> _known = [];
     private Dictionary<CapsuleName, (RunRecord Run, IReadOnlyList<IdExtent> Users)> _running = [];
 
@@ -70,6 +72,8 @@ internal sealed class WriterLookUp
             writer = writer with { Program = StrayWriters.ProgramOf(pid) };
             if (UserOf(pid) is not { } user) return writer;
             if (writer.Capsule is { } of) return writer with { User = _running.TryGetValue(of, out var running) ? running.Users.Inside(user) : null };
+            // One in another user namespace is some capsule's that nobody told of, or a container's.
+            if (!FileCalls.ReadLink(null, $"/proc/{pid}/ns/user").AsSpan().SequenceEqual(s_ownUsers)) return writer;
             bool isEnding = ProcessTable.FlagsOf(pid) is not { } flags || (flags & Exiting) != 0; // one that ends is in no group of version 1 any more
             return isEnding ? writer : writer with { IsHost = true, User = user };
         }

@@ -40,7 +40,7 @@ public sealed record LinkChange(CapsuleLink Link, ImmutableArray<Warning> Warnin
 /// <param name="store">Capsules and images.</param>
 public sealed class LinkRunner(CapsuleStore store)
 {
-    private const int LockPollMilliseconds = 20, StartMinutes = 30;
+    private const int LockPollMilliseconds = 20, MostMillisecondsForOwner = 15_000, StartMinutes = 30;
 
     private readonly StoreLayout _layout = store.Layout;
     private readonly CapsuleRunner _runner = new(store);
@@ -413,14 +413,19 @@ public sealed class LinkRunner(CapsuleStore store)
 
     private void ChangeOwner(CapsuleName owner, Func<CapsuleRecord, CapsuleRecord> change)
     {
-        using Descriptor held = store.Lock(owner, wait: true)!;
-        if (store.TryFind(owner) is { } there) store.Save(change(there));
+        // Who is at work on the owner may be waiting for the capsule that we hold: nobody waits for ever.
+        Descriptor? held = null;
+        for (long until = Environment.TickCount64 + MostMillisecondsForOwner; (held = store.Lock(owner, wait: false)) is null; Thread.Sleep(LockPollMilliseconds))
+            if (Environment.TickCount64 > until) throw new CapsuleException(Problems.OwnerBusy($"{owner}"));
+        using (held)
+            if (store.TryFind(owner) is { } there) store.Save(change(there));
     }
 
     private void Forget(CapsuleName owner, CapsuleRecord capsule)
     {
         if (!store.Has(owner) || capsule.Links.Any(l => l.Import.From == owner)) return;
-        ChangeOwner(owner, o => o with { LinkedBy = o.LinkedBy.Remove(capsule.Name) });
+        try { ChangeOwner(owner, o => o with { LinkedBy = o.LinkedBy.Remove(capsule.Name) }); }
+        catch (CapsuleException e) when (e.Problem.Code == Problems.OwnerBusy($"{owner}").Code) { return; } // a name too many: who uses it is asked of the links
         if (store.TryFind(owner) is { LinkedBy.IsEmpty: true }) SmallFiles.RemoveTree(_layout.StillSeen(owner));
     }
 
