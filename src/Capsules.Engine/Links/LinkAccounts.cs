@@ -27,7 +27,7 @@ internal sealed class LinkAccounts(CapsuleStore store, CapsuleRunner runner)
         foreach (CapsuleRecord capsule in runner.Members(stack).Where(c => c.Name != changed?.Name).Concat(changed is null ? [] : [changed]).OrderBy(c => c.Name))
             foreach (CapsuleLink link in capsule.Links)
             {
-                if (store.TryFind(link.Import.From) is not { } owner || owner.Stack == stack) continue; // one stack has one numbering
+                if (link.Users.IsEmpty && link.Groups.IsEmpty || store.TryFind(link.Import.From) is not { } owner || owner.Stack == stack) continue; // one stack has one numbering
                 StackRecord ofOwner = runner.Stacks.Ensure(owner.Stack, store.Manifest(owner.Image).Identity);
                 foreach (SharedName name in link.Users)
                 {

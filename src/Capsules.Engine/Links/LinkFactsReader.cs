@@ -92,7 +92,7 @@ public sealed class LinkFactsReader(CapsuleStore store)
             Groups = AccountsOf("/etc/group", Core.Formats.Accounts.AccountFiles.Groups),
             Packages = [.. packages.Select(p => new PackageVersion(p.Name, p.Package.Version))],
             Programs = [.. export.Programs.Select(p => Program(p)).OfType<ProgramFact>()],
-            Links = [.. capsule.Links.Select(l => new LinkedPath(l, store.Offered(l.Import)?.Path))],
+            Links = [.. capsule.Links.GroupBy(l => l.Import.From).SelectMany(OfOwner)],
             Identity = new StackRunner(store.Layout).Find(capsule.Stack)?.Identity,
             Locale = Variable(manifest, "LC_ALL") ?? Variable(manifest, "LANG") ?? Setting("/etc/default/locale", "LANG") ?? Setting("/etc/locale.conf", "LANG"),
             TimeZone = Variable(manifest, "TZ") ?? Zone(),
@@ -108,6 +108,13 @@ public sealed class LinkFactsReader(CapsuleStore store)
             Beside = [.. tree.List(path.Parent).Select(e => BytePicture.Of(e.Path.Name))],
             Libraries = LibrariesOf(tree, entries),
         };
+
+        // Each owner is read once, however many links there are to it.
+        IEnumerable<LinkedPath> OfOwner(IGrouping<CapsuleName, CapsuleLink> links)
+        {
+            ImmutableArray<Export> offered = store.TryFind(links.Key) is { } owner ? store.Offered(owner) : [];
+            return links.Select(l => new LinkedPath(l, offered.FirstOrDefault(e => e.Name == l.Import.Export)?.Path));
+        }
 
         ImmutableArray<T> AccountsOf<T>(string file, Func<ReadOnlyMemory<byte>, ImmutableArray<T>> parse) => tree.Read(GuestPath.Parse(file)) is { } text ? parse(text) : [];
 
