@@ -20,7 +20,7 @@ public sealed class Rollback : IDisposable
         while (_undo.TryPop(out Action? undo))
         {
             try { undo(); }
-            catch (Exception e) when (e is IOException or UnauthorizedAccessException or Linux.SyscallException) { } // what stays is what doctor names; the first failure is the one to report
+            catch (Exception e) when (e is IOException or UnauthorizedAccessException or Linux.SyscallException or Core.Problems.CapsuleException) { } // what stays is what doctor names; the first failure is the one to report
         }
     }
 }
