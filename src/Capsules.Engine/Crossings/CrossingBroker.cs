@@ -134,13 +134,10 @@ public sealed class CrossingBroker : IDisposable
 
     private Descriptor OpenDoor()
     {
-        FileCalls.MakeNode(null, CrossingDoor.Fifo(_layout), FileKind.Fifo, 0x180);
-        Descriptor fifo = FileCalls.Open(CrossingDoor.Fifo(_layout), OpenFlags.ReadWrite | OpenFlags.NonBlock);
+        Descriptor fifo = Doorbell.Open(CrossingDoor.Fifo(_layout));
         _watched[_epoll.Watch(fifo)] = () =>
         {
-            Span<byte> knocks = stackalloc byte[256];
-            try { FileCalls.Read(_fifo, knocks); }
-            catch (SyscallException e) when (e.Errno == Errno.EAGAIN) { }
+            Doorbell.Hear(_fifo);
             Look();
         };
         return fifo;

@@ -17,7 +17,6 @@ namespace Capsules.Engine.Crossings;
 public static class CrossingDoor
 {
     private const string SocketName = "socket";
-    private const int Attempts = 500, PauseMilliseconds = 10;
 
     /// <summary>Where the directory is seen inside a capsule, read-only.</summary>
     public static GuestPath Inside { get; } = GuestPath.Parse(CrossingFormat.Socket).Parent;
@@ -72,18 +71,14 @@ public static class CrossingDoor
     {
         SmallFiles.MakeDirectories(DirectoryOf(layout, capsule));
         using Descriptor directory = FileCalls.Open(DirectoryOf(layout, capsule), OpenFlags.PathOnly | OpenFlags.Directory);
-        Knock(layout);
-        for (int attempt = 1; !UnixStream.IsListened(directory, SocketName); attempt++)
-        {
-            if (attempt == Attempts) throw new CapsuleException(Problems.CrossingUnreachable(CrossingFormat.Socket, $"nobody listens at {DirectoryOf(layout, capsule)}/{SocketName}; {layout.Run}/crossings.log may tell why"));
-            Thread.Sleep(PauseMilliseconds);
-            if (attempt % 100 == 0) Knock(layout);
-        }
+        if (!Bell(layout).KnockUntil(() => UnixStream.IsListened(directory, SocketName)))
+            throw new CapsuleException(Problems.CrossingUnreachable(CrossingFormat.Socket, $"nobody listens at {DirectoryOf(layout, capsule)}/{SocketName}; {layout.Run}/crossings.log may tell why"));
     }
 
     /// <summary>Tells the broker to look at the capsules' links, or starts one.</summary>
-    internal static void Knock(StoreLayout layout) =>
-        new Doorbell(Fifo(layout), LockFile(layout), () => Programs.StartGuarded(Programs.Tools, ["crossings"], null, layout.Run + "/crossings.log")).Knock();
+    internal static void Knock(StoreLayout layout) => Bell(layout).Knock();
+
+    private static Doorbell Bell(StoreLayout layout) => new(Fifo(layout), LockFile(layout), () => Programs.StartGuarded(Programs.Tools, ["crossings"], null, layout.Run + "/crossings.log"));
 
     /// <summary>The socket of a running capsule, in the place of one that a broker before us left.</summary>
     internal static Descriptor Listen(StoreLayout layout, CapsuleName capsule)

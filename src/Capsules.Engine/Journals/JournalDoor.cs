@@ -18,8 +18,6 @@ public sealed record JournalState(bool IsNoting, string? Problem);
 /// <summary>The way to the one process that notes writes, the scribe, and what it is to note.</summary>
 public static class JournalDoor
 {
-    private const int Attempts = 500, PauseMilliseconds = 10;
-
     /// <summary>Directories of which a capsule's journal tells: volumes of its own.</summary>
     public static IEnumerable<StateVolume> StateOf(CapsuleStore store, CapsuleRecord capsule) =>
         capsule.Folded(store.Manifest(capsule.Image)).Volumes.Where(v => v.Kind == VolumeKind.Directory && !capsule.SharedVolumes.Any(s => s.Name == v.Name));
@@ -42,14 +40,7 @@ public static class JournalDoor
         string ask = $"{Asked(layout)}/{Environment.ProcessId}";
         SmallFiles.MakeDirectories(Asked(layout));
         SmallFiles.Write(ask, [], durable: false);
-        Knock(layout);
-        for (int attempt = 1; FileCalls.TryStat(null, ask) is not null; attempt++)
-        {
-            if (attempt == Attempts) return !FileCalls.Remove(null, ask);
-            Thread.Sleep(PauseMilliseconds);
-            if (attempt % 100 == 0) Knock(layout);
-        }
-        return true;
+        return Bell(layout).KnockUntil(() => FileCalls.TryStat(null, ask) is null) || !FileCalls.Remove(null, ask);
     }
 
     /// <summary>How the journal of a capsule is now.</summary>
@@ -57,8 +48,9 @@ public static class JournalDoor
         SmallFiles.IsLocked(LockFile(layout)) && SmallFiles.TryRead(Mark(layout, owner)) is { } said ? new(said.Length == 0, said.Length == 0 ? null : Encoding.UTF8.GetString(said)) : new(false, null);
 
     /// <summary>Tells the scribe to look, or starts one.</summary>
-    internal static void Knock(StoreLayout layout) =>
-        new Doorbell(Fifo(layout), LockFile(layout), () => Programs.StartGuarded(Programs.Tools, ["scribe"], null, layout.Run + "/journals.log")).Knock();
+    internal static void Knock(StoreLayout layout) => Bell(layout).Knock();
+
+    private static Doorbell Bell(StoreLayout layout) => new(Fifo(layout), LockFile(layout), () => Programs.StartGuarded(Programs.Tools, ["scribe"], null, layout.Run + "/journals.log"));
 
     /// <summary>Where one knocks.</summary>
     internal static string Fifo(StoreLayout layout) => layout.Run + "/scribe";

@@ -93,24 +93,16 @@ public sealed class Scribe : IDisposable
                 }
                 else if (token == _door)
                 {
-                    HearKnocks();
+                    Doorbell.Hear(_fifo);
                     Look();
                 }
             if (events >= Busy) Thread.Sleep(BusyPause);
         }
     }
 
-    private void HearKnocks()
-    {
-        Span<byte> knocks = stackalloc byte[256];
-        try { FileCalls.Read(_fifo, knocks); }
-        catch (SyscallException e) when (e.Errno == Errno.EAGAIN) { }
-    }
-
     private Descriptor OpenDoor()
     {
-        FileCalls.MakeNode(null, JournalDoor.Fifo(_layout), FileKind.Fifo, 0x180);
-        Descriptor fifo = FileCalls.Open(JournalDoor.Fifo(_layout), OpenFlags.ReadWrite | OpenFlags.NonBlock);
+        Descriptor fifo = Doorbell.Open(JournalDoor.Fifo(_layout));
         _door = _epoll.Watch(fifo);
         return fifo;
     }

@@ -67,17 +67,24 @@ public sealed class LinkFactsReader(CapsuleStore store)
         };
     }
 
-    private LinkQuestion Asked(CapsuleRecord here, CapsuleLink link) => new() { Here = Bare(here), Import = link.Import, Preset = link.Preset, WhenDown = link.WhenDown, Merge = link.Merge, Waiting = Waiting(), Elsewhere = Elsewhere(), Users = link.Users, Groups = link.Groups };
+    private LinkQuestion Asked(CapsuleRecord here, CapsuleLink link)
+    {
+        CapsuleRecord[] all = [.. store.Names().Select(store.TryFind).OfType<CapsuleRecord>()];
+        return new()
+        {
+            Here = Bare(here),
+            Import = link.Import,
+            Preset = link.Preset,
+            WhenDown = link.WhenDown,
+            Merge = link.Merge,
+            Waiting = [.. all.SelectMany(r => r.Links.Where(l => !l.Merge).Select(l => new Waiting(r.Name, l.Import.From, l.WhenDown)))],
+            Elsewhere = [.. all.SelectMany(r => r.Links.SelectMany(l => l.Users.Select(u => new UserElsewhere(r.Name, l.Import.From, u))))],
+            Users = link.Users,
+            Groups = link.Groups,
+        };
+    }
 
     private LinkSide Bare(CapsuleRecord capsule) => new() { Name = capsule.Name, Stack = capsule.Stack, Manifest = capsule.Folded(store.Manifest(capsule.Image)) };
-
-    /// <summary>Who waits for whom, by the links of all capsules.</summary>
-    private ImmutableArray<Waiting> Waiting() =>
-        [.. store.Names().Select(store.TryFind).OfType<CapsuleRecord>().SelectMany(r => r.Links.Where(l => !l.Merge).Select(l => new Waiting(r.Name, l.Import.From, l.WhenDown)))];
-
-    /// <summary>Who is whose user, by the links of all capsules.</summary>
-    private ImmutableArray<UserElsewhere> Elsewhere() =>
-        [.. store.Names().Select(store.TryFind).OfType<CapsuleRecord>().SelectMany(r => r.Links.SelectMany(l => l.Users.Select(u => new UserElsewhere(r.Name, l.Import.From, u))))];
 
     private LinkSide Side(CapsuleRecord capsule, CapsuleRecord other, CapsuleTree tree, Export export)
     {

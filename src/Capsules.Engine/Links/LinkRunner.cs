@@ -82,7 +82,7 @@ public sealed class LinkRunner(CapsuleStore store)
         CapsuleRecord capsule = store.Get(owner.ToString());
         ImmutableArray<Export> offered = store.Offered(capsule);
         if (!offered.Any(e => e.Name == export)) throw new CapsuleException(Problems.NotOffered($"{owner}", $"{export}", offered.Select(e => $"{e.Name}")));
-        string[] users = [.. capsule.LinkedBy.Where(n => store.TryFind(n)?.Links.Any(l => l.Import == new Import(owner, export)) == true).Select(n => n.ToString())];
+        CapsuleName[] users = [.. store.UsersOf(capsule, export)];
         if (users.Length > 0) throw new CapsuleException(Problems.StillLinked($"{owner}/{export}", string.Join(", ", users)));
         return capsule;
     }
@@ -105,7 +105,7 @@ public sealed class LinkRunner(CapsuleStore store)
         using Descriptor held = store.Lock(name, wait: true)!;
         Decision decision = Decide(store.Get(name.ToString()), link, inPlaceOf);
         var (before, after, owner, export) = (decision.Before, decision.After, decision.Owner, decision.Export);
-        bool runs = _runner.Running(name) is not null;
+        RunRecord? run = _runner.Running(name);
         ChangeOwner(owner.Name, o => o with { LinkedBy = [.. o.LinkedBy.Append(name).Distinct().Order()] });
         store.Save(after);
         try
@@ -116,10 +116,9 @@ public sealed class LinkRunner(CapsuleStore store)
             StackRecord stack = _runner.Stacks.Ensure(after.Stack, store.Manifest(after.Image).Identity);
             if (!_runner.Stacks.IsUp(after.Stack)) _runner.Stacks.Save(stack with { SharedUsers = decision.Users, SharedGroups = decision.Groups });
             else if (!decision.UsersCount) warnings.Add(Warnings.UsersComeLater($"{name}", string.Join(", ", decision.Link.Users.Concat(decision.Link.Groups))));
-            if (runs)
+            if (run is not null)
             {
-                IReadOnlyList<int> processes = inPlaceOf is not null ? new RunningCapsule(_layout, _runner.Running(name)!).Processes() : [];
-                if (export.Path is { } path) holders = PeerMounts.Holders(path, processes);
+                if (inPlaceOf is not null && export.Path is { } path) holders = PeerMounts.Holders(path, new RunningCapsule(_layout, run).Processes());
                 if (Attach(after, decision.Link) is { } waits)
                     warnings.Add(inPlaceOf is null ? Warnings.LinkWaits($"{name}", $"{link.Import}", waits) : throw new CapsuleException(Problems.OwnerDown($"{name}", $"{owner.Name}", waits)));
                 CrossingMounts.Follow(store, after);
@@ -132,7 +131,7 @@ public sealed class LinkRunner(CapsuleStore store)
         {
             store.Save(before);
             Forget(owner.Name, before);
-            if (runs) TakeBack(before, export);
+            if (run is not null) TakeBack(before, export);
             throw;
         }
     }
@@ -168,7 +167,7 @@ public sealed class LinkRunner(CapsuleStore store)
     {
         CapsuleRecord before = capsule;
         CapsuleName name = capsule.Name;
-        CapsuleLink? replaced = inPlaceOf is null ? null : capsule.Links.FirstOrDefault(l => l.Import == inPlaceOf) ?? throw new CapsuleException(Problems.NotLinked($"{name}", $"{inPlaceOf}"));
+        CapsuleLink? replaced = inPlaceOf is null ? null : LinkOf(capsule, inPlaceOf);
         if (capsule.Links.FirstOrDefault(l => l.Import == link.Import) is { } there)
         {
             // One that waits was cut off when it was made, or its owner does not offer it now: it is made anew.
@@ -245,13 +244,14 @@ public sealed class LinkRunner(CapsuleStore store)
         store.Save(unlinked);
         if (leaves) LeaveStack(capsule);
         if (!unlinked.Links.Any(l => l.Import.From == import.From)) FileCalls.Remove(null, _layout.StartMark(import.From, name));
-        capsule = unlinked;
-        Forget(import.From, capsule);
-        if (_runner.Running(name) is not null) CrossingMounts.Follow(store, capsule);
+        Forget(import.From, unlinked);
+        if (_runner.Running(name) is not null) CrossingMounts.Follow(store, unlinked);
         return new(link, [], holders);
     }
 
-    private static CapsuleLink LinkOf(CapsuleRecord capsule, Import import) =>
+    /// <summary>A link of a capsule.</summary>
+    /// <exception cref="CapsuleException">It has none of that.</exception>
+    internal static CapsuleLink LinkOf(CapsuleRecord capsule, Import import) =>
         capsule.Links.FirstOrDefault(l => l.Import == import) ?? throw new CapsuleException(Problems.NotLinked($"{capsule.Name}", $"{import}"));
 
     /// <summary>Whether the capsule is a stack of its own without this link.</summary>

@@ -32,7 +32,7 @@ public sealed class LinkTester(CapsuleStore store)
     public ImmutableArray<LinkProof> Test(CapsuleName name, Import import)
     {
         CapsuleRecord capsule = store.Get(name.ToString());
-        CapsuleLink link = capsule.Links.FirstOrDefault(l => l.Import == import) ?? throw new CapsuleException(Problems.NotLinked($"{name}", $"{import}"));
+        CapsuleLink link = LinkRunner.LinkOf(capsule, import);
         CapsuleRecord owner = store.TryFind(import.From) ?? throw new CapsuleException(Problems.OwnerNotHere($"{name}", $"{import.From}"));
         Export export = store.Offered(import) ?? throw new CapsuleException(Problems.NotOffered($"{owner.Name}", $"{import.Export}", []));
         var proofs = ImmutableArray.CreateBuilder<LinkProof>();
@@ -47,9 +47,7 @@ public sealed class LinkTester(CapsuleStore store)
     /// <summary>Each name that the owner's software has at the path is there, and the capsule cannot write it.</summary>
     private LinkProof Merged(CapsuleRecord capsule, CapsuleRecord owner, GuestPath path)
     {
-        RunRecord here = Running(capsule);
-        using Descriptor root = FileCalls.Open($"/proc/{here.Init}/root", OpenFlags.PathOnly | OpenFlags.Directory);
-        var (seen, errno) = FileCalls.TryOpenResolved(root, path.BelowRoot(), OpenFlags.ReadOnly | OpenFlags.Directory, ResolveFlags.InRoot | ResolveFlags.NoMagicLinks);
+        var (seen, errno) = Open(Running(capsule), path, OpenFlags.ReadOnly | OpenFlags.Directory);
         if (seen is null) return new("merged", LinkResult.Failed, $"{path} is not there in {capsule.Name} ({Errno.Name(errno)})");
         using (seen)
         {
@@ -73,17 +71,21 @@ public sealed class LinkTester(CapsuleStore store)
 
     private static bool IsShim(RunRecord run, GuestPath path)
     {
-        using Descriptor root = FileCalls.Open($"/proc/{run.Init}/root", OpenFlags.PathOnly | OpenFlags.Directory);
-        var (found, _) = FileCalls.TryOpenResolved(root, path.BelowRoot(), OpenFlags.ReadOnly | OpenFlags.NonBlock, ResolveFlags.InRoot | ResolveFlags.NoMagicLinks);
+        var (found, _) = Open(run, path, OpenFlags.ReadOnly | OpenFlags.NonBlock);
         using (found) return found is not null && FileCalls.Stat(found) is { IsRegular: true } file && file.Size == ShimFile.Content.Length && FileCalls.ReadToEnd(found, path.ToString(), ShimFile.Content.Length).AsSpan().SequenceEqual(ShimFile.Content);
     }
 
     private RunRecord Running(CapsuleRecord capsule) => _runner.Running(capsule.Name) ?? throw new CapsuleException(Problems.NotRunning($"{capsule.Name}"));
 
-    private static FileStatus? At(RunRecord run, GuestPath path)
+    private static (Descriptor? Found, int Errno) Open(RunRecord run, GuestPath path, OpenFlags flags)
     {
         using Descriptor root = FileCalls.Open($"/proc/{run.Init}/root", OpenFlags.PathOnly | OpenFlags.Directory);
-        var (found, _) = FileCalls.TryOpenResolved(root, path.BelowRoot(), OpenFlags.PathOnly, ResolveFlags.InRoot | ResolveFlags.NoMagicLinks);
+        return FileCalls.TryOpenResolved(root, path.BelowRoot(), flags, ResolveFlags.InRoot | ResolveFlags.NoMagicLinks);
+    }
+
+    private static FileStatus? At(RunRecord run, GuestPath path)
+    {
+        var (found, _) = Open(run, path, OpenFlags.PathOnly);
         using (found) return found is null ? null : FileCalls.Stat(found);
     }
 

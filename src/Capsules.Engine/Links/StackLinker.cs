@@ -29,45 +29,58 @@ public sealed class StackLinker(CapsuleStore store)
     /// <exception cref="CapsuleException">One runs, numbers or ports clash, or nothing is related.</exception>
     public StackLinkPlan Plan(CapsuleName stack, IReadOnlyList<CapsuleName> named, bool asLinks)
     {
+        Decision decision = Decide(stack, named, asLinks);
+        return new(decision.Relations, decision.Steps);
+    }
+
+    /// <summary>What is decided: of whom, and the links or who joins.</summary>
+    private sealed record Decision(ImmutableArray<CapsuleRecord> Capsules, ImmutableArray<Relation> Relations, ImmutableArray<PlannedLink> Links, ImmutableArray<CapsuleRecord> Joining, ImmutableArray<LinkStep> Steps);
+
+    private sealed record PlannedLink(CapsuleName From, CapsuleName To, Export Export, CapsuleLink Link, LinkStep Step);
+
+    private Decision Decide(CapsuleName stack, IReadOnlyList<CapsuleName> named, bool asLinks)
+    {
         var (capsules, relations) = Find(stack, named);
-        if (asLinks) return new(relations, [.. LinksOf(capsules, relations).Select(l => l.Step)]);
-        foreach (CapsuleRecord joins in Joining(stack, capsules)) CheckJoin(joins, capsules);
-        return new(relations, [.. Joining(stack, capsules).Select(c => new LinkStep(LinkAct.JoinStack, LinkMoment.Now, $"{stack}", $"{c.Name} joins the stack {stack}"))]);
+        if (asLinks)
+        {
+            ImmutableArray<PlannedLink> links = [.. LinksOf(capsules, relations)];
+            return new(capsules, relations, links, [], [.. links.Select(l => l.Step)]);
+        }
+        ImmutableArray<CapsuleRecord> joining = [.. capsules.Where(c => c.Stack != stack)];
+        foreach (CapsuleRecord joins in joining) CheckJoin(joins, capsules);
+        return new(capsules, relations, [], joining, [.. joining.Select(c => new LinkStep(LinkAct.JoinStack, LinkMoment.Now, $"{stack}", $"{c.Name} joins the stack {stack}"))]);
     }
 
     /// <summary>Does it; what was done.</summary>
     public StackLinkPlan Apply(CapsuleName stack, IReadOnlyList<CapsuleName> named, bool asLinks)
     {
-        StackLinkPlan plan = Plan(stack, named, asLinks);
-        var (capsules, relations) = Find(stack, named);
+        var (capsules, relations, links, joining, steps) = Decide(stack, named, asLinks);
         using var rollback = new Rollback();
-        if (asLinks)
-            foreach (var (from, to, export, link, _) in LinksOf(capsules, relations).ToArray())
+        foreach (var (from, to, export, link, _) in links)
+        {
+            if (store.Offered(link.Import) is null)
             {
-                if (store.Offered(new Import(to.Name, export.Name)) is null)
-                {
-                    _links.Share(to.Name, export);
-                    rollback.Add(() => _links.Unshare(to.Name, export.Name));
-                }
-                _links.Add(from, link);
-                rollback.Add(() => _links.Remove(from, link.Import));
+                _links.Share(to, export);
+                rollback.Add(() => _links.Unshare(to, export.Name));
             }
-        else
+            _links.Add(from, link);
+            rollback.Add(() => _links.Remove(from, link.Import));
+        }
+        if (joining.Length > 0)
         {
             CapsuleRecord first = capsules.FirstOrDefault(c => c.Stack == stack) ?? capsules.FirstOrDefault(c => c.Name == stack) ?? capsules[0];
             if (_runner.Stacks.Find(stack) is null) rollback.Add(() => _runner.Stacks.Remove(stack));
             _runner.Stacks.Ensure(stack, store.Manifest(first.Image).Identity);
-            foreach (CapsuleRecord joins in Joining(stack, capsules))
+            foreach (CapsuleRecord joins in joining)
             {
                 Move(joins.Name, joins.Stack, stack);
                 rollback.Add(() => Move(joins.Name, stack, joins.Stack));
             }
         }
         rollback.Commit();
-        if (!asLinks)
-            foreach (CapsuleName left in Joining(stack, capsules).Select(c => c.Stack).Distinct())
-                if (!_runner.Members(left).Any()) _runner.Stacks.Remove(left);
-        return plan;
+        foreach (CapsuleName left in joining.Select(c => c.Stack).Distinct())
+            if (!_runner.Members(left).Any()) _runner.Stacks.Remove(left);
+        return new(relations, steps);
     }
 
     /// <summary>From one stack into another, if it is still in that, and does not run.</summary>
@@ -78,8 +91,6 @@ public sealed class StackLinker(CapsuleStore store)
         if (_runner.Running(name) is not null || now.Stack != from) throw new CapsuleException(Problems.AlreadyRunning($"{name}"));
         store.Save(now with { Stack = to });
     }
-
-    private static IEnumerable<CapsuleRecord> Joining(CapsuleName stack, IEnumerable<CapsuleRecord> capsules) => capsules.Where(c => c.Stack != stack);
 
     private (ImmutableArray<CapsuleRecord> Capsules, ImmutableArray<Relation> Relations) Find(CapsuleName stack, IReadOnlyList<CapsuleName> named)
     {
@@ -130,7 +141,7 @@ public sealed class StackLinker(CapsuleStore store)
     }
 
     /// <summary>A link for each directory of sockets, one offer for all that use it; ports of the loopback network need one stack.</summary>
-    private IEnumerable<(CapsuleName From, CapsuleRecord To, Export Export, CapsuleLink Link, LinkStep Step)> LinksOf(ImmutableArray<CapsuleRecord> capsules, ImmutableArray<Relation> relations)
+    private IEnumerable<PlannedLink> LinksOf(ImmutableArray<CapsuleRecord> capsules, ImmutableArray<Relation> relations)
     {
         LinkAccounts accounts = new(store, _runner);
         var names = new HashSet<(CapsuleName, CapsuleName)>();
@@ -144,7 +155,7 @@ public sealed class StackLinker(CapsuleStore store)
             foreach (CapsuleRecord from in users)
             {
                 var link = new CapsuleLink { Import = new(to.Name, export.Name), Preset = LinkPreset.Client, WhenDown = WhenDown.Want, Users = [.. export.Users.Intersect(Shared(from)).Select(u => new SharedName(u, u))] };
-                yield return (from.Name, to, export, link, new(LinkAct.Attach, _runner.Running(from.Name) is null ? LinkMoment.NextStart : LinkMoment.Now, $"{group.Key.Path}", $"{from.Name} is linked to {link.Import}: {group.Key.Path}"));
+                yield return new(from.Name, to.Name, export, link, new(LinkAct.Attach, _runner.Running(from.Name) is null ? LinkMoment.NextStart : LinkMoment.Now, $"{group.Key.Path}", $"{from.Name} is linked to {link.Import}: {group.Key.Path}"));
             }
         }
     }

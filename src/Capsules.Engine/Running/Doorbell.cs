@@ -28,6 +28,35 @@ internal sealed class Doorbell(string fifo, string lockFile, Action start)
         }
     }
 
+    /// <summary>Knocks, again every second, until the process has answered; false when it has not after five.</summary>
+    public bool KnockUntil(Func<bool> answered)
+    {
+        const int attempts = 500, pauseMilliseconds = 10;
+        Knock();
+        for (int attempt = 1; !answered(); attempt++)
+        {
+            if (attempt == attempts) return false;
+            Thread.Sleep(pauseMilliseconds);
+            if (attempt % 100 == 0) Knock();
+        }
+        return true;
+    }
+
+    /// <summary>The process's own end: the fifo, made anew.</summary>
+    public static Descriptor Open(string fifo)
+    {
+        FileCalls.MakeNode(null, fifo, FileKind.Fifo, 0x180);
+        return FileCalls.Open(fifo, OpenFlags.ReadWrite | OpenFlags.NonBlock);
+    }
+
+    /// <summary>Takes the knocks that wait there: however many, one look answers them.</summary>
+    public static void Hear(Descriptor fifo)
+    {
+        Span<byte> knocks = stackalloc byte[256];
+        try { FileCalls.Read(fifo, knocks); }
+        catch (SyscallException e) when (e.Errno == Errno.EAGAIN) { }
+    }
+
     /// <summary>The lock of the one process, until it is closed; null when another one stays at work.</summary>
     public static Descriptor? Hold(string lockFile)
     {

@@ -40,8 +40,7 @@ public sealed class Keeper : IDisposable
         _store = new(layout);
         _runner = new(_store);
         FileCalls.Remove(null, KeeperDoor.Fifo(layout));
-        FileCalls.MakeNode(null, KeeperDoor.Fifo(layout), FileKind.Fifo, 0x180);
-        _fifo = FileCalls.Open(KeeperDoor.Fifo(layout), OpenFlags.ReadWrite | OpenFlags.NonBlock);
+        _fifo = Doorbell.Open(KeeperDoor.Fifo(layout));
         _door = _epoll.Watch(_fifo);
     }
 
@@ -78,10 +77,10 @@ public sealed class Keeper : IDisposable
                 FileCalls.Remove(null, KeeperDoor.Fifo(_layout));
                 Look();
                 if (_kept.Count == 0 && _lookAgainAt == 0) return;
-                FileCalls.MakeNode(null, KeeperDoor.Fifo(_layout), FileKind.Fifo, 0x180);
+                Descriptor anew = Doorbell.Open(KeeperDoor.Fifo(_layout));
                 _epoll.Forget(_fifo!);
                 _fifo!.Dispose();
-                _fifo = FileCalls.Open(KeeperDoor.Fifo(_layout), OpenFlags.ReadWrite | OpenFlags.NonBlock);
+                _fifo = anew;
                 _door = _epoll.Watch(_fifo);
             }
             foreach (ulong token in WaitForEvents()) Guarded(() => Handle(token));
@@ -133,9 +132,7 @@ public sealed class Keeper : IDisposable
     {
         if (token == _door)
         {
-            Span<byte> knocks = stackalloc byte[256];
-            try { FileCalls.Read(_fifo!, knocks); }
-            catch (SyscallException e) when (e.Errno == Errno.EAGAIN) { }
+            Doorbell.Hear(_fifo!);
             Look();
             _tidyAt = Environment.TickCount64 + TidyAfter;
             return;

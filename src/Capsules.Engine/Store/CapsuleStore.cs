@@ -142,6 +142,10 @@ public sealed class CapsuleStore(StoreLayout layout)
     /// <summary>What a link uses; null when its owner is not here, or does not offer it.</summary>
     public Export? Offered(Import import) => TryFind(import.From) is { } owner ? Offered(owner).FirstOrDefault(e => e.Name == import.Export) : null;
 
+    /// <summary>The capsules that use something that a capsule offers.</summary>
+    public IEnumerable<CapsuleName> UsersOf(CapsuleRecord owner, CapsuleName export) =>
+        owner.LinkedBy.Where(n => TryFind(n)?.Links.Any(l => l.Import == new Import(owner.Name, export)) == true);
+
     /// <summary>Excludes other changes to this capsule until the descriptor is closed; null when another holds it and <paramref name="wait"/> is false.</summary>
     public Descriptor? Lock(CapsuleName name, bool wait)
     {

@@ -61,7 +61,7 @@ public static class ShareCommand
     {
         CapsuleName[] names = command.Arguments.IsEmpty ? [.. store.Names().Order()] : [store.Get(command.Arguments[0]).Name];
         (CapsuleRecord Owner, Export Export)[] rows = [.. names.Select(store.TryFind).OfType<CapsuleRecord>().SelectMany(c => store.Offered(c).Select(e => (c, e)))];
-        string[] UsedBy(CapsuleRecord owner, Export export) => [.. owner.LinkedBy.Where(n => store.TryFind(n)?.Links.Any(l => l.Import == new Import(owner.Name, export.Name)) == true).Select(n => n.ToString())];
+        string[] UsedBy(CapsuleRecord owner, Export export) => [.. store.UsersOf(owner, export.Name).Select(n => n.ToString())];
         if (command.Has("--json"))
             output.Data.Write(Encoding.UTF8.GetString(JsonFields.Select(JsonWriting.Document(w => w.Objects("shares", rows, row =>
             {
