@@ -350,15 +350,15 @@ public sealed class CrossingTests : IDisposable
     }
 
     [Fact]
-    public void Fifty_at_once_each_get_their_own()
+    public void Two_hundred_at_once_each_get_their_own()
     {
         Begin();
-        Result result = App($"for i in $(seq 50); do {LinkedPair.Tool} \"read x; echo $i \\$x\" < /etc/whose & done; wait");
-        result.Out.Split('\n', StringSplitOptions.RemoveEmptyEntries).Order(StringComparer.Ordinal).ShouldBe(Enumerable.Range(1, 50).Select(i => $"{i} app").Order(StringComparer.Ordinal), result.Error);
+        Result result = App($"for i in $(seq 200); do {LinkedPair.Tool} \"read x; echo $i \\$x\" < /etc/whose & done; wait");
+        result.Out.Split('\n', StringSplitOptions.RemoveEmptyEntries).Order(StringComparer.Ordinal).ShouldBe(Enumerable.Range(1, 200).Select(i => $"{i} app").Order(StringComparer.Ordinal), result.Error);
         Sandbox.Eventually(() => Groups().Length == 0, "no group is left");
         string usage = "";
-        Sandbox.Eventually(() => (usage = _sandbox.Shell($"cat {CrossingDoor.UsageOf(_pair.Layout, CapsuleName.Parse("app"))}").Out).Contains("\"count\": 50", StringComparison.Ordinal), "what was used is written down");
-        global::System.Text.Json.JsonDocument.Parse(_sandbox.Capsule("link", "list", "app", "--json").Ok().Out).RootElement.GetProperty("links")[0].GetProperty("used")[0].GetProperty("count").GetInt64().ShouldBe(50);
+        Sandbox.Eventually(() => (usage = _sandbox.Shell($"cat {CrossingDoor.UsageOf(_pair.Layout, CapsuleName.Parse("app"))}").Out).Contains("\"count\": 200", StringComparison.Ordinal), "what was used is written down");
+        global::System.Text.Json.JsonDocument.Parse(_sandbox.Capsule("link", "list", "app", "--json").Ok().Out).RootElement.GetProperty("links")[0].GetProperty("used")[0].GetProperty("count").GetInt64().ShouldBe(200);
         usage.ShouldContain("\"owner\": \"db\"");
         usage.ShouldNotContain("\"cpuNanoseconds\": 0,");
     }

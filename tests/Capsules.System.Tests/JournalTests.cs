@@ -111,6 +111,18 @@ public sealed class JournalTests : IDisposable
     }
 
     [Fact]
+    public void Directories_that_change_places_are_told_by_their_new_paths()
+    {
+        MakeTwo();
+        _pair.Run("app", "sh", "-c", "mkdir -p /data/left/deep /data/right/deep; sleep 0.5").Ok();
+        _sandbox.Run(["python3", "-c", "import ctypes, sys\nif ctypes.CDLL(None, use_errno=True).renameat2(-100, sys.argv[1].encode(), -100, sys.argv[2].encode(), 2): raise OSError(ctypes.get_errno(), 'renameat2')", Data + "/left", Data + "/right"]).Ok();
+        _sandbox.Shell($"sleep 0.3; mv {Data}/left {Data}/third; sleep 0.3").Ok(); // what was the right one
+        _pair.Run("app", "sh", "-c", "for d in right third; do echo x > /data/$d/of-$d; echo x > /data/$d/deep/below-$d; done; sleep 0.3").Ok();
+        foreach (string path in (string[])["/data/right/of-right", "/data/right/deep/below-right", "/data/third/of-third", "/data/third/deep/below-third"])
+            Sandbox.Eventually(() => Known(path) is var known && known.Contains($"created {path} app web") && known.Contains($"written {path} app web"), path);
+    }
+
+    [Fact]
     public void A_mount_namespace_that_was_made_inside_is_told_by_its_processes()
     {
         MakeTwo();

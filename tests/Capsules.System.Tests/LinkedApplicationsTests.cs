@@ -522,9 +522,18 @@ public sealed class LinkedApplicationsTests(LinkedApplicationsTests.Trees trees,
         foreach (string side in (string[])["mail", "imap"])
             In(side, "root", "stat -c '%A %U %G' /var/spool/postfix/maildrop /var/spool/postfix/public /var/spool/postfix/private/auth /var/vmail/ann/new").Ok().Out
                 .ShouldBe("drwx-wx--T postfix postdrop\ndrwx--s--- postfix postdrop\nsrw-rw---- postfix postfix\ndrwx------ vmail vmail\n", side);
-        // A command of exec has no rights of files, so that postdrop puts a mail into maildrop for root alone.
-        In("mail", "root", "printf 'Subject: dropped\\n\\nx\\n' | /usr/sbin/sendmail ann@mail.test").Ok();
-        Mail("mail", "end = time.time() + 30\nwhile 'dropped' not in (got := subjects(imap('ann'))) and time.time() < end: time.sleep(0.2)\nprint(got.count('dropped'))").Ok().Out.ShouldBe("1\n");
+        // Users hand in mail by postdrop, which is set-group-id: as a command of exec, and as a program of another capsule.
+        Adopt(trees.Bookworm, "cron", "jobs");
+        _sandbox.Capsule("share", "add", "mail/sendmail", "--exec", "/usr/sbin/sendmail", "--user", "www-data").Ok();
+        _sandbox.Capsule("link", "add", "jobs", "mail/sendmail").Ok();
+        Start("jobs");
+        string Drop(string subject) => $"printf 'Subject: {subject}\n\nx\n' | /usr/sbin/sendmail ann@mail.test";
+        In("mail", "root", Drop("by-root")).Ok();
+        In("mail", "www-data", Drop("by-exec")).Ok();
+        In("jobs", "www-data", Drop("by-crossing")).Ok();
+        In("jobs", "nobody", Drop("by-nobody")).Code.ShouldNotBe(0);
+        In("imap", "www-data", "while read -r name value; do [ $name != NoNewPrivs: ] || echo $value; done < /proc/self/status").Ok().Out.ShouldBe("1\n", "a capsule whose package needs no such file gives no rights");
+        Mail("mail", "end = time.time() + 30\nwhile sum(s.startswith('by-') for s in (got := subjects(imap('ann')))) < 3 and time.time() < end: time.sleep(0.2)\nprint(sorted(s for s in got if s.startswith('by-')))").Ok().Out.ShouldBe("['by-crossing', 'by-exec', 'by-root']\n");
     }
 
     [Fact]

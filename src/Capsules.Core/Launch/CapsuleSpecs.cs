@@ -134,8 +134,11 @@ public static class CapsuleSpecs
         };
     }
 
-    /// <summary>The process of a command of the user's (exec); <paramref name="common"/> is the environment of all the capsule's processes.</summary>
-    public static ProcessSpec CommandOf(ImmutableArray<string> common, ImmutableArray<string> command, ResolvedUser user, IEnumerable<string> further, GuestPath directory, bool terminal)
+    /// <summary>
+    /// The process of a command of the user's (exec), or of a crossing; <paramref name="common"/> is the environment of all the capsule's processes. It may gain rights
+    /// by set-user-id and set-group-id files where the capsule's services may: a user's sendmail is nothing without its postdrop.
+    /// </summary>
+    public static ProcessSpec CommandOf(ImmutableArray<string> common, ImmutableArray<string> command, ResolvedUser user, IEnumerable<string> further, GuestPath directory, bool terminal, bool newPrivileges)
     {
         ImmutableArray<string> effective = user.Uid == 0 ? DefaultCapabilities : [];
         string[] given = [.. further];
@@ -149,7 +152,7 @@ public static class CapsuleSpecs
             Gid = user.Gid,
             Groups = user.Groups,
             Capabilities = new(DefaultCapabilities, effective, effective, [], []),
-            NoNewPrivileges = true,
+            NoNewPrivileges = !newPrivileges,
         };
     }
 

@@ -98,6 +98,8 @@ public sealed class CrossingBroker : IDisposable
             long now = Environment.TickCount64;
             foreach (Crossing late in _crossings.Where(c => c.Message is null && c.Due <= now).ToArray()) Drop(late);
             foreach (Ending ending in _ending.Where(e => e.Due <= now).ToArray()) Guarded(() => End(ending));
+            foreach (var (owner, _) in _owners.Values)
+                if (owner.SpareDue <= now) Guarded(owner.ClearSpare);
             _unreaped.RemoveAll(ProcessCalls.TryReap);
             if (_lookAgainAt != 0 && now >= _lookAgainAt)
             {
@@ -118,6 +120,7 @@ public sealed class CrossingBroker : IDisposable
         foreach (Crossing crossing in _crossings)
             if (crossing.Message is null) due = Math.Min(due, crossing.Due);
         foreach (Ending ending in _ending) due = Math.Min(due, ending.Due);
+        foreach (var (owner, _) in _owners.Values) due = Math.Min(due, owner.SpareDue ?? long.MaxValue);
         if (_unreaped.Count > 0) due = Math.Min(due, now + BusyPause);
         if (_lookAgainAt != 0) due = Math.Min(due, _lookAgainAt);
         if (_users.Values.Any(u => u.Capsule.Usage.IsDirty)) due = Math.Min(due, Math.Max(now, _writeAt));
@@ -220,7 +223,7 @@ public sealed class CrossingBroker : IDisposable
             else if (capsule.Count >= CrossingRules.MostAtOnce) refusal = Problems.TooManyCrossings($"{capsule.Name}", CrossingRules.MostAtOnce);
             else
             {
-                Crossing? outer = caller.Inside == 0 ? null : _crossings.FirstOrDefault(c => c.Number == caller.Inside || c.Group?.Witness == -caller.Inside);
+                Crossing? outer = caller.Inside == 0 ? null : _crossings.FirstOrDefault(c => c.Group?.Number == caller.Inside || c.Group?.Witness == -caller.Inside);
                 var crossing = new Crossing(capsule, connection, caller, caller.Inside == 0 ? 1 : (outer?.Depth ?? CrossingRules.MostNested) + 1, _next++) { Due = Environment.TickCount64 + Patience };
                 capsule.Count++;
                 _crossings.Add(crossing);
@@ -407,7 +410,7 @@ public sealed class CrossingBroker : IDisposable
         {
             if (!ending.IsCounted && crossing.Used is { } used) crossing.User.Usage.Count(used.Owner, used.Export.Name, crossing.Caller.Program, group.Cpu, group.MemoryPeak, DateTimeOffset.UtcNow);
             ending.IsCounted = true;
-            if (group.TryRemove())
+            if (crossing.Owner!.TryKeep(group) || group.TryRemove())
             {
                 _ending.Remove(ending);
                 return;

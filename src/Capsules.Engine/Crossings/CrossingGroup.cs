@@ -23,8 +23,13 @@ internal sealed class CrossingGroup
 
     private readonly RunRecord _owner;
     private readonly Cgroup? _group;
+    private List<Descriptor>? _entering;
+    private long _cpuBefore, _memoryBefore; // of earlier crossings
 
-    private CrossingGroup(RunRecord owner, Cgroup? group) => (_owner, _group) = (owner, group);
+    private CrossingGroup(RunRecord owner, Cgroup? group, long number) => (_owner, _group, Number) = (owner, group, number);
+
+    /// <summary>By what it is named; 0 for none.</summary>
+    public long Number { get; }
 
     /// <summary>The witness, once it is known.</summary>
     public int Witness { get; set; }
@@ -32,17 +37,17 @@ internal sealed class CrossingGroup
     /// <summary>Makes one.</summary>
     public static CrossingGroup Create(RunRecord owner, long number)
     {
-        if (!Host.IsInitial) return new(owner, null);
+        if (!Host.IsInitial) return new(owner, null, 0);
         var group = Cgroup.At($"{owner.Cgroup}/{Prefix}{number}", [.. owner.Controllers.Intersect(s_controllers)], s_hierarchies.Value);
         group.CreateAlone();
-        return new(owner, group);
+        return new(owner, group, number);
     }
 
     /// <summary>Those that an earlier broker left in a capsule.</summary>
     public static IEnumerable<CrossingGroup> LeftIn(RunRecord owner)
     {
         if (!Host.IsInitial)
-            return ProcessTable.BesideInPidNamespace(owner.Init).Where(p => ProcessTable.NameOf(p) == WitnessCalls.Name).Select(p => new CrossingGroup(owner, null) { Witness = p });
+            return ProcessTable.BesideInPidNamespace(owner.Init).Where(p => ProcessTable.NameOf(p) == WitnessCalls.Name).Select(p => new CrossingGroup(owner, null, 0) { Witness = p });
         var numbers = new HashSet<string>(StringComparer.Ordinal);
         foreach (string directory in Cgroup.At(owner.Cgroup, owner.Controllers, s_hierarchies.Value).Directories)
         {
@@ -52,7 +57,7 @@ internal sealed class CrossingGroup
                 foreach (var (name, _) in FileCalls.List(opened))
                     if (System.Text.Encoding.UTF8.GetString(name) is var text && text.StartsWith(Prefix, StringComparison.Ordinal)) numbers.Add(text);
         }
-        return numbers.Select(n => new CrossingGroup(owner, Cgroup.At($"{owner.Cgroup}/{n}", owner.Controllers, s_hierarchies.Value)));
+        return numbers.Select(n => new CrossingGroup(owner, Cgroup.At($"{owner.Cgroup}/{n}", owner.Controllers, s_hierarchies.Value), 0));
     }
 
     /// <summary>The number in the name of a group below that of a capsule; 0 when it is none of a crossing's.</summary>
@@ -73,14 +78,31 @@ internal sealed class CrossingGroup
         return 0;
     }
 
-    /// <summary>Through which a process enters it, and the owner's group where this has none of its own.</summary>
-    public List<Descriptor> OpenForEntering()
+    /// <summary>Through which a process enters it, and the owner's group where this has none of its own; they stay open as long as it is there.</summary>
+    public IReadOnlyList<Descriptor> Entering
     {
-        if (_group is null) return [];
-        string[] own = [.. _group.Directories];
-        var files = Cgroup.At(_owner.Cgroup, _owner.Controllers, s_hierarchies.Value).OpenForEntering(d => !own.Any(o => o.StartsWith(d + "/", StringComparison.Ordinal)));
-        files.AddRange(_group.OpenForEntering());
-        return files;
+        get
+        {
+            if (_group is null || _entering is not null) return _entering ?? [];
+            string[] own = [.. _group.Directories];
+            _entering = Cgroup.At(_owner.Cgroup, _owner.Controllers, s_hierarchies.Value).OpenForEntering(d => !own.Any(o => o.StartsWith(d + "/", StringComparison.Ordinal)));
+            _entering.AddRange(_group.OpenForEntering());
+            return _entering;
+        }
+    }
+
+    /// <summary>
+    /// Makes one in which nobody is any more ready for another crossing: to make groups and to take them away is a good part of what a crossing costs. False where its
+    /// counters cannot be set back.
+    /// </summary>
+    public bool TryRenew()
+    {
+        const string memory = "memory.usage_in_bytes";
+        if (_group is null || !_group.TryReset("memory.max_usage_in_bytes")) return false;
+        _cpuBefore = _group.Counter("cpuacct.usage", "cpu.stat") ?? 0;
+        _memoryBefore = _group.Counter(memory, "memory.current") ?? 0; // pages of files stay charged
+        Witness = 0;
+        return true;
     }
 
     /// <summary>Sends SIGKILL to all that is there now; whether nobody was. Who is frozen dies when it is thawed.</summary>
@@ -96,13 +118,18 @@ internal sealed class CrossingGroup
     }
 
     /// <summary>Nanoseconds of processor time; null when nothing counts it.</summary>
-    public long? Cpu => _group?.Counter("cpuacct.usage", "cpu.stat");
+    public long? Cpu => _group?.Counter("cpuacct.usage", "cpu.stat") - _cpuBefore;
 
     /// <summary>The most memory that it had at once, in bytes; null when nothing counts it.</summary>
-    public long? MemoryPeak => _group?.Counter("memory.max_usage_in_bytes", "memory.peak");
+    public long? MemoryPeak => _group?.Counter("memory.max_usage_in_bytes", "memory.peak") is { } peak ? Math.Max(0, peak - _memoryBefore) : null;
 
     /// <summary>Takes it away; false when somebody is in it still.</summary>
-    public bool TryRemove() => _group?.RemoveAlone() ?? true;
+    public bool TryRemove()
+    {
+        foreach (Descriptor file in _entering ?? []) file.Dispose();
+        _entering = null;
+        return _group?.RemoveAlone() ?? true;
+    }
 
     private bool Holds(int pid)
     {

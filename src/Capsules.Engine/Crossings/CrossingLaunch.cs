@@ -52,7 +52,7 @@ internal sealed class CrossingLaunch(LinkFacts links)
         GuestPath program = ProgramOf(used.Export, crossing)!.Value;
         var limits = CrossingRules.LimitsOf(message.Limits, owner.HardLimits, ResourceNames.All);
         string[] variables = [.. user.Shell.Length > 0 ? ["SHELL=" + user.Shell] : (string[])[], .. CrossingRules.VariablesOf(used.Export, message.Variables)];
-        ProcessSpec process = CapsuleSpecs.CommandOf(owner.Run.Entry.Environment, CrossingRules.ArgumentsOf(program, message.Arguments), user, variables, DirectoryOf(crossing), message.HasTerminal) with
+        ProcessSpec process = CapsuleSpecs.CommandOf(owner.Run.Entry.Environment, CrossingRules.ArgumentsOf(program, message.Arguments), user, variables, DirectoryOf(crossing), message.HasTerminal, owner.Run.Entry.NewPrivileges) with
         {
             Program = program.ToString(),
             Umask = message.Umask,
@@ -60,8 +60,7 @@ internal sealed class CrossingLaunch(LinkFacts links)
         };
         LaunchPlan plan = LaunchPlanner.PlanEnter(process, owner.Request, service: null);
 
-        crossing.Group = CrossingGroup.Create(owner.Run, crossing.Number);
-        List<Descriptor> groups = crossing.Group.OpenForEntering();
+        crossing.Group = owner.TakeGroup(crossing.Number);
         Descriptor? slave = null, end = null;
         try
         {
@@ -72,14 +71,13 @@ internal sealed class CrossingLaunch(LinkFacts links)
                 FileCalls.SetNonBlocking(crossing.Terminal);
             }
             (crossing.Statuses, end) = FileCalls.Pipe();
-            var channels = new LaunchChannels { Process = owner.Running.Init, Cgroups = groups };
+            var channels = new LaunchChannels { Process = owner.Running.Init, Cgroups = crossing.Group.Entering };
             crossing.Tail = PendingTail.Start(tail => Describe(tail, plan, channels, crossing, end, slave, user.Uid));
         }
         finally
         {
             slave?.Dispose();
             end?.Dispose();
-            foreach (Descriptor file in groups) file.Dispose();
         }
         crossing.CloseStreams();
     }

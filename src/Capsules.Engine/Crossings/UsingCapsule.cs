@@ -51,7 +51,10 @@ internal sealed class UsingCapsule : IDisposable
 /// <summary>A running capsule whose programs are run by others.</summary>
 internal sealed class OwningCapsule : IDisposable
 {
-    private const int Exiting = 4; // PF_EXITING of the kernel's include/linux/sched.h
+    private const int Exiting = 4, MostSpare = 4, SpareMilliseconds = 1000; // PF_EXITING of the kernel's include/linux/sched.h
+
+    private readonly Stack<CrossingGroup> _spare = new();
+    private long _keptAt;
 
     public OwningCapsule(StoreLayout layout, RunRecord run)
     {
@@ -66,6 +69,7 @@ internal sealed class OwningCapsule : IDisposable
     }
 
     private readonly string _stopping;
+    private bool _isGone;
 
     public RunRecord Run { get; }
 
@@ -86,5 +90,31 @@ internal sealed class OwningCapsule : IDisposable
     /// <summary>Whether its processes end because it does: its PID 1 takes all others along before it is gone itself (pid_namespaces(7)).</summary>
     public bool IsEnding => !IsAlive || FileCalls.TryStat(null, _stopping) is not null || ProcessTable.FlagsOf(Run.Init) is not { } flags || (flags & Exiting) != 0;
 
-    public void Dispose() => Running.Dispose();
+    /// <summary>A group for a crossing: one that another has left, or a new one of this number.</summary>
+    public CrossingGroup TakeGroup(long number) => _spare.TryPop(out CrossingGroup? spare) ? spare : CrossingGroup.Create(Run, number);
+
+    /// <summary>Keeps a group in which nobody is any more for the next crossing; false when it is to be taken away.</summary>
+    public bool TryKeep(CrossingGroup group)
+    {
+        if (_isGone || _spare.Count >= MostSpare || !IsAlive || !group.TryRenew()) return false;
+        _spare.Push(group);
+        _keptAt = Environment.TickCount64;
+        return true;
+    }
+
+    /// <summary>When groups that nobody has taken are taken away; null when there are none.</summary>
+    public long? SpareDue => _spare.Count == 0 ? null : _keptAt + SpareMilliseconds;
+
+    /// <summary>Takes away groups that nobody has taken.</summary>
+    public void ClearSpare()
+    {
+        while (_spare.TryPop(out CrossingGroup? spare)) spare.TryRemove();
+    }
+
+    public void Dispose()
+    {
+        _isGone = true;
+        ClearSpare();
+        Running.Dispose();
+    }
 }

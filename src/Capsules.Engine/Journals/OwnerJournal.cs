@@ -24,6 +24,8 @@ internal sealed class OwnerJournal : IDisposable
     private readonly Dictionary<CapsuleName, WriterMounts> _writers = [];
     private readonly WriteCoalescer _coalescer = new();
     private readonly List<WriteRecord> _records = [];
+    private readonly List<FileEvent> _waiting = [];
+    private List<(FileEvent Event, CapsuleName? By)> _written = [];
     private DateTimeOffset? _lost;
 
     /// <summary>Begins.</summary>
@@ -41,7 +43,7 @@ internal sealed class OwnerJournal : IDisposable
     public CapsuleName Owner { get; }
 
     /// <summary>When <see cref="Take"/> has something to do though nothing happens; null for never.</summary>
-    public long? Due => _coalescer.Due;
+    public long? Due => _waiting.Count > 0 ? 0 : _coalescer.Due;
 
     /// <summary>Watches what is to be watched now, beside what is.</summary>
     /// <exception cref="SyscallException">The kernel refused something; the rest is watched.</exception>
@@ -64,34 +66,42 @@ internal sealed class OwnerJournal : IDisposable
     public void Forget(RunRecord run)
     {
         if (!_writers.TryGetValue(run.Name, out WriterMounts? writer) || writer.Run.InitStart != run.InitStart) return;
-        Take(Environment.TickCount64);
+        Take(Environment.TickCount64, isLast: true);
         _writers.Remove(run.Name);
         _epoll.Forget(writer.Events.Queue);
         writer.Events.Dispose();
     }
 
     /// <summary>Takes what has happened and writes it down; how many events that were.</summary>
-    public int Take(long now)
+    /// <param name="now">Milliseconds.</param>
+    /// <param name="isLast">Whether all is taken, in whatever order it came.</param>
+    public int Take(long now, bool isLast = false)
     {
-        var events = new List<(FileEvent Event, CapsuleName? By)>();
-        int count = _names.Take(e => events.Add((e, null))); // first: a name comes before what is written under it
+        // Names first, so that what was written under a name that goes is there, too; and once more, so that nothing counts as written before its name came: what came
+        // meanwhile waits for the next time.
+        _names.Take(_waiting.Add);
+        FileEvent[] names = [.. _waiting];
+        _waiting.Clear();
         foreach (var (name, writer) in _writers)
-            count += writer.Events.Take(e =>
+            writer.Events.Take(e =>
             {
-                events.Add((e, name));
+                _written.Add((e, name));
                 _lookUp.Learn(e.Pid, name, now); // before names are looked at, of which some are the same process's
             });
+        if (!isLast) _names.Take(_waiting.Add);
+        var (ready, early) = EventOrder.Split(_written, _waiting);
+        (_written = []).AddRange(early);
         DateTimeOffset time = DateTimeOffset.UtcNow;
-        foreach (var (happened, by) in events) Handle(happened, by, time, now);
+        foreach (var (happened, by) in EventOrder.Merge(names, ready)) Handle(happened, by, time, now);
         _records.AddRange(_coalescer.Expired(now));
         WriteDown();
-        return count;
+        return names.Length + ready.Count;
     }
 
     /// <summary>Ends: nobody runs who could write, or nothing is to be noted any more.</summary>
     public void End()
     {
-        Take(Environment.TickCount64);
+        Take(Environment.TickCount64, isLast: true);
         _records.AddRange(_coalescer.Expired(long.MaxValue - WriteCoalescer.Window));
         Note(new() { Time = DateTimeOffset.UtcNow, Kind = WriteKind.Ended });
         WriteDown();

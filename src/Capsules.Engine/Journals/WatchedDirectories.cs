@@ -48,15 +48,29 @@ internal sealed class WatchedDirectories(FileEvents names) : IDisposable
         if (_keys.Remove(gone, out DirectoryKey key)) _places.Remove(key);
     }
 
-    /// <summary>A directory has another name: so have all below it.</summary>
+    /// <summary>
+    /// A directory has another name: so have all below it. What was under that name before is gone, or has changed places with it (RENAME_EXCHANGE of rename(2), which is
+    /// told as two renames): where it is the kernel tells when something happens in it.
+    /// </summary>
     public void Moved(DirectoryKey oldParent, byte[] oldName, DirectoryKey newParent, byte[] newName)
     {
         if (Find(oldParent) is not { } oldPlace || Find(newParent) is not { } newPlace) return;
-        GuestPath before = oldPlace.Below.Child(oldName), after = newPlace.Below.Child(newName);
-        foreach (var (place, key) in _keys.Where(k => k.Key.Volume == oldPlace.Volume && k.Key.Below.IsWithin(before)).ToArray())
+        Place before = oldPlace with { Below = oldPlace.Below.Child(oldName) }, after = newPlace with { Below = newPlace.Below.Child(newName) };
+        bool hasStayed = _keys.TryGetValue(before, out DirectoryKey moved) && Ask(moved) == before; // the other half of an exchange
+        foreach (var (place, key) in Below(after))
+        {
+            _places.Remove(key);
+            _keys.Remove(place);
+        }
+        if (hasStayed)
+        {
+            Watch(after);
+            return;
+        }
+        foreach (var (place, key) in Below(before))
         {
             _keys.Remove(place);
-            Put(key, new(newPlace.Volume, after.Combine(place.Below.RelativeTo(before))));
+            Put(key, new(after.Volume, after.Below.Combine(place.Below.RelativeTo(before.Below))));
         }
     }
 
@@ -65,6 +79,8 @@ internal sealed class WatchedDirectories(FileEvents names) : IDisposable
     {
         foreach (Root root in _roots.Values) root.Directory.Dispose();
     }
+
+    private KeyValuePair<Place, DirectoryKey>[] Below(Place top) => [.. _keys.Where(k => k.Key.Volume == top.Volume && k.Key.Below.IsWithin(top.Below))];
 
     private GuestPath Shown(Place place) => _roots[place.Volume].Of.Path.Combine(place.Below.RelativeTo(GuestPath.Root));
 
@@ -76,9 +92,10 @@ internal sealed class WatchedDirectories(FileEvents names) : IDisposable
     }
 
     /// <summary>Where a directory is: as it was marked, or, of one so new that it is not, as the kernel opens it by its handle.</summary>
-    private Place? Find(DirectoryKey key)
+    private Place? Find(DirectoryKey key) => _places.TryGetValue(key, out Place place) ? place : Ask(key);
+
+    private Place? Ask(DirectoryKey key)
     {
-        if (_places.TryGetValue(key, out Place place)) return place;
         foreach (var (volume, root) in _roots)
         {
             if (!_keys.TryGetValue(new(volume, GuestPath.Root), out DirectoryKey top) || !top.IsBeside(key)) continue;

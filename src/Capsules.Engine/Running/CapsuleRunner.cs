@@ -198,7 +198,7 @@ public sealed class CapsuleRunner(CapsuleStore store)
         using (var running = new RunningCapsule(_layout, run))
         {
             ResolvedUser user = AccountFiles.OfRunning(run.Init).Resolve(request.User, null, []);
-            ProcessSpec process = CapsuleSpecs.CommandOf(run.Entry.Environment, request.Command, user, request.Environment, request.WorkingDirectory, request.Terminal);
+            ProcessSpec process = CapsuleSpecs.CommandOf(run.Entry.Environment, request.Command, user, request.Environment, request.WorkingDirectory, request.Terminal, run.Entry.NewPrivileges);
             string filter = RunRecord.FilterOf(_layout, name);
             LaunchPlan plan;
             try { plan = LaunchPlanner.PlanEnter(process, run.Entry.ToRequest(filter, []), service: null); }
@@ -399,7 +399,7 @@ public sealed class CapsuleRunner(CapsuleStore store)
                     Writes = watched ? writes!.Number : -1,
                     Fills = fills?.Number ?? -1,
                     Watch = watch ? new(queues[0].Number, queues[1].Number, queues[2].Number, queues[3].Number) : null,
-                    Entry = KeptEntry.Of(request, launch.Manifest.Environment, process: null),
+                    Entry = KeptEntry.Of(request, launch.Manifest),
                 };
                 SmallFiles.Write(RunRecord.FileOf(_layout, name), record.ToJson(), durable: false);
                 return (record, launch with { Request = request with { Watched = watch } });

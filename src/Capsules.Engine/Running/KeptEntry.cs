@@ -24,8 +24,13 @@ public sealed record KeptEntry
     public ImmutableArray<string>? FilterFlags { get; init; }
     /// <summary>Variables of every process, as byte pictures.</summary>
     public ImmutableArray<string> Environment { get; init; } = [];
+    /// <summary>Whether set-user-id and set-group-id files give their rights to commands, as they do to services of it.</summary>
+    public bool NewPrivileges { get; init; }
     /// <summary>The process of a bundle, from which further ones are made.</summary>
     public ProcessSpec? Process { get; init; }
+
+    /// <summary>Of a launch of a capsule.</summary>
+    internal static KeptEntry Of(LaunchRequest request, CapsuleManifest manifest) => Of(request, manifest.Environment, null) with { NewPrivileges = manifest.Services.Any(s => !s.NoNewPrivileges) };
 
     /// <summary>Of a launch.</summary>
     internal static KeptEntry Of(LaunchRequest request, ImmutableArray<string> environment, ProcessSpec? process) => new()
@@ -70,6 +75,7 @@ public sealed record KeptEntry
             w.WriteEndArray();
         }
         w.Texts("environment", Environment);
+        if (NewPrivileges) w.WriteBoolean("newPrivileges", true);
         if (Process is not null)
         {
             w.WriteStartObject("process");
@@ -90,6 +96,7 @@ public sealed record KeptEntry
             Cgroups = e.Flag("cgroups") ?? false,
             FilterFlags = e.Member("filterFlags") is null ? null : e.Texts("filterFlags"),
             Environment = e.Texts("environment"),
+            NewPrivileges = e.Flag("newPrivileges") ?? false,
             Process = e.Member("process") is { } process ? ProcessJson.Read(process, pictures: true) : null,
         };
     }

@@ -182,6 +182,19 @@ public sealed class Cgroup
         return null;
     }
 
+    /// <summary>Sets the highest value that a counter of version 1 had back, such as memory.max_usage_in_bytes (admin-guide/cgroup-v1/memory.rst, 5.1); false where there is none.</summary>
+    public bool TryReset(string version1)
+    {
+        foreach (var (hierarchy, directory) in _places)
+        {
+            string file = $"{directory}/{version1}";
+            if (hierarchy.IsUnified || FileCalls.TryStat(null, file) is null) continue;
+            FileCalls.WriteText(file, "0");
+            return true;
+        }
+        return false;
+    }
+
     /// <summary>Removes the directories, empty ones below first. Groups that still hold processes stay; whether all are gone.</summary>
     public bool Remove()
     {
