@@ -37,6 +37,7 @@ return Failures.Guard(args, () =>
             new CapsuleStore(layout), output, Console.OpenStandardOutput),
         "sbom" => SbomCommand.Run(command.Arguments[0], command.Value("--format"), command.Value("--output"), new CapsuleStore(layout), output),
         "import" => ImportCommand.Run(command.Arguments[0], command.Value("--name"), command.Value("--source"), new CapsuleStore(layout), output, TimeProvider.System),
+        "state add" => StateCommand.Add(command, new CapsuleStore(layout), output),
         "share add" => ShareCommand.Add(command, new CapsuleStore(layout), output),
         "share list" => ShareCommand.List(command, new CapsuleStore(layout), output),
         "share rm" => ShareCommand.Remove(command, new CapsuleStore(layout), output),

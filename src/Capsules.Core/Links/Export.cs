@@ -73,6 +73,9 @@ public enum WhenDown
 /// <summary>A link that was made: a capsule uses what another offers.</summary>
 public sealed record CapsuleLink
 {
+    /// <inheritdoc/>
+    public override string ToString() => $"{Import}";
+
     /// <summary>What is used.</summary>
     public required Import Import { get; init; }
     /// <summary>What was asked for, at most what the export allows.</summary>
@@ -83,6 +86,8 @@ public sealed record CapsuleLink
     public long WaitMilliseconds { get; init; } = 30_000;
     /// <summary>Whether the owner's software is seen among the capsule's own files at the path, which win, instead of in their place.</summary>
     public bool Merge { get; init; }
+    /// <summary>Directories below the linked one that are state of the capsule's own: they lie over the owner's, which neither sees nor has what is written there.</summary>
+    public ImmutableArray<GuestPath> Private { get; init; } = [];
     /// <summary>Users of the capsule that are users of the owner.</summary>
     public ImmutableArray<SharedName> Users { get; init; } = [];
     /// <summary>Groups of the capsule that are groups of the owner.</summary>
@@ -91,6 +96,9 @@ public sealed record CapsuleLink
     /// <summary>As it will be: when no users are named, with those that are offered and that the capsule has by the same name.</summary>
     public CapsuleLink WithUsers(Export export, Func<string, bool> hasUser) =>
         Users.IsEmpty && Preset != LinkPreset.Reader ? this with { Users = [.. export.Users.Where(hasUser).Select(u => new SharedName(u, u))] } : this;
+
+    /// <summary>As it will be in the place of another: what was the capsule's own below that one stays so.</summary>
+    public CapsuleLink WithPrivateOf(CapsuleLink? before) => before is null || before.Private.IsEmpty ? this : this with { Private = [.. Private.Union(before.Private)] };
 
     /// <summary>Whether the owner's directory can be written through it.</summary>
     public bool IsWritable => Preset >= LinkPreset.Partner;

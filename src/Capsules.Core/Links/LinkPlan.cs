@@ -20,8 +20,12 @@ public enum LinkAct
     LeaveStack,
     /// <summary>A user or group of the capsule is one of the owner's.</summary>
     ShareUser,
+    /// <summary>A directory becomes state of the capsule.</summary>
+    MakeState,
     /// <summary>The directory is seen.</summary>
     Attach,
+    /// <summary>A directory below it is the capsule's own.</summary>
+    KeepPrivate,
     /// <summary>The directory takes the place of another, at the same path.</summary>
     Swap,
     /// <summary>The directory is seen no more.</summary>
@@ -67,6 +71,8 @@ public sealed record LinkChangeFacts
     public Import? InPlaceOf { get; init; }
     /// <summary>The stack that the capsule joins or leaves by it.</summary>
     public CapsuleName? Stack { get; init; }
+    /// <summary>Private directories that become state by it, each with its volume.</summary>
+    public ImmutableArray<StateVolume> NewState { get; init; } = [];
     /// <summary>Whether the users that it shares are known to the capsule's stack, or that is not up.</summary>
     public bool UsersCount { get; init; } = true;
 }
@@ -84,12 +90,14 @@ public static class LinkPlanner
         LinkMoment users = facts.Runs && facts.UsersCount ? LinkMoment.Now : LinkMoment.NextStart;
         foreach (SharedName user in facts.Stack is null ? facts.Link.Users : []) steps.Add(new(LinkAct.ShareUser, users, user.Here, $"the user {user.Here} is {owner}'s {user.There}"));
         foreach (SharedName group in facts.Stack is null ? facts.Link.Groups : []) steps.Add(new(LinkAct.ShareUser, users, group.Here, $"the group {group.Here} is {owner}'s {group.There}"));
+        foreach (StateVolume volume in facts.NewState) steps.Add(new(LinkAct.MakeState, LinkMoment.Now, $"{volume.Path}", $"{volume.Path} becomes state of {capsule}: the volume {volume.Name}"));
         if (facts.Export?.Path is { } path)
         {
             string rights = facts.Link.IsWritable ? "read and written" : "read";
             steps.Add(facts.InPlaceOf is { } before && facts.Runs
                 ? new(LinkAct.Swap, shown, $"{path}", $"{path} of {owner} takes the place of that of {before.From}, to be {rights}")
                 : new(LinkAct.Attach, shown, $"{path}", $"{path} of {owner} is seen in {capsule}, to be {rights}"));
+            foreach (GuestPath own in facts.Link.Private) steps.Add(new(LinkAct.KeepPrivate, shown, $"{own}", $"{own} below it is {capsule}'s own"));
         }
         if (facts.Link.Preset >= LinkPreset.Partner)
             foreach (GuestPath program in facts.Export?.Programs ?? []) steps.Add(new(LinkAct.OfferProgram, facts.Runs ? LinkMoment.Now : LinkMoment.NextStart, $"{program}", $"{program} is run in {owner}"));

@@ -67,6 +67,10 @@ public static partial class Problems
     public static Problem OwnerBusy(string owner) =>
         new("CAP4118", ExitCode.HeldElsewhere, $"`{owner}` is being started, stopped or changed by another command", "it did not end within 15 s, or waits for the capsule of this command", "try again when it has ended");
 
+    /// <summary>A private directory has nothing to lie on.</summary>
+    public static Problem NoPlaceForPrivate(string capsule, string owner, string path, string why) =>
+        new("CAP4175", ExitCode.NotFound, $"{path} cannot be {capsule}'s own: {owner} has no such directory", $"{why}; nothing is made in the state of another, and without it {capsule} would write to {owner}'s", $"capsule exec {owner} mkdir -p {path}");
+
     /// <summary>One link cannot take the place of the other.</summary>
     public static Problem NotSwappable(string capsule, string before, string after, string why) =>
         new("CAP4116", ExitCode.Conflict, $"{capsule}: {after} cannot take the place of {before}", why, $"capsule link rm {capsule} {before}, then capsule link add {capsule} {after}");

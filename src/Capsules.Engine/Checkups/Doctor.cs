@@ -133,6 +133,13 @@ public sealed class Doctor(CapsuleStore store)
         foreach (CapsuleName name in store.Names())
         {
             if (store.TryFind(name) is not { } record) continue;
+            foreach (string volume in Images.StateMaker.CutOff(_layout, name))
+            {
+                using Descriptor? changing = LockIfThere(name, wait: false);
+                if (changing is null) break;
+                Left($"state `{volume}` of `{name}`, whose making was cut off");
+                if (fix) Images.StateMaker.Clear(store, store.Get($"{name}"), volume);
+            }
             bool wasSealed = !record.Open && FileCalls.TryStat(null, _layout.Open(name)) is not null;
             if (!record.Committed && !wasSealed && FileCalls.TryStat(null, _layout.NewSecrets(name)) is null) continue;
             using Descriptor? held = LockIfThere(name, wait: false);

@@ -100,43 +100,22 @@ public sealed class CapsuleImages(CapsuleStore store)
         using Descriptor held = store.Lock(name, wait: true)!;
         if (new CapsuleRunner(store).Running(name) is not null) throw new CapsuleException(Problems.AlreadyRunning(name.ToString()));
         CapsuleRecord capsule = store.EndCommit(store.Get(name.ToString()));
-        if (capsule.Open) throw new CapsuleException(Problems.StillOpen(name.ToString(), "a directory of it cannot become state yet"));
-        CapsuleManifest manifest = store.Manifest(capsule.Image);
-        ImmutableArray<StateVolume> volumes = [.. manifest.Volumes, .. capsule.FurtherVolumes];
-        if (path.IsRoot) throw new CapsuleException(Problems.BadStatePath("/", "it is the whole root"));
-        if (volumes.FirstOrDefault(v => v.Path.IsWithin(path) || path.IsWithin(v.Path)) is { } other) throw new CapsuleException(Problems.BadStatePath(path.ToString(), $"volume `{other.Name}` holds {other.Path}"));
-        if (Reserved.FirstOrDefault(r => path.IsWithin(r) || r.IsWithin(path)) is { IsRoot: false } reserved) throw new CapsuleException(Problems.BadStatePath(path.ToString(), $"{reserved} is made anew at each start"));
-
-        CapsuleName volume = FreeName(path, volumes);
-        string upper = _layout.Writable(name) + "/upper", half = $"{_layout.Temporary}/{name}.{Environment.ProcessId}.state";
+        var maker = new StateMaker(store);
+        StateVolume added = maker.Draft(capsule, path, "added by the user");
+        string half = $"{_layout.Temporary}/{name}.{Environment.ProcessId}.state";
         SmallFiles.MakeDirectories(_layout.Temporary);
         SmallFiles.RemoveTree(half);
         try
         {
-            if (!VolumeSeeder.Seed([.. manifest.Layers.Select(_layout.Layer), _layout.Secrets(name), upper], path, half)) throw new CapsuleException(Problems.BadStatePath(path.ToString(), "the capsule has no directory there"));
-            SmallFiles.MakeDirectories(_layout.Capsule(name) + "/volumes");
-            SmallFiles.RemoveTree(_layout.Volume(name, volume)); // of an earlier try that ended before the record was written
-            FileCalls.Rename(null, half, null, _layout.Volume(name, volume));
+            if (!maker.Seed(capsule, path, half)) throw new CapsuleException(Problems.BadStatePath(path.ToString(), "the capsule has no directory there"));
+            maker.Place(capsule with { FurtherVolumes = capsule.FurtherVolumes.Add(added) }, [(added.Name, half)]);
         }
         catch
         {
             SmallFiles.RemoveTree(half);
             throw;
         }
-        var added = new StateVolume { Name = volume, Path = path, Reason = "added by the user" };
-        store.Save(capsule with { FurtherVolumes = capsule.FurtherVolumes.Add(added) });
-        SmallFiles.RemoveTree(upper + System.Text.Encoding.UTF8.GetString(path.Bytes)); // it is in the volume now; where it stays, the volume covers it
+        maker.RemoveSeed(name, path);
         return added;
-    }
-
-    private static readonly ImmutableArray<GuestPath> Reserved = [.. ((string[])["/proc", "/sys", "/dev", "/run", "/tmp"]).Select(GuestPath.Parse)];
-
-    private static CapsuleName FreeName(GuestPath path, ImmutableArray<StateVolume> volumes)
-    {
-        string text = CapsuleName.From(path.ToString().Trim('/').Replace('/', '-')).ToString();
-        if (text.Length > 58) text = text[..58];
-        CapsuleName name = CapsuleName.Parse(text);
-        for (int number = 2; volumes.Any(v => v.Name == name); number++) name = CapsuleName.Parse($"{text}.{number}");
-        return name;
     }
 }

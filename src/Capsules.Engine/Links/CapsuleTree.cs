@@ -38,7 +38,7 @@ internal sealed class CapsuleTree : ISourceTree, IDisposable
         {
             foreach (StateVolume volume in manifest.Volumes.Concat(capsule.FurtherVolumes).Where(v => v.Kind == VolumeKind.Directory)) Add(volume.Path, capsule.PlaceOf(layout, volume.Name));
             foreach (HostDirectory directory in capsule.HostDirectories) Add(directory.Target, directory.Source);
-            foreach (GuestPath empty in LinkFactsReader.NewAtEachStart) _mounts.Add((empty, null));
+            foreach (GuestPath empty in LinkTables.NewAtEachStart) _mounts.Add((empty, null));
             _mounts.Sort((a, b) => b.At.Bytes.Length.CompareTo(a.At.Bytes.Length));
             ImmutableArray<string> trees = [.. TreesOf(layout, capsule, manifest).Select(t => t.Tree)];
             if (!trees.IsEmpty) _shown = Overlay.Of(trees);

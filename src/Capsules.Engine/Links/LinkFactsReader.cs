@@ -22,9 +22,6 @@ public sealed class LinkFactsReader(CapsuleStore store)
     private const int MostEntries = 50_000, MostConfiguration = 8_000, LargestConfiguration = 1 << 20, LargestCompared = 8 << 20, MostLibraries = 200, MostNeeded = 256, LongestName = 255, LargestLibrary = 16 << 20;
     private const long MostCompared = 256 << 20;
 
-    /// <summary>File systems of a capsule that are new at each start.</summary>
-    internal static ImmutableArray<GuestPath> NewAtEachStart { get; } = [.. ((string[])["/proc", "/sys", "/dev", "/tmp", "/run"]).Select(p => GuestPath.Parse(p))];
-
     private static readonly GuestPath Run = GuestPath.Parse("/run"), Etc = GuestPath.Parse("/etc");
 
     /// <summary>The question that the checker answers: may the capsule have this link?</summary>
@@ -34,6 +31,7 @@ public sealed class LinkFactsReader(CapsuleStore store)
     public LinkQuestion Read(CapsuleName capsule, CapsuleLink link, Import? inPlaceOf = null)
     {
         CapsuleRecord here = store.Get(capsule.ToString());
+        link = link.WithPrivateOf(here.Links.FirstOrDefault(l => l.Import == (inPlaceOf ?? link.Import)));
         here = here with { Links = [.. here.Links.Where(l => l.Import != inPlaceOf)] };
         if (store.Find(link.Import.From) is not { } there) return Asked(here, link);
         return Read(here, there, link, there.Folded(store.Manifest(there.Image)).Exports.FirstOrDefault(e => e.Name == link.Import.Export));
@@ -77,6 +75,7 @@ public sealed class LinkFactsReader(CapsuleStore store)
             Preset = link.Preset,
             WhenDown = link.WhenDown,
             Merge = link.Merge,
+            Private = link.Private,
             Waiting = [.. all.SelectMany(r => r.Links.Where(l => !l.Merge).Select(l => new Waiting(r.Name, l.Import.From, l.WhenDown)))],
             Elsewhere = [.. all.SelectMany(r => r.Links.SelectMany(l => l.Users.Select(u => new UserElsewhere(r.Name, l.Import.From, u))))],
             Users = link.Users,
@@ -147,7 +146,7 @@ public sealed class LinkFactsReader(CapsuleStore store)
         if (capsule.HostDirectories.Any(d => found.Path.IsWithin(d.Target))) return PathGround.HostDirectory;
         if (manifest.Volumes.Any(v => found.Path.IsWithin(v.Path))) return PathGround.State;
         if (found.Path.IsWithin(Run)) return PathGround.Run;
-        if (NewAtEachStart.Any(found.Path.IsWithin)) return PathGround.Temporary;
+        if (LinkTables.NewAtEachStart.Any(found.Path.IsWithin)) return PathGround.Temporary;
         return found.Entry is null ? PathGround.Missing : PathGround.Software;
     }
 

@@ -4,6 +4,7 @@ using Capsules.Core.Links.Checking;
 using Capsules.Core.Model;
 using Capsules.Core.Problems;
 using Capsules.Engine.Crossings;
+using Capsules.Engine.Images;
 using Capsules.Engine.Journals;
 using Capsules.Engine.Running;
 using Capsules.Engine.Stacks;
@@ -103,11 +104,13 @@ public sealed class LinkRunner(CapsuleStore store)
     public LinkChange Add(CapsuleName name, CapsuleLink link, Import? inPlaceOf = null)
     {
         using Descriptor held = store.Lock(name, wait: true)!;
-        Decision decision = Decide(store.Get(name.ToString()), link, inPlaceOf);
+        CapsuleRecord capsule = store.Get(name.ToString());
+        if (!link.Private.IsEmpty && _runner.Running(name) is null) capsule = store.EndCommit(capsule);
+        Decision decision = Decide(capsule, link, inPlaceOf);
         var (before, after, owner, export) = (decision.Before, decision.After, decision.Owner, decision.Export);
         RunRecord? run = _runner.Running(name);
         ChangeOwner(owner.Name, o => o with { LinkedBy = [.. o.LinkedBy.Append(name).Distinct().Order()] });
-        store.Save(after);
+        MakePrivate(decision, run is not null);
         try
         {
             var warnings = ImmutableArray.CreateBuilder<Warning>();
@@ -125,6 +128,8 @@ public sealed class LinkRunner(CapsuleStore store)
                 warnings.AddRange(JournalDoor.Follow(store, after));
             }
             if (inPlaceOf is not null) Forget(inPlaceOf.From, after);
+            if (run is null)
+                foreach (NewState made in decision.NewState) new StateMaker(store).RemoveSeed(name, made.Volume.Path);
             return new(decision.Link, warnings.ToImmutable(), holders);
         }
         catch
@@ -132,8 +137,32 @@ public sealed class LinkRunner(CapsuleStore store)
             store.Save(before);
             Forget(owner.Name, before);
             if (run is not null) TakeBack(before, export);
+            foreach (NewState made in decision.NewState) SmallFiles.RemoveTree(_layout.Volume(name, made.Volume.Name));
             throw;
         }
+    }
+
+    /// <summary>Makes the private directories of a link state of the capsule, and the link with them.</summary>
+    private void MakePrivate(Decision decision, bool runs)
+    {
+        CapsuleRecord after = decision.After;
+        var maker = new StateMaker(store);
+        using WorkDirectory? work = decision.NewState.IsEmpty ? null : new(_layout, "private");
+        var made = new List<(CapsuleName, string)>();
+        foreach (NewState state in decision.NewState)
+        {
+            string half = $"{work!.Place}/{state.Volume.Name}";
+            if (!maker.Seed(after, state.Volume.Path, half))
+            {
+                // As the owner's, where the capsule has such a user: who could write there before can write here.
+                FileCalls.MakeDirectory(null, half, 0x1C0);
+                FileCalls.ChangeOwner(null, half, state.Uid, state.Gid);
+                FileCalls.ChangeMode(null, half, state.Mode);
+            }
+            else if (runs) throw new CapsuleException(Problems.AlreadyRunning($"{after.Name}")); // what it has open there would be lost
+            made.Add((state.Volume.Name, half));
+        }
+        maker.Place(after, made);
     }
 
     /// <summary>A running capsule sees again what its record says, after a link that could not be made.</summary>
@@ -158,8 +187,29 @@ public sealed class LinkRunner(CapsuleStore store)
         public ImmutableArray<SharedId> Groups { get; init; } = [];
         /// <summary>Whether a stack that is up has these numbers.</summary>
         public bool UsersCount { get; init; } = true;
+        /// <summary>Private directories that become state.</summary>
+        public ImmutableArray<NewState> NewState { get; init; } = [];
         /// <summary>What is done.</summary>
         public ImmutableArray<LinkStep> Steps { get; init; } = [];
+    }
+
+    /// <summary>A directory that becomes state, with the owner and mode that it has when the capsule has nothing there.</summary>
+    private sealed record NewState(StateVolume Volume, uint Uid, uint Gid, int Mode);
+
+    private ImmutableArray<NewState> PrivateOf(CapsuleRecord capsule, CapsuleLink link, LinkQuestion facts)
+    {
+        var made = ImmutableArray.CreateBuilder<NewState>();
+        ImmutableArray<StateVolume> volumes = capsule.Folded(store.Manifest(capsule.Image)).Volumes;
+        foreach (GuestPath own in link.Private.Where(p => !volumes.Any(v => v.Path == p)))
+        {
+            StateVolume volume = new StateMaker(store).Draft(capsule with { FurtherVolumes = [.. capsule.FurtherVolumes, .. made.Select(m => m.Volume)] }, own, $"private below {link.Import}");
+            LinkEntry? there = facts.Owner!.Entries.FirstOrDefault(e => e.Path == own);
+            LinkSide here = facts.Here, owner = facts.Owner;
+            var user = facts.Users.Where(u => there is not null && owner.User(u.There)?.Uid == there.Uid).Select(u => here.User(u.Here)).FirstOrDefault();
+            var group = facts.Groups.Where(g => there is not null && owner.Group(g.There)?.Gid == there.Gid).Select(g => here.Group(g.Here)).FirstOrDefault();
+            made.Add(new(volume, user?.Uid ?? 0, group?.Gid ?? user?.Gid ?? 0, there?.Mode ?? 0x1ED));
+        }
+        return made.ToImmutable();
     }
 
     /// <summary>Whether a link may be made, and what it means; nothing is changed.</summary>
@@ -179,12 +229,15 @@ public sealed class LinkRunner(CapsuleStore store)
         if (replaced is not null) capsule = capsule with { Links = capsule.Links.Remove(replaced) };
         LinkAccounts accounts = new(store, _runner);
         CheckAllowed(link, export);
-        link = link.WithUsers(export, user => accounts.HasUser(capsule, user));
+        link = link.WithPrivateOf(replaced).WithUsers(export, user => accounts.HasUser(capsule, user));
         CapsuleRecord after = capsule with { Links = capsule.Links.Add(link), Stack = link.Preset == LinkPreset.SameMachine ? owner.Stack : capsule.Stack };
         if (after.Stack != capsule.Stack) CheckMove(capsule);
         CheckCircle(after);
-        ImmutableArray<LinkFinding> findings = LinkChecker.Check(new LinkFactsReader(store).Read(name, link, inPlaceOf));
+        LinkQuestion facts = new LinkFactsReader(store).Read(name, link, inPlaceOf);
+        ImmutableArray<LinkFinding> findings = LinkChecker.Check(facts);
         if (LinkReport.Refuses(findings, strict: false)) throw new CapsuleException(Problems.LinkRefused($"{name}", $"{link.Import}", LinkReport.Reasons(findings, strict: false)));
+        ImmutableArray<NewState> made = PrivateOf(after, link, facts);
+        after = after with { FurtherVolumes = [.. after.FurtherVolumes, .. made.Select(m => m.Volume)] };
         var (users, groups) = accounts.Of(after.Stack, after);
         StackRecord stack = _runner.Stacks.FindOrDraft(after.Stack, store.Manifest(after.Image).Identity);
         bool count = !_runner.Stacks.IsUp(after.Stack) || !users.Except(stack.SharedUsers).Any() && !groups.Except(stack.SharedGroups).Any();
@@ -193,6 +246,7 @@ public sealed class LinkRunner(CapsuleStore store)
             Users = users,
             Groups = groups,
             UsersCount = count,
+            NewState = made,
             Steps = LinkPlanner.Add(new()
             {
                 Capsule = name,
@@ -203,6 +257,7 @@ public sealed class LinkRunner(CapsuleStore store)
                 IsOffered = link.Merge || _runner.Running(owner.Name) is not null || store.Manifest(owner.Image).Services.IsEmpty,
                 Stack = after.Stack != capsule.Stack ? after.Stack : null,
                 UsersCount = count,
+                NewState = [.. made.Select(m => m.Volume)],
             }),
         };
     }
@@ -239,6 +294,7 @@ public sealed class LinkRunner(CapsuleStore store)
             holders = PeerMounts.Holders(path, processes);
             new PeerMounts(_layout, name).Detach(path);
             holders = holders.AddRange(PeerMounts.Unreached(path, processes));
+            new PrivateDirectories(store, capsule, link).Uncover();
         }
         CapsuleRecord unlinked = capsule with { Links = capsule.Links.Remove(link), Stack = leaves ? name : capsule.Stack };
         store.Save(unlinked);
@@ -269,6 +325,7 @@ public sealed class LinkRunner(CapsuleStore store)
         if (store.TryFind(link.Import.From) is not { } owner || store.Offered(link.Import) is not { } export) return LinkState.Waiting;
         if (export.Path is not { } path || IsSeenAnyway(capsule, owner, path)) return _runner.Running(owner.Name) is null ? LinkState.Waiting : LinkState.Live;
         using Descriptor? there = new PeerMounts(_layout, capsule.Name).Open(path);
+        if (there is not null && !new PrivateDirectories(store, capsule, link).AreSeen()) return LinkState.Waiting;
         if (there is null || link.Merge) return there is null ? LinkState.Waiting : LinkState.Live;
         var (source, _) = OpenSource(capsule, owner, path);
         using (source) return source is null || IsSame(source, there) ? LinkState.Live : LinkState.Waiting; // cut off in the middle of a swap, it shows another's
@@ -448,13 +505,15 @@ public sealed class LinkRunner(CapsuleStore store)
             using (clone)
             using (Descriptor? there = mounts.Open(path))
             {
+                var own = new PrivateDirectories(store, capsule, link);
                 if (clone is null) return there is null ? why : null; // what was attached when the owner ran is still the owner's own
-                if (there is not null && IsSame(clone, there)) return null;
+                if (there is not null && IsSame(clone, there) && own.AreSeen()) return null;
                 MountAttributes rights = MountAttributes.NoSuid | MountAttributes.NoDevices | (link.IsWritable ? MountAttributes.None : link.Merge ? MountAttributes.ReadOnly : MountAttributes.ReadOnly | MountAttributes.NoExec);
                 MountCalls.SetAttributes(clone, path.ToString(), rights, recursive: true);
                 MountCalls.SetPropagation(clone, Propagation.Slave, path.ToString(), recursive: true); // what the owner mounts there later is seen, too; nothing goes the other way
-                if (there is null) mounts.Attach(path, clone);
-                else mounts.Swap(path, clone);
+                using Descriptor? whole = link.Private.IsEmpty ? null : own.Over(clone, path);
+                if (there is null) mounts.Attach(path, whole ?? clone);
+                else mounts.Swap(path, whole ?? clone);
             }
             return null;
         }

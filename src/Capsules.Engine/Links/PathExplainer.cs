@@ -141,7 +141,7 @@ public sealed class PathExplainer(CapsuleStore store)
     {
         (CapsuleLink Link, GuestPath Path)? covering = null;
         foreach (CapsuleLink link in capsule.Links)
-            if (store.Offered(link.Import)?.Path is { } at && path.IsWithin(at) && !(link.Merge && TreeWith(capsule, capsule.Folded(store.Manifest(capsule.Image)), path) is { Status: not { Kind: FileKind.CharacterDevice, DeviceMajor: 0, DeviceMinor: 0 } }) && (covering is null || at.IsWithin(covering.Value.Path))) covering = (link, at);
+            if (store.Offered(link.Import)?.Path is { } at && path.IsWithin(at) && !link.Private.Any(path.IsWithin) && !(link.Merge && TreeWith(capsule, capsule.Folded(store.Manifest(capsule.Image)), path) is { Status: not { Kind: FileKind.CharacterDevice, DeviceMajor: 0, DeviceMinor: 0 } }) && (covering is null || at.IsWithin(covering.Value.Path))) covering = (link, at);
         return covering;
     }
 
@@ -165,7 +165,7 @@ public sealed class PathExplainer(CapsuleStore store)
             return Of("volume", $"the volume {volume.Name}{whose}", volume.Kind == VolumeKind.Image ? data : At(data, GuestPath.Root.Combine(place.RelativeTo(volume.Path))));
         }
         if (place.IsWithin(Run)) return Of("stack", $"/run of stack {capsule.Stack}, new when the stack starts");
-        if (LinkFactsReader.NewAtEachStart.FirstOrDefault(place.IsWithin) is { IsRoot: false } temporary) return Of("temporary", $"{temporary}, new at each start");
+        if (LinkTables.NewAtEachStart.FirstOrDefault(place.IsWithin) is { IsRoot: false } temporary) return Of("temporary", $"{temporary}, new at each start");
         string? readOnly = capsule.ReadOnly ? "the capsule was made with --read-only" : null;
         if (TreeWith(capsule, manifest, place) is not var (tree, what, status)) return Of("layer", "no layer, volume or link", readOnly: readOnly);
         if (status is { Kind: FileKind.CharacterDevice, DeviceMajor: 0, DeviceMinor: 0 }) return Of("written", "nothing: it was removed here");

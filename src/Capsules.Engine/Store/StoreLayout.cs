@@ -61,6 +61,10 @@ public sealed record StoreLayout(string State, string Run)
     public string Kept => State + "/kept";
     /// <summary>The data of a directory volume.</summary>
     public string Volume(CapsuleName capsule, CapsuleName volume) => $"{Capsule(capsule)}/volumes/{volume}";
+    /// <summary>How the names of such marks begin.</summary>
+    public const string MakingPrefix = "making.";
+    /// <summary>Is there while a new volume has its place and the capsule's record does not name it yet.</summary>
+    public string MakingMark(CapsuleName capsule, CapsuleName volume) => $"{Capsule(capsule)}/{MakingPrefix}{volume}";
     /// <summary>The data of a volume that is a block image: one file with a file system.</summary>
     public string VolumeImage(CapsuleName capsule, CapsuleName volume) => Volume(capsule, volume) + ".img";
     /// <summary>There while a guest has an image, and until it has been checked since.</summary>

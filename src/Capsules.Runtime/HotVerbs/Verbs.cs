@@ -31,7 +31,6 @@ internal static class Verbs
             "kill" => LifeVerbs.Kill(home, command),
             "wait" => LifeVerbs.Wait(home, command),
             "rm" => LifeVerbs.Remove(home, command),
-            "state add" => StateVerbs.Add(home, command),
             "ps" => LookVerbs.Ps(home, command),
             "status" => LookVerbs.Status(home, command),
             "inspect" => LookVerbs.Inspect(home, command),

@@ -62,6 +62,7 @@ internal static class LinkWords
             WhenDown = when,
             WaitMilliseconds = milliseconds,
             Merge = command.Has("--merge"),
+            Private = [.. command.Values("--private").Select(w => PathWords.Inside("--private", w)).Distinct().Order()],
             Users = Names(command.Values("--as")),
             Groups = Names(command.Values("--as-group")),
         };
@@ -150,13 +151,16 @@ public static class LinkCommand
                 });
             })), command.Fields, inside: "links")));
         else
-            output.WriteTable(["FROM", "TO", "PRESET", "PATH", "USERS", "STATE"], [.. rows.Select(r => (string[])
+            output.WriteTable(["FROM", "TO", "PRESET", "PATH", "USERS", "STATE", "HOW"], [.. rows.Select(r => (string[])
             [
                 r.Capsule.Name.ToString(), r.Link.Import.ToString(), LinkWords.Of(r.Link.Preset), r.Export?.Path?.ToString() ?? "-",
-                string.Join(' ', r.Link.Users) is { Length: > 0 } users ? users : "-", JsonReading.Dashed(r.State),
+                string.Join(' ', r.Link.Users) is { Length: > 0 } users ? users : "-", JsonReading.Dashed(r.State), How(r.Link) is { Length: > 0 } how ? how : "-",
             ])]);
         return 0;
     }
+
+    /// <summary>What is special about a link, for people.</summary>
+    private static string How(CapsuleLink link) => string.Join(", ", [.. link.Merge ? ["merged"] : Array.Empty<string>(), .. link.Private.Select(p => $"private {p}")]);
 
     /// <summary>Takes links away; the exit code.</summary>
     public static int Remove(ParsedCommand command, CapsuleStore store, CommandOutput output)

@@ -93,6 +93,23 @@ public sealed class LinkCheckerTests
     public void State_beside_or_around_it_is_another(string volume) => Fine.Here(s => s with { State = [Volume(volume)] }).LevelOf(LinkConcern.TwoOwners).ShouldBe(LinkLevel.Ok);
 
     [Fact]
+    public void A_private_directory_is_the_capsules_own_where_the_owner_has_a_place_for_it()
+    {
+        LinkQuestion has = Fine.There(s => s with { Entries = [Dir("/srv/files"), File("/srv/files/a"), Dir("/srv/files/cache"), File("/srv/files/cache/x")] }).Here(s => s with { State = [Volume("/srv/files/cache")] });
+        has.About(LinkConcern.TwoOwners)!.Fix.ShouldBe("keep it shop's own: capsule link add shop db/files --private /srv/files/cache");
+        LinkQuestion Own(params string[] paths) => has with { Private = [.. paths.Select(P)] };
+        (Own("/srv/files/cache").LevelOf(LinkConcern.TwoOwners), Own("/srv/files/cache").LevelOf(LinkConcern.Private)).ShouldBe((LinkLevel.Ok, LinkLevel.Note), "the owner's file there is not seen");
+        LinkChecker.Check(Own("/srv/files/cache")).ShouldAllBe(f => f.Level < LinkLevel.Warning);
+        Own("/srv/files/cache").Here(s => s with { State = [Volume("/srv/files/cache"), Volume("/srv/files/other")] }).About(LinkConcern.TwoOwners)!.Subject.ShouldBe("/srv/files/other", "another is hidden still");
+        Own("/srv/files/cache").Here(s => s with { Entries = [Dir("/srv/files"), Dir("/srv/files/cache"), File("/srv/files/cache/mine")] }).LevelOf(LinkConcern.HiddenFiles).ShouldNotBe(LinkLevel.Warning, "what is in it stays in sight");
+        Own("/srv/files/none").About(LinkConcern.Private)!.Fix.ShouldBe("capsule exec db mkdir -p /srv/files/none");
+        foreach (string[] wrong in (string[][])[["/srv/files/none"], ["/srv/files/a"], ["/srv/files"], ["/srv/other"], ["/srv/files/cache", "/srv/files/cache/x"]])
+            Own(wrong).LevelOf(LinkConcern.Private).ShouldBe(LinkLevel.Error, string.Join(' ', wrong));
+        (Own("/srv/files/cache") with { Merge = true }).LevelOf(LinkConcern.Private).ShouldBe(LinkLevel.Error);
+        (Fine.At("/run/db", PathGround.Run, Dir("/run/db"), Dir("/run/db/own")) with { Private = [P("/run/db/own")] }).LevelOf(LinkConcern.Private).ShouldBe(LinkLevel.Error, "/run is no state");
+    }
+
+    [Fact]
     public void A_directory_of_run_that_both_make_has_two_owners()
     {
         ServiceManifest Makes(string path) => Service("/usr/sbin/x") with { RuntimeDirectories = [new(P(path), "root", "root", 0x1ED)] };

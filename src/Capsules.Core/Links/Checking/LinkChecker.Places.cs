@@ -49,10 +49,11 @@ public static partial class LinkChecker
     private static IEnumerable<LinkFinding> State(Asked a)
     {
         if (a.Path is not { } path) yield break;
-        foreach (StateVolume volume in a.Here.State.Where(v => v.Path.IsWithin(path)).OrderBy(v => v.Path))
+        foreach (StateVolume volume in a.Here.State.Where(v => v.Path.IsWithin(path) && !a.Question.Private.Contains(v.Path)).OrderBy(v => v.Path))
         {
             string what = volume.Path == path ? $"{path} is state of {a.Here.Name} and of {a.There.Name}" : $"{volume.Path} is state of {a.Here.Name}, and the link would hide it";
-            yield return new(LinkLevel.Error, LinkConcern.TwoOwners, volume.Path.ToString(), what, "a directory has one owner: what the other wrote there before would be out of sight", $"decide whose it is: take the volume {volume.Name} from {a.Here.Name}, or offer a directory below {path} that {a.Here.Name} does not have");
+            yield return new(LinkLevel.Error, LinkConcern.TwoOwners, volume.Path.ToString(), what, "a directory has one owner: what the other wrote there before would be out of sight",
+                volume.Path != path && !a.Question.Merge ? $"keep it {a.Here.Name}'s own: {a.LinkWith($"--private {volume.Path}")}" : $"decide whose it is: take the volume {volume.Name} from {a.Here.Name}, or offer a directory below {path} that {a.Here.Name} does not have");
         }
         if (!a.IsOneStack)
         {
@@ -70,7 +71,7 @@ public static partial class LinkChecker
             yield return new(LinkLevel.Note, LinkConcern.NotState, path.ToString(), $"{path} is part of the software of {a.There.Name}: a commit or another version of it changes what {a.Here.Name} sees");
         if (a.There.Ground == PathGround.HostDirectory)
             yield return new(LinkLevel.Note, LinkConcern.NotState, path.ToString(), $"{path} of {a.There.Name} is a directory of this host, shown there with -v");
-        if (!a.Here.State.Any(v => v.Path.IsWithin(path)) && a.There.Ground == PathGround.State)
+        if (!a.Here.State.Any(v => v.Path.IsWithin(path) && !a.Question.Private.Contains(v.Path)) && a.There.Ground == PathGround.State)
             yield return new(LinkLevel.Ok, LinkConcern.TwoOwners, path.ToString(), $"{path} is state of {a.There.Name} alone");
 
         IEnumerable<LinkFinding> Sockets(GuestPath path)
@@ -83,12 +84,42 @@ public static partial class LinkChecker
         }
     }
 
+    /// <summary>Directories below the linked one that are to be the capsule's own.</summary>
+    private static IEnumerable<LinkFinding> Privates(Asked a)
+    {
+        foreach (GuestPath own in a.Question.Private)
+        {
+            LinkFinding Fails(string what, string? cause, string fix) => new(LinkLevel.Error, LinkConcern.Private, own.ToString(), what, cause, fix);
+            if (a.Path is not { } path || !own.IsWithin(path) || own == path)
+                yield return Fails($"{own} is not below what {a.Question.Import} offers", a.Path is null ? "it offers no directory" : $"that is {a.Path}", $"name a directory below {a.Path?.ToString() ?? "an offered one"}");
+            else if (a.Question.Merge)
+                yield return Fails($"{own} cannot be {a.Here.Name}'s own below software that is merged", "what is merged is read-only as a whole", "link it without --merge");
+            else if (LinkTables.NewAtEachStart.FirstOrDefault(own.IsWithin) is { IsRoot: false } fresh)
+                yield return Fails($"{own} cannot be state of {a.Here.Name}", $"{fresh} is made anew at each start", "name a directory of persistent state");
+            else if (a.Question.Private.FirstOrDefault(o => o != own && own.IsWithin(o)) is { IsRoot: false } outer)
+                yield return Fails($"{own} lies in {outer}, which is {a.Here.Name}'s own already", null, $"name {outer} alone");
+            else if (a.There.Entries.FirstOrDefault(e => e.Path == own) is not { } there)
+            {
+                if (!a.There.HasMore && a.There.Entries.Any(e => e.Path == path)) // else what is made at its start, or was not looked at, is seen when it is shown
+                    yield return Fails($"{a.There.Name} has no directory {own}", $"nothing is made in the state of another, and what is {a.Here.Name}'s own needs a place to lie on", $"capsule exec {a.There.Name} mkdir -p {own}");
+            }
+            else if (!there.IsDirectory)
+                yield return Fails($"{own} of {a.There.Name} is no directory", "a directory can only lie over a directory", $"name a directory below {path}");
+            else
+            {
+                int covered = a.There.Entries.Count(e => e.Path != own && e.Path.IsWithin(own));
+                yield return new(LinkLevel.Ok, LinkConcern.Private, own.ToString(), $"{own} is {a.Here.Name}'s own: {a.There.Name} sees nothing of it");
+                if (covered > 0) yield return new(LinkLevel.Note, LinkConcern.Private, own.ToString(), $"{a.Here.Name} sees nothing of the {covered} entries that {a.There.Name} has at {own}");
+            }
+        }
+    }
+
     /// <summary>What of the capsule's own the link would hide.</summary>
     private static IEnumerable<LinkFinding> Hidden(Asked a)
     {
         if (a.Path is not { } path || a.Question.Merge || a.IsOneStack && path.IsWithin(Run)) yield break; // what is merged hides nothing
         var owned = a.There.Entries.ToDictionary(e => e.Path);
-        LinkEntry[] own = [.. a.Here.Entries.Where(e => !e.IsDirectory && !a.Here.State.Any(v => e.Path.IsWithin(v.Path) && v.Path.IsWithin(path)) && !a.Here.Links.Any(l => l.Path is { } linked && e.Path.IsWithin(linked)))];
+        LinkEntry[] own = [.. a.Here.Entries.Where(e => !e.IsDirectory && !a.Here.State.Any(v => e.Path.IsWithin(v.Path) && v.Path.IsWithin(path)) && !a.Question.Private.Any(e.Path.IsWithin) && !a.Here.Links.Any(l => l.Path is { } linked && e.Path.IsWithin(linked)))];
         LinkEntry[] other = [.. own.Where(e => !owned.TryGetValue(e.Path, out LinkEntry? same) || same.Kind != e.Kind || e.Digest is null || same.Digest != e.Digest)];
         if (other.Length > 0)
             yield return new(LinkLevel.Warning, LinkConcern.HiddenFiles, path.ToString(), $"{other.Length} of {a.Here.Name}'s own files would be out of sight: {Some(other.Select(e => BytePicture.Of(e.Path.RelativeTo(path))))}",

@@ -23,7 +23,7 @@ public static partial class LinkChecker
         var asked = new Asked(question);
         return
         [
-            .. Offers(asked), .. Places(asked), .. State(asked), .. Hidden(asked), .. Nested(asked), .. Renames(asked), .. HardLinks(asked),
+            .. Offers(asked), .. Places(asked), .. State(asked), .. Privates(asked), .. Hidden(asked), .. Nested(asked), .. Renames(asked), .. HardLinks(asked),
             .. SharedUsers(asked), .. SharedGroups(asked), .. Accounts(asked), .. ForeignFiles(asked),
             .. Databases(asked), .. PidFiles(asked), .. Sockets(asked), .. Rotation(asked), .. Locales(asked), .. Programs(asked), .. Libraries(asked), .. Merges(asked),
             .. Loopback(asked), .. Ports(asked), .. Identities(asked), .. Cycles(asked),

@@ -32,6 +32,8 @@ public enum LinkConcern
     NotState,
     /// <summary>Two capsules that each hold a directory for their own.</summary>
     TwoOwners,
+    /// <summary>Directories below the linked one that are the capsule's own.</summary>
+    Private,
     /// <summary>Files that the link would hide.</summary>
     HiddenFiles,
     /// <summary>A link below or above another.</summary>

@@ -153,6 +153,8 @@ public sealed record LinkQuestion
     public WhenDown WhenDown { get; init; }
     /// <summary>See <see cref="CapsuleLink.Merge"/>.</summary>
     public bool Merge { get; init; }
+    /// <summary>See <see cref="CapsuleLink.Private"/>.</summary>
+    public ImmutableArray<GuestPath> Private { get; init; } = [];
     /// <summary>Users of the one that are users of the other.</summary>
     public ImmutableArray<SharedName> Users { get; init; } = [];
     /// <summary>Groups of the one that are groups of the other.</summary>

@@ -39,6 +39,9 @@ public static class LinkTables
         new("a Berkeley DB", ["__db.001"], []),
     ];
 
+    /// <summary>File systems of a capsule that are new at each start.</summary>
+    public static ImmutableArray<GuestPath> NewAtEachStart { get; } = [.. ((string[])["/proc", "/sys", "/dev", "/tmp", "/run"]).Select(GuestPath.Parse)];
+
     /// <summary>Programs that rename from one directory to another.</summary>
     public static ImmutableArray<RenameFamily> Renamers { get; } =
     [
