@@ -100,6 +100,27 @@ public sealed class LinkedApplicationsTests(LinkedApplicationsTests.Trees trees,
     }
 
     [Fact]
+    public void PHP_reaches_MariaDB_of_another_release_at_127_0_0_1_as_both_are_configured_and_again_after_a_restart()
+    {
+        Adopt(trees.Bookworm, "mariadb", "db", "--add", "/usr/bin/mariadb");
+        Adopt(trees.Trixie, "php8.4-fpm", "blog", "--add", "/usr/bin/php8.4");
+        _sandbox.Capsule("share", "add", "db/sql", "--port", "3306").Ok();
+        _sandbox.Capsule("link", "check", "blog", "db/sql", "--strict").Ok();
+        _sandbox.Capsule("link", "add", "blog", "db/sql", "--when-down", "want").Ok();
+        Start("blog");
+        In("db", "root", "mariadb -e \"create database shop; create user blog@localhost identified by 'secret'; grant all on shop.* to blog@localhost\"").Ok();
+        const string Ask = "php8.4 -r '$d = new mysqli(\"127.0.0.1\", \"blog\", \"secret\", \"shop\"); echo $d->query(\"select concat(current_user(), char(32), user(), char(32), length(repeat(char(120), 8000000)))\")->fetch_row()[0], \" \", strlen($d->query(\"select repeat(char(120), 8000000)\")->fetch_row()[0]);' 2>&1";
+        const string Answer = "blog@localhost blog@localhost 8000000 8000000";
+        Sandbox.Eventually(() => In("blog", "blog", Ask).Out == Answer, "it is known as one of the same machine: " + In("blog", "blog", Ask).Out);
+        _sandbox.Run([Sandbox.Programs + "/capsule", "restart", "db"], seconds: 120).Ok();
+        Sandbox.Eventually(() => In("blog", "blog", Ask).Out == Answer, "it is there again");
+        _sandbox.Run([Sandbox.Programs + "/capsule", "stop", "db"], seconds: 120).Ok();
+        In("blog", "blog", Ask).Out.ShouldContain("Connection refused");
+        Start("db");
+        Sandbox.Eventually(() => In("blog", "blog", Ask).Out == Answer, "and when it was stopped");
+    }
+
+    [Fact]
     public void PHP_loads_a_module_of_another_capsule_one_of_a_newer_system_is_refused_and_nothing_stays()
     {
         Adopt(trees.Bookworm, "memcached", "app", "--add", "/usr/bin/php8.2");

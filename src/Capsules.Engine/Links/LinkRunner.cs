@@ -4,6 +4,7 @@ using Capsules.Core.Links.Checking;
 using Capsules.Core.Model;
 using Capsules.Core.Problems;
 using Capsules.Engine.Crossings;
+using Capsules.Engine.Forwarding;
 using Capsules.Engine.Journals;
 using Capsules.Engine.Running;
 using Capsules.Engine.Stacks;
@@ -122,6 +123,7 @@ public sealed class LinkRunner(CapsuleStore store)
                 if (Attach(after, decision.Link) is { } waits)
                     warnings.Add(inPlaceOf is null ? Warnings.LinkWaits($"{name}", $"{link.Import}", waits) : throw new CapsuleException(Problems.OwnerDown($"{name}", $"{owner.Name}", waits)));
                 CrossingMounts.Follow(store, after);
+                if (ForwardDoor.Follow(store, after).FirstOrDefault(f => f.Import == link.Import) is { } closed) throw new CapsuleException(Problems.PortNotLed($"{name}", $"{closed.Port}", $"{owner.Name}", closed.Problem!));
                 warnings.AddRange(JournalDoor.Follow(store, after));
             }
             if (inPlaceOf is not null) Forget(inPlaceOf.From, after);
@@ -145,6 +147,7 @@ public sealed class LinkRunner(CapsuleStore store)
             if (same is not null) Attach(capsule, same);
             else if (export.Path is { } path) new PeerMounts(_layout, capsule.Name).Detach(path);
             CrossingMounts.Follow(store, capsule);
+            ForwardDoor.Follow(store, capsule);
         }
         catch (Exception e) when (e is SyscallException or CapsuleException) { } // why the link could not be made is what is told
     }
@@ -203,6 +206,7 @@ public sealed class LinkRunner(CapsuleStore store)
                 IsOffered = link.Merge || _runner.Running(owner.Name) is not null || store.Manifest(owner.Image).Services.IsEmpty,
                 Stack = after.Stack != capsule.Stack ? after.Stack : null,
                 UsersCount = count,
+                IsOneNetwork = after.Stack == owner.Stack,
             }),
         };
     }
@@ -222,7 +226,7 @@ public sealed class LinkRunner(CapsuleStore store)
         bool leaves = Leaves(capsule, link);
         Export? export = store.Offered(import);
         IReadOnlyList<int> processes = _runner.Running(name) is { } run ? new RunningCapsule(_layout, run).Processes() : [];
-        return (LinkPlanner.Remove(new() { Capsule = name, Link = link, Export = export, Runs = processes.Count > 0, Stack = leaves ? capsule.Stack : null }), export?.Path is { } path ? PeerMounts.Holders(path, processes) : []);
+        return (LinkPlanner.Remove(new() { Capsule = name, Link = link, Export = export, Runs = processes.Count > 0, Stack = leaves ? capsule.Stack : null, IsOneNetwork = store.TryFind(import.From)?.Stack == capsule.Stack }), export?.Path is { } path ? PeerMounts.Holders(path, processes) : []);
     }
 
     /// <summary>Takes a link away, also of a capsule that runs.</summary>
@@ -245,7 +249,11 @@ public sealed class LinkRunner(CapsuleStore store)
         if (leaves) LeaveStack(capsule);
         if (!unlinked.Links.Any(l => l.Import.From == import.From)) FileCalls.Remove(null, _layout.StartMark(import.From, name));
         Forget(import.From, unlinked);
-        if (_runner.Running(name) is not null) CrossingMounts.Follow(store, unlinked);
+        if (_runner.Running(name) is not null)
+        {
+            CrossingMounts.Follow(store, unlinked);
+            ForwardDoor.Follow(store, unlinked);
+        }
         return new(link, [], holders);
     }
 
@@ -267,6 +275,7 @@ public sealed class LinkRunner(CapsuleStore store)
     {
         if (_runner.Running(capsule.Name) is null) return LinkState.Down;
         if (store.TryFind(link.Import.From) is not { } owner || store.Offered(link.Import) is not { } export) return LinkState.Waiting;
+        if (ForwardDoor.Of(_layout, capsule.Name).Any(f => f.Import == link.Import && !f.IsOpen)) return LinkState.Waiting;
         if (export.Path is not { } path || IsSeenAnyway(capsule, owner, path)) return _runner.Running(owner.Name) is null ? LinkState.Waiting : LinkState.Live;
         using Descriptor? there = new PeerMounts(_layout, capsule.Name).Open(path);
         if (there is null || link.Merge) return there is null ? LinkState.Waiting : LinkState.Live;
@@ -315,6 +324,7 @@ public sealed class LinkRunner(CapsuleStore store)
         foreach (CapsuleLink link in capsule.Links)
             if (Attach(capsule, link) is { } why) warnings.Add(Warnings.LinkWaits($"{name}", $"{link.Import}", why));
         CrossingMounts.Follow(store, capsule);
+        warnings.AddRange(ForwardDoor.Follow(store, capsule).Select(f => Warnings.PortNotLed($"{name}", $"{f.Port}", $"{f.Import.From}", f.Problem!)));
         warnings.AddRange(JournalDoor.Follow(store, capsule)); // before its services write
         return warnings.ToImmutable();
     }
