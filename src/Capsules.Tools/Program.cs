@@ -4,6 +4,7 @@ using Capsules.Core.Problems;
 using Capsules.Engine.Links;
 using Capsules.Engine.Crossings;
 using Capsules.Engine.Doors;
+using Capsules.Engine.Forwarding;
 using Capsules.Engine.Images;
 using Capsules.Engine.Journals;
 using Capsules.Engine.Opening;
@@ -56,6 +57,7 @@ return Failures.Guard(args, () =>
         "journal rm" => JournalCommand.Remove(command.Arguments[0], new CapsuleStore(layout), output),
         "who-wrote" => WhoWroteCommand.Run(command.Arguments[0], command.Arguments[1], command.Has("--json"), new CapsuleStore(layout), output),
         "scribe" => Note(layout),
+        "forwarder" => Forward(layout),
         "ports" => Relay(layout),
         "filler" => Fill(layout, command.Arguments[0]),
         "watcher" => Watch(layout, CapsuleName.Parse(command.Arguments[0])),
@@ -75,6 +77,12 @@ int Watch(StoreLayout layout, CapsuleName name)
 int Note(StoreLayout layout)
 {
     Scribe.Run(layout);
+    return 0;
+}
+
+int Forward(StoreLayout layout)
+{
+    Forwarder.Run(layout);
     return 0;
 }
 

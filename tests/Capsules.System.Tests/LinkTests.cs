@@ -348,6 +348,11 @@ public sealed class LinkTests : IDisposable
         _sandbox.Capsule("stop", "web", "sql").Ok();
 
         Configure("web", "port = 127.0.0.1:7777");
+        _sandbox.Capsule("stack", "link", "web", "--links", "--plan").Ok().Out.ShouldContain("web is linked to sql/port-7777: 127.0.0.1:7777/tcp");
+        _sandbox.Capsule("stack", "link", "web", "--links").Ok();
+        _sandbox.Capsule("link", "list", "web", "--json").Ok().Out.ShouldContain("\"7777/tcp\"");
+        _sandbox.Capsule("stack", "link", "web", "--links", "--plan").Ok().Out.ShouldNotContain("is linked to", customMessage: "it is there");
+        _sandbox.Capsule("link", "rm", "web", "sql/port-7777").Ok();
         _sandbox.Capsule("stack", "link", "web").Ok().Out.ShouldContain("web names port 7777 of sql (/etc/app.conf)");
         JsonDocument stacks = JsonDocument.Parse(_sandbox.Capsule("stack", "list", "--json").Ok().Out);
         stacks.RootElement.ToString().ShouldContain("\"sql\"");

@@ -100,6 +100,27 @@ public sealed class LinkedApplicationsTests(LinkedApplicationsTests.Trees trees,
     }
 
     [Fact]
+    public void PHP_reaches_MariaDB_of_another_release_at_127_0_0_1_as_both_are_configured_and_again_after_a_restart()
+    {
+        Adopt(trees.Bookworm, "mariadb", "db", "--add", "/usr/bin/mariadb");
+        Adopt(trees.Trixie, "php8.4-fpm", "blog", "--add", "/usr/bin/php8.4");
+        _sandbox.Capsule("share", "add", "db/sql", "--port", "3306").Ok();
+        _sandbox.Capsule("link", "check", "blog", "db/sql", "--strict").Ok();
+        _sandbox.Capsule("link", "add", "blog", "db/sql", "--when-down", "want").Ok();
+        Start("blog");
+        In("db", "root", "mariadb -e \"create database shop; create user blog@localhost identified by 'secret'; grant all on shop.* to blog@localhost\"").Ok();
+        const string Ask = "php8.4 -r '$d = new mysqli(\"127.0.0.1\", \"blog\", \"secret\", \"shop\"); echo $d->query(\"select concat(current_user(), char(32), user(), char(32), length(repeat(char(120), 8000000)))\")->fetch_row()[0], \" \", strlen($d->query(\"select repeat(char(120), 8000000)\")->fetch_row()[0]);' 2>&1";
+        const string Answer = "blog@localhost blog@localhost 8000000 8000000";
+        Sandbox.Eventually(() => In("blog", "blog", Ask).Out == Answer, "it is known as one of the same machine: " + In("blog", "blog", Ask).Out);
+        _sandbox.Run([Sandbox.Programs + "/capsule", "restart", "db"], seconds: 120).Ok();
+        Sandbox.Eventually(() => In("blog", "blog", Ask).Out == Answer, "it is there again");
+        _sandbox.Run([Sandbox.Programs + "/capsule", "stop", "db"], seconds: 120).Ok();
+        In("blog", "blog", Ask).Out.ShouldContain("Connection refused");
+        Start("db");
+        Sandbox.Eventually(() => In("blog", "blog", Ask).Out == Answer, "and when it was stopped");
+    }
+
+    [Fact]
     public void PHP_loads_a_module_of_another_capsule_one_of_a_newer_system_is_refused_and_nothing_stays()
     {
         Adopt(trees.Bookworm, "memcached", "app", "--add", "/usr/bin/php8.2");
@@ -533,7 +554,13 @@ public sealed class LinkedApplicationsTests(LinkedApplicationsTests.Trees trees,
         In("jobs", "www-data", Drop("by-crossing")).Ok();
         In("jobs", "nobody", Drop("by-nobody")).Code.ShouldNotBe(0);
         In("imap", "www-data", "while read -r name value; do [ $name != NoNewPrivs: ] || echo $value; done < /proc/self/status").Ok().Out.ShouldBe("1\n", "a capsule whose package needs no such file gives no rights");
-        Mail("mail", "end = time.time() + 30\nwhile sum(s.startswith('by-') for s in (got := subjects(imap('ann')))) < 3 and time.time() < end: time.sleep(0.2)\nprint(sorted(s for s in got if s.startswith('by-')))").Ok().Out.ShouldBe("['by-crossing', 'by-exec', 'by-root']\n");
+        Mail("mail", """
+            got, end = [], time.time() + 30
+            while len(got) < 3 and time.time() < end:
+                time.sleep(0.2)
+                got = sorted(s for s in subjects(imap('ann')) if s.startswith('by-'))
+            print(got)
+            """).Ok().Out.ShouldBe("['by-crossing', 'by-exec', 'by-root']\n");
     }
 
     [Fact]

@@ -42,6 +42,22 @@ public sealed class RootlessTests : IDisposable
     }
 
     [Fact]
+    public void A_users_capsules_reach_each_others_ports()
+    {
+        _user.Import("app", Forever);
+        _user.Import("db", BusyBox.Script("mkdir -p /srv/www; echo of db > /srv/www/index.html; exec busybox httpd -f -p 127.0.0.1:80 -h /srv/www"));
+        _user.Capsule("share", "add", "db/web", "--port", "80").Ok();
+        _user.Capsule("run", "-d", "app").Ok();
+        _user.Capsule("run", "-d", "db").Ok();
+        _user.Capsule("link", "add", "app", "db/web").Ok();
+        string Fetch() => _user.Capsule("exec", "-u", "web", "app", "busybox", "sh", "-c", "busybox printf 'GET / HTTP/1.0\\r\\n\\r\\n' | busybox nc -w 5 127.0.0.1 80 | busybox tail -n 1").Out;
+        Sandbox.Eventually(() => Fetch() == "of db\n", "it answers");
+        _user.Capsule("stop", "db").Ok();
+        Fetch().ShouldBeEmpty();
+        _user.Capsule("link", "rm", "app", "db").Ok();
+    }
+
+    [Fact]
     public void A_users_capsule_lives_its_life()
     {
         _user.Import("web", BusyBox.Script("echo up; echo kept >> /data/file; chown web:web /data/file; while :; do sleep 1; done"), Forever with { Name = "second" });

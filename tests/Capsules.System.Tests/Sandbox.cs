@@ -108,7 +108,7 @@ public sealed class Sandbox : IDisposable
         ip -o link | grep -oE '(cap[-=]|capsule)[^:@]*' || true
         find /sys/fs/cgroup -type d -path '*{Id}/*' 2>/dev/null
         nft list ruleset
-        find {State}/run {State}/state/tmp -mindepth 1 -not -name 'keeper*' -not -name 'crossings.l*' -not -name 'filter-*' -not -name 'network.lock' -not -path '{State}/run/capsules' -not -path '{State}/run/stacks' -not -path '{State}/run/leases' -not -path '{State}/run/oci' 2>/dev/null
+        find {State}/run {State}/state/tmp -mindepth 1 -not -name 'keeper*' -not -name 'crossings.l*' -not -name 'forward*.l*' -not -path '{State}/run/forwards' -not -path '{State}/run/forwards-asked' -not -name 'filter-*' -not -name 'network.lock' -not -path '{State}/run/capsules' -not -path '{State}/run/stacks' -not -path '{State}/run/leases' -not -path '{State}/run/oci' 2>/dev/null
         """).Out.Trim();
 
     public void Dispose()

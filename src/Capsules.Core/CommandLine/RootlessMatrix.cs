@@ -38,7 +38,7 @@ public static class RootlessMatrix
         new(Rootless.Reduced, "processes of other users are seen without their files, and unreadable files are left out", ["scan"]),
         new(Rootless.Reduced, "tells what the user lacks, and clears what is left in his realm; root's capsules are not seen", ["doctor"]),
         new(Rootless.Reduced, "control groups are left out: limits, `oci pause`, `resume` and `update` are refused (CAP1010)", ["oci create", "oci run", "oci start", "oci state", "oci kill", "oci delete", "oci pause", "oci resume", "oci update", "oci ps", "oci exec", "oci list"]),
-        new(Rootless.Reduced, "users are shared only where both capsules have the same number for them", ["share add", "share list", "share rm", "link add", "link list", "link rm", "link swap", "link check", "link test", "stack link", "linker", "prober"]),
+        new(Rootless.Reduced, "users are shared only where both capsules have the same number for them", ["share add", "share list", "share rm", "link add", "link list", "link rm", "link swap", "link check", "link test", "stack link", "linker", "prober", "forwarder"]),
         new(Rootless.Refused, "copying owners and modes of the source needs root", ["adopt", "learn", "apply", "install", "prescan", "postscan", "compare", "seal", "filler"]),
         new(Rootless.Refused, "marks of mounts (fanotify) are the host's root's to set", ["journal add", "journal list", "journal rm", "who-wrote", "scribe"]),
         new(Rootless.Refused, "the network of the copy is made with the rights of the host's root", ["verify"]),

@@ -193,21 +193,21 @@ public static class VerbTable
             Options = [new("--force", null, "stop them first", 'f'), new("--volumes", null, "their state too", 'v'), Yes],
         },
 
-        new("share add", LinkGroup, "CAPSULE/SHARE", "offer a directory or programs of a capsule to others", Door.Tools, 1, 1)
+        new("share add", LinkGroup, "CAPSULE/SHARE", "offer a directory, programs or ports of a capsule to others", Door.Tools, 1, 1)
         {
             Options =
             [
                 new("--path", "DIR", "the directory that others see, at the same path"), new("--preset", "PRESET", "the most that others get: reader (the default), client, partner or same-machine"),
-                new("--exec", "PROGRAM[,PROGRAM]", "programs that others may run; they run in this capsule", Repeats: true), new("--argument", "PATTERN", "what each argument must look like (* and ?)", Repeats: true),
+                new("--exec", "PROGRAM[,PROGRAM]", "programs that others may run; they run in this capsule", Repeats: true), new("--port", "PORT[/tcp|udp]", "a port on which it listens; others reach it at the same port of their 127.0.0.1", Repeats: true), new("--argument", "PATTERN", "what each argument must look like (* and ?)", Repeats: true),
                 new("--pass", "NAME", "a variable of the caller that the programs get", Repeats: true), new("--run-as", "USER", "the user as whom they run for callers who are none of its users"),
                 new("--user", "USER[,USER]", "a user of this capsule whom a user of the other may be", Repeats: true), new("--group", "GROUP[,GROUP]", "a group, likewise", Repeats: true), Plan, Json,
             ],
         },
-        new("share list", LinkGroup, "[CAPSULE]", "list what capsules offer, and who uses it", Door.Tools, 0, 1) { Options = [JsonWith("capsule", "name", "preset", "path", "programs", "arguments", "runAs", "environment", "users", "groups", "usedBy")] },
+        new("share list", LinkGroup, "[CAPSULE]", "list what capsules offer, and who uses it", Door.Tools, 0, 1) { Options = [JsonWith("capsule", "name", "preset", "path", "programs", "ports", "arguments", "runAs", "environment", "users", "groups", "usedBy")] },
         new("share rm", LinkGroup, "CAPSULE/SHARE", "offer something no more", Door.Tools, 1, 1) { Options = [Plan, Json] },
         new("link add", LinkGroup, "CAPSULE [OWNER/SHARE...]", "let a capsule use what another offers; without names, what its image says that it uses", Door.Tools, 1, 64) { Options = [.. HowToLink, Plan, Json] },
         new("link swap", LinkGroup, "CAPSULE OWNER/SHARE OTHER/SHARE", "let a capsule use what another offers in the place of what it uses, at the same path and without a moment between", Door.Tools, 3, 3) { Options = [.. HowToLink, Plan, Json] },
-        new("link list", LinkGroup, "[CAPSULE]", "list links and how they are", Door.Tools, 0, 1) { Options = [JsonWith("from", "to", "preset", "whenDown", "wait", "merge", "private", "users", "groups", "path", "programs", "state", "used")] },
+        new("link list", LinkGroup, "[CAPSULE]", "list links and how they are", Door.Tools, 0, 1) { Options = [JsonWith("from", "to", "preset", "whenDown", "wait", "merge", "private", "users", "groups", "path", "programs", "ports", "state", "used")] },
         new("link rm", LinkGroup, "CAPSULE OWNER[/SHARE]", "take links away", Door.Tools, 2, 2) { Options = [Plan, Json] },
         new("link test", LinkGroup, "CAPSULE OWNER/SHARE", "try between two capsules that run whether a link makes them one machine: the file, events, locks, memory, sockets, users", Door.Tools, 2, 2) { Options = [Json] },
         new("link check", LinkGroup, "CAPSULE OWNER/SHARE", "tell what would go wrong if a capsule used what another offers; nothing is changed", Door.Tools, 2, 2) { Options = [.. HowToLink, new("--strict", null, "refuse for a warning, too"), Json] },
@@ -275,6 +275,7 @@ public static class VerbTable
         new("crossings", "oci", "[CAPSULE]", "run programs of capsules for others (started by itself), or see to it that it is done for a capsule", Door.Tools, 0, 1) { Hidden = true },
         new("prober", "oci", "PID DIRECTORY UID GID GROUPS", "try a link from one side (started by itself)", Door.Tools, 5, 5) { Hidden = true },
         new("linker", "oci", "STEP CAPSULE", "do what the links of a capsule need when it starts or stops (started by itself)", Door.Tools, 2, 2) { Hidden = true },
+        new("forwarder", "oci", "", "lead ports of capsules to those of others (started by itself)", Door.Tools, 0, 0) { Hidden = true },
         new("scribe", "oci", "", "note who writes to the state of capsules (started by itself)", Door.Tools, 0, 0) { Hidden = true },
         new("keeper", "oci", "", "watch over running capsules (started by itself)", Door.Runtime, 0, 0) { Hidden = true },
     ];

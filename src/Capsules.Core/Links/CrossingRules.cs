@@ -13,6 +13,9 @@ public sealed record UsedExport(CapsuleLink Link, Export Export)
 
     /// <summary>Whether the owner's programs may be run by it.</summary>
     public bool RunsPrograms => Link.Preset >= LinkPreset.Partner && !Export.Programs.IsEmpty;
+
+    /// <summary>The owner's ports that are reached by it.</summary>
+    public ImmutableArray<LoopbackPort> Ports => Link.Preset >= LinkPreset.Client ? LoopbackPort.Of(Export) : [];
 }
 
 /// <summary>What may cross, and as what it arrives. Pure: the kernel's answers come in as facts.</summary>

@@ -30,6 +30,8 @@ public sealed record Export
     public GuestPath? Path { get; init; }
     /// <summary>Programs that others may run; they run here, with this capsule's files, configuration and limits.</summary>
     public ImmutableArray<GuestPath> Programs { get; init; } = [];
+    /// <summary>Ports of its loopback network that others reach at the same port of theirs, each a word as <see cref="LoopbackPort"/> reads it.</summary>
+    public ImmutableArray<string> Ports { get; init; } = [];
     /// <summary>Patterns that each argument of a program must match one of (a shell's, * and ?); none lets all pass.</summary>
     public ImmutableArray<string> Arguments { get; init; } = [];
     /// <summary>The user of this capsule as whom its programs run for a caller who is none of its users; null refuses such callers.</summary>

@@ -18,6 +18,7 @@ public static class LinkJson
         w.Text("preset", JsonReading.Dashed(e.Preset));
         w.Text("path", e.Path?.ToString());
         w.Texts("programs", [.. e.Programs.Select(p => p.ToString())]);
+        w.Texts("ports", e.Ports);
         w.Texts("arguments", e.Arguments);
         w.Text("runAs", e.RunAs);
         w.Texts("environment", e.Environment);
@@ -33,6 +34,7 @@ public static class LinkJson
         Preset = e.Choice<LinkPreset>("preset") ?? throw new FormatException("`preset` is missing"),
         Path = e.Text("path") is { } path ? GuestPath.Parse(path) : null,
         Programs = [.. e.Texts("programs").Select(GuestPath.Parse)],
+        Ports = e.Texts("ports"),
         Arguments = e.Texts("arguments"),
         RunAs = e.Text("runAs"),
         Environment = e.Texts("environment"),

@@ -34,6 +34,10 @@ public enum LinkAct
     OfferProgram,
     /// <summary>A program of the owner's can be run no more.</summary>
     WithdrawProgram,
+    /// <summary>A port of the owner's is reached at the capsule's own loopback address.</summary>
+    Forward,
+    /// <summary>A port of the owner's is reached no more.</summary>
+    EndForward,
 }
 
 /// <summary>When a step counts.</summary>
@@ -73,6 +77,8 @@ public sealed record LinkChangeFacts
     public CapsuleName? Stack { get; init; }
     /// <summary>Private directories that become state by it, each with its volume.</summary>
     public ImmutableArray<StateVolume> NewState { get; init; } = [];
+    /// <summary>Whether both have one network, before and after.</summary>
+    public bool IsOneNetwork { get; init; }
     /// <summary>Whether the users that it shares are known to the capsule's stack, or that is not up.</summary>
     public bool UsersCount { get; init; } = true;
 }
@@ -101,6 +107,8 @@ public static class LinkPlanner
         }
         if (facts.Link.Preset >= LinkPreset.Partner)
             foreach (GuestPath program in facts.Export?.Programs ?? []) steps.Add(new(LinkAct.OfferProgram, facts.Runs ? LinkMoment.Now : LinkMoment.NextStart, $"{program}", $"{program} is run in {owner}"));
+        if (!facts.IsOneNetwork)
+            foreach (LoopbackPort port in Ports(facts)) steps.Add(new(LinkAct.Forward, shown, $"{port}", $"127.0.0.1:{port} of {capsule} leads to that of {owner}"));
         return steps.ToImmutable();
     }
 
@@ -112,9 +120,13 @@ public static class LinkPlanner
         if (facts.Export?.Path is { } path && facts.Runs) steps.Add(new(LinkAct.Detach, LinkMoment.Now, $"{path}", $"{path} is seen in {capsule} no more"));
         if (facts.Link.Preset >= LinkPreset.Partner && facts.Runs)
             foreach (GuestPath program in facts.Export?.Programs ?? []) steps.Add(new(LinkAct.WithdrawProgram, LinkMoment.Now, $"{program}", $"{program} is run in {facts.Link.Import.From} no more"));
+        if (facts.Runs && !facts.IsOneNetwork)
+            foreach (LoopbackPort port in Ports(facts)) steps.Add(new(LinkAct.EndForward, LinkMoment.Now, $"{port}", $"127.0.0.1:{port} of {capsule} leads to that of {facts.Link.Import.From} no more; connections by it are broken off"));
         if (facts.Stack is { } stack) steps.Add(new(LinkAct.LeaveStack, LinkMoment.Now, $"{stack}", $"{capsule} leaves the stack {stack} and has one of its own"));
         return steps.ToImmutable();
     }
+
+    private static ImmutableArray<LoopbackPort> Ports(LinkChangeFacts facts) => facts.Export is { } export ? new UsedExport(facts.Link, export).Ports : [];
 
     /// <summary>For people: a line for each step, and when it counts.</summary>
     public static string Text(ImmutableArray<LinkStep> steps)

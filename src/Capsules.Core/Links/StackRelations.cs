@@ -77,7 +77,7 @@ public static class StackRelations
                 {
                     if (from.Listeners.Any(l => l.Protocol == listener.Protocol && l.Address == listener.Address && l.Port == listener.Port)) continue; // it has one of its own there
                     foreach (Mention mention in from.Mentions)
-                        if (listener.Protocol != "unix" && mention.Port == listener.Port) Add(new(from.Name, to.Name, RelationKind.Port, $"{listener.Port}", mention.File));
+                        if (listener.Protocol != "unix" && mention.Port == listener.Port) Add(new(from.Name, to.Name, RelationKind.Port, listener.Protocol == "tcp" ? $"{listener.Port}" : $"{listener.Port}/{listener.Protocol}", mention.File));
                         else if (listener.Protocol == "unix" && mention.Path?.ToString() == listener.Address) Add(new(from.Name, to.Name, RelationKind.Socket, listener.Address, mention.File));
                         else if (listener.Protocol == "unix" && listener.Address.StartsWith('@') && mention.Abstract == listener.Address) Add(new(from.Name, to.Name, RelationKind.AbstractSocket, listener.Address, mention.File));
                 }

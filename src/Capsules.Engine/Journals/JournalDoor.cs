@@ -35,13 +35,7 @@ public static class JournalDoor
     }
 
     /// <summary>Has the scribe look; whether it has.</summary>
-    internal static bool Ask(StoreLayout layout)
-    {
-        string ask = $"{Asked(layout)}/{Environment.ProcessId}";
-        SmallFiles.MakeDirectories(Asked(layout));
-        SmallFiles.Write(ask, [], durable: false);
-        return Bell(layout).KnockUntil(() => FileCalls.TryStat(null, ask) is null) || !FileCalls.Remove(null, ask);
-    }
+    internal static bool Ask(StoreLayout layout) => Bell(layout).Ask(Asked(layout));
 
     /// <summary>How the journal of a capsule is now.</summary>
     public static JournalState State(StoreLayout layout, CapsuleName owner) =>

@@ -7,6 +7,7 @@ using Capsules.Core.Formats.Accounts;
 using Capsules.Core.Links;
 using Capsules.Core.Links.Checking;
 using Capsules.Core.Model;
+using Capsules.Engine.Forwarding;
 using Capsules.Engine.Running;
 using Capsules.Engine.Scanning;
 using Capsules.Engine.Stacks;
@@ -99,6 +100,8 @@ public sealed class LinkFactsReader(CapsuleStore store)
             Packages = [.. packages.Select(p => new PackageVersion(p.Name, p.Package.Version))],
             Programs = [.. export.Programs.Select(p => Program(p)).OfType<ProgramFact>()],
             Links = [.. capsule.Links.GroupBy(l => l.Import.From).SelectMany(OfOwner)],
+            Listening = [.. Listening(capsule)],
+            HasHostNetwork = ForwardDoor.HasHostNetwork(new(store.Layout), capsule.Stack),
             Identity = new StackRunner(store.Layout).Find(capsule.Stack)?.Identity,
             Locale = Variable(manifest, "LC_ALL") ?? Variable(manifest, "LANG") ?? Setting("/etc/default/locale", "LANG") ?? Setting("/etc/locale.conf", "LANG"),
             TimeZone = Variable(manifest, "TZ") ?? Zone(),
@@ -119,7 +122,7 @@ public sealed class LinkFactsReader(CapsuleStore store)
         IEnumerable<LinkedPath> OfOwner(IGrouping<CapsuleName, CapsuleLink> links)
         {
             ImmutableArray<Export> offered = store.TryFind(links.Key) is { } owner ? store.Offered(owner) : [];
-            return links.Select(l => new LinkedPath(l, offered.FirstOrDefault(e => e.Name == l.Import.Export)?.Path));
+            return links.Select(l => (Link: l, Export: offered.FirstOrDefault(e => e.Name == l.Import.Export))).Select(l => new LinkedPath(l.Link, l.Export?.Path) { Ports = l.Export is null ? [] : new UsedExport(l.Link, l.Export).Ports });
         }
 
         ImmutableArray<T> AccountsOf<T>(string file, Func<ReadOnlyMemory<byte>, ImmutableArray<T>> parse) => tree.Read(GuestPath.Parse(file)) is { } text ? parse(text) : [];
@@ -133,6 +136,10 @@ public sealed class LinkFactsReader(CapsuleStore store)
         string? Zone() => tree.Read(GuestPath.Parse("/etc/timezone"), 4096) is { } text ? Shown(text)
             : tree.ResolveParent(GuestPath.Parse("/etc/localtime")) is { Entry: { Kind: EntryKind.SymbolicLink } link } && BytePicture.Of(link.Target.AsSpan()) is var target && target.IndexOf("zoneinfo/", StringComparison.Ordinal) is >= 0 and int at ? target[(at + 9)..] : null;
     }
+
+    /// <summary>Ports on which programs of a running capsule's network listen, without those that are led to others.</summary>
+    private IEnumerable<LoopbackPort> Listening(CapsuleRecord capsule) => RunRecord.Find(store.Layout, capsule.Name) is { IsAlive: true } run
+        ? LoopbackSockets.Ports(run.Init).Except(store.Names().Where(n => store.TryFind(n)?.Stack == capsule.Stack).SelectMany(n => ForwardDoor.Of(store.Layout, n)).Where(f => f.IsOpen).Select(f => f.Port)) : [];
 
     /// <summary>What a capsule's file says, as it can be shown on a terminal.</summary>
     private static string Shown(ReadOnlyMemory<byte> text) => BytePicture.Of(text.Span.Trim(" \t\r\n"u8));

@@ -4,6 +4,7 @@ using Capsules.Core.Links.Checking;
 using Capsules.Core.Model;
 using Capsules.Core.Problems;
 using Capsules.Engine.Crossings;
+using Capsules.Engine.Forwarding;
 using Capsules.Engine.Images;
 using Capsules.Engine.Journals;
 using Capsules.Engine.Running;
@@ -125,6 +126,7 @@ public sealed class LinkRunner(CapsuleStore store)
                 if (Attach(after, decision.Link) is { } waits)
                     warnings.Add(inPlaceOf is null ? Warnings.LinkWaits($"{name}", $"{link.Import}", waits) : throw new CapsuleException(Problems.OwnerDown($"{name}", $"{owner.Name}", waits)));
                 CrossingMounts.Follow(store, after);
+                if (ForwardDoor.Follow(store, after).FirstOrDefault(f => f.Import == link.Import) is { } closed) throw new CapsuleException(Problems.PortNotLed($"{name}", $"{closed.Port}", $"{owner.Name}", closed.Problem!));
                 warnings.AddRange(JournalDoor.Follow(store, after));
             }
             if (inPlaceOf is not null) Forget(inPlaceOf.From, after);
@@ -174,6 +176,7 @@ public sealed class LinkRunner(CapsuleStore store)
             if (same is not null) Attach(capsule, same);
             else if (export.Path is { } path) new PeerMounts(_layout, capsule.Name).Detach(path);
             CrossingMounts.Follow(store, capsule);
+            ForwardDoor.Follow(store, capsule);
         }
         catch (Exception e) when (e is SyscallException or CapsuleException) { } // why the link could not be made is what is told
     }
@@ -258,6 +261,7 @@ public sealed class LinkRunner(CapsuleStore store)
                 Stack = after.Stack != capsule.Stack ? after.Stack : null,
                 UsersCount = count,
                 NewState = [.. made.Select(m => m.Volume)],
+                IsOneNetwork = after.Stack == owner.Stack,
             }),
         };
     }
@@ -277,7 +281,7 @@ public sealed class LinkRunner(CapsuleStore store)
         bool leaves = Leaves(capsule, link);
         Export? export = store.Offered(import);
         IReadOnlyList<int> processes = _runner.Running(name) is { } run ? new RunningCapsule(_layout, run).Processes() : [];
-        return (LinkPlanner.Remove(new() { Capsule = name, Link = link, Export = export, Runs = processes.Count > 0, Stack = leaves ? capsule.Stack : null }), export?.Path is { } path ? PeerMounts.Holders(path, processes) : []);
+        return (LinkPlanner.Remove(new() { Capsule = name, Link = link, Export = export, Runs = processes.Count > 0, Stack = leaves ? capsule.Stack : null, IsOneNetwork = store.TryFind(import.From)?.Stack == capsule.Stack }), export?.Path is { } path ? PeerMounts.Holders(path, processes) : []);
     }
 
     /// <summary>Takes a link away, also of a capsule that runs.</summary>
@@ -301,7 +305,11 @@ public sealed class LinkRunner(CapsuleStore store)
         if (leaves) LeaveStack(capsule);
         if (!unlinked.Links.Any(l => l.Import.From == import.From)) FileCalls.Remove(null, _layout.StartMark(import.From, name));
         Forget(import.From, unlinked);
-        if (_runner.Running(name) is not null) CrossingMounts.Follow(store, unlinked);
+        if (_runner.Running(name) is not null)
+        {
+            CrossingMounts.Follow(store, unlinked);
+            ForwardDoor.Follow(store, unlinked);
+        }
         return new(link, [], holders);
     }
 
@@ -323,6 +331,7 @@ public sealed class LinkRunner(CapsuleStore store)
     {
         if (_runner.Running(capsule.Name) is null) return LinkState.Down;
         if (store.TryFind(link.Import.From) is not { } owner || store.Offered(link.Import) is not { } export) return LinkState.Waiting;
+        if (ForwardDoor.Of(_layout, capsule.Name).Any(f => f.Import == link.Import && !f.IsOpen)) return LinkState.Waiting;
         if (export.Path is not { } path || IsSeenAnyway(capsule, owner, path)) return _runner.Running(owner.Name) is null ? LinkState.Waiting : LinkState.Live;
         using Descriptor? there = new PeerMounts(_layout, capsule.Name).Open(path);
         if (there is not null && !new PrivateDirectories(store, capsule, link).AreSeen()) return LinkState.Waiting;
@@ -372,6 +381,7 @@ public sealed class LinkRunner(CapsuleStore store)
         foreach (CapsuleLink link in capsule.Links)
             if (Attach(capsule, link) is { } why) warnings.Add(Warnings.LinkWaits($"{name}", $"{link.Import}", why));
         CrossingMounts.Follow(store, capsule);
+        warnings.AddRange(ForwardDoor.Follow(store, capsule).Select(f => Warnings.PortNotLed($"{name}", $"{f.Port}", $"{f.Import.From}", f.Problem!)));
         warnings.AddRange(JournalDoor.Follow(store, capsule)); // before its services write
         return warnings.ToImmutable();
     }

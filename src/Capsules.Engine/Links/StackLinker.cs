@@ -140,8 +140,27 @@ public sealed class StackLinker(CapsuleStore store)
         }
     }
 
-    /// <summary>A link for each directory of sockets, one offer for all that use it; ports of the loopback network need one stack.</summary>
-    private IEnumerable<PlannedLink> LinksOf(ImmutableArray<CapsuleRecord> capsules, ImmutableArray<Relation> relations)
+    /// <summary>A link for each directory of sockets and each port of the loopback network, one offer for all that use it.</summary>
+    private IEnumerable<PlannedLink> LinksOf(ImmutableArray<CapsuleRecord> capsules, ImmutableArray<Relation> relations) => SocketLinksOf(capsules, relations).Concat(PortLinksOf(capsules, relations));
+
+    private IEnumerable<PlannedLink> PortLinksOf(ImmutableArray<CapsuleRecord> capsules, ImmutableArray<Relation> relations)
+    {
+        CapsuleRecord Of(CapsuleName name) => capsules.First(c => c.Name == name);
+        foreach (var group in relations.Where(r => r.Kind == RelationKind.Port).GroupBy(r => (r.To, r.Subject)))
+        {
+            CapsuleRecord to = Of(group.Key.To);
+            LoopbackPort port = LoopbackPort.Parse(group.Key.Subject)[0];
+            Export export = store.Offered(to).FirstOrDefault(e => e.Preset >= LinkPreset.Client && e.Ports is [var only] && only == $"{port}")
+                ?? new() { Name = CapsuleName.Parse($"port-{port.Number}{(port.Protocol == "tcp" ? "" : "-" + port.Protocol)}"), Preset = LinkPreset.Client, Ports = [$"{port}"] };
+            foreach (CapsuleRecord from in group.Select(r => Of(r.From)).DistinctBy(c => c.Name).Where(c => c.Stack != to.Stack && !c.Links.Any(l => l.Import.From == to.Name && store.Offered(l.Import)?.Ports.Contains($"{port}") == true)))
+            {
+                var link = new CapsuleLink { Import = new(to.Name, export.Name), Preset = LinkPreset.Client, WhenDown = WhenDown.Want };
+                yield return new(from.Name, to.Name, export, link, new(LinkAct.Forward, _runner.Running(from.Name) is null ? LinkMoment.NextStart : LinkMoment.Now, $"{port}", $"{from.Name} is linked to {link.Import}: 127.0.0.1:{port}"));
+            }
+        }
+    }
+
+    private IEnumerable<PlannedLink> SocketLinksOf(ImmutableArray<CapsuleRecord> capsules, ImmutableArray<Relation> relations)
     {
         LinkAccounts accounts = new(store, _runner);
         var names = new HashSet<(CapsuleName, CapsuleName)>();

@@ -90,7 +90,7 @@ public sealed class PortRelay
             try
             {
                 bool udp = step.Port.Protocol == "udp";
-                _loop.Open(name, InternetSockets.Listen(step.Port.HostAddress, step.Port.HostPort, udp), step.To, step.Port.GuestPort, udp);
+                _loop.Open(name, InternetSockets.Listen(step.Port.HostAddress, step.Port.HostPort, udp), new(() => InternetSockets.Connect(step.To, step.Port.GuestPort, udp)), udp);
                 _open.Add(name);
             }
             catch (SyscallException e) { answer.Append(CultureInfo.InvariantCulture, $"{name}\t{e.Errno}\n"); }

@@ -1,5 +1,4 @@
 using System.Collections.Concurrent;
-using System.Net;
 using Capsules.Linux;
 using Capsules.Linux.Files;
 using Capsules.Linux.Sockets;
@@ -7,8 +6,8 @@ using Capsules.Linux.Sockets;
 namespace Capsules.Engine.Realms;
 
 /// <summary>
-/// Passes on what comes to the listening sockets that it is given. It runs on a thread in the realm's network namespace, where the connections to capsules
-/// are made; the sockets it is given were made in the host's.
+/// Passes on what comes to the listening sockets that it is given. Each socket stays in the network namespace in which it was made, so that the two sides of a
+/// connection may be in different ones.
 /// </summary>
 internal sealed class RelayLoop : IDisposable
 {
@@ -19,7 +18,7 @@ internal sealed class RelayLoop : IDisposable
     private readonly ConcurrentQueue<Action> _orders = new();
     private readonly Dictionary<ulong, object> _watched = [];
     private readonly Dictionary<string, (Descriptor Socket, ulong Token, UdpRelay? Datagrams)> _listeners = new(StringComparer.Ordinal);
-    private readonly Dictionary<TcpPair, (ulong Client, ulong Capsule)> _pairs = [];
+    private readonly Dictionary<TcpPair, (ulong Client, ulong Capsule, string Listener)> _pairs = [];
     private readonly HashSet<TcpPair> _unfinished = [];
     private readonly Descriptor _wake, _waker;
     private long _forgetAt;
@@ -31,16 +30,16 @@ internal sealed class RelayLoop : IDisposable
     }
 
     /// <summary>Takes a listening socket; called from another thread.</summary>
-    public void Open(string name, Descriptor listener, IPAddress address, int port, bool udp) => Order(() =>
+    public void Open(string name, Descriptor listener, RelayTarget target, bool udp) => Order(() =>
     {
         ulong token = _epoll.Watch(listener);
-        UdpRelay? datagrams = udp ? new(listener, address, port) : null;
+        UdpRelay? datagrams = udp ? new(listener, target) : null;
         _listeners[name] = (listener, token, datagrams);
-        _watched[token] = datagrams is not null ? datagrams : new Listener(listener, address, port);
+        _watched[token] = datagrams is not null ? datagrams : new Listener(name, listener, target);
     });
 
-    /// <summary>Closes a listening socket; connections that it took go on. Called from another thread, which waits until it is done.</summary>
-    public void Close(string name)
+    /// <summary>Closes a listening socket; connections that it took go on, unless they are to be broken off. Called from another thread, which waits until it is done.</summary>
+    public void Close(string name, bool breakOff = false)
     {
         using var done = new ManualResetEventSlim();
         Order(() =>
@@ -51,6 +50,11 @@ internal sealed class RelayLoop : IDisposable
                 _watched.Remove(listener.Token);
                 _epoll.Forget(listener.Socket);
                 listener.Socket.Dispose();
+            }
+            foreach (var (pair, _) in breakOff ? _pairs.Where(p => p.Value.Listener == name).ToArray() : [])
+            {
+                pair.BreakOff();
+                End(pair);
             }
             done.Set();
         });
@@ -79,7 +83,7 @@ internal sealed class RelayLoop : IDisposable
         _waker.Dispose();
     }
 
-    private sealed record Listener(Descriptor Socket, IPAddress Address, int Port);
+    private sealed record Listener(string Name, Descriptor Socket, RelayTarget Target);
 
     private void Order(Action order)
     {
@@ -114,14 +118,14 @@ internal sealed class RelayLoop : IDisposable
         }
         if (client is null) return;
         TcpPair pair;
-        try { pair = new(client, listener.Address, listener.Port, _pipes); }
+        try { pair = new(client, listener.Target, _pipes); }
         catch (SyscallException)
         {
             InternetSockets.BreakOffAtClose(client);
             client.Dispose();
             throw;
         }
-        var tokens = (_epoll.WatchChanges(pair.Client), _epoll.WatchChanges(pair.Capsule));
+        var tokens = (_epoll.WatchChanges(pair.Client), _epoll.WatchChanges(pair.Capsule), listener.Name);
         _pairs[pair] = tokens;
         _watched[tokens.Item1] = _watched[tokens.Item2] = pair;
     }
@@ -136,6 +140,11 @@ internal sealed class RelayLoop : IDisposable
             else _unfinished.Add(pair);
             return;
         }
+        End(pair);
+    }
+
+    private void End(TcpPair pair)
+    {
         _unfinished.Remove(pair);
         _pairs.Remove(pair, out var tokens);
         _watched.Remove(tokens.Client);

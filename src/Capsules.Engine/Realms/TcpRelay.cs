@@ -1,4 +1,3 @@
-using System.Net;
 using Capsules.Linux;
 using Capsules.Linux.Files;
 using Capsules.Linux.Sockets;
@@ -83,19 +82,25 @@ internal sealed class TcpFlow(Descriptor from, Descriptor to, PipePool pipes)
     }
 }
 
-/// <summary>A connection to a published port and the one that leads on to the capsule.</summary>
+/// <summary>Where what comes to a listening socket is led.</summary>
+/// <param name="Connect">Makes a socket that leads there; of a stream the connection may be under way when it returns.</param>
+/// <param name="Refused">Is told when nobody listens there.</param>
+internal sealed record RelayTarget(Func<Descriptor> Connect, Action? Refused = null);
+
+/// <summary>A connection to a listening socket and the one that leads on to the capsule.</summary>
 internal sealed class TcpPair : IDisposable
 {
     private const long Turn = 1 << 20;
 
     private readonly Descriptor _client, _capsule;
     private readonly TcpFlow _in, _out;
+    private readonly RelayTarget _target;
     private bool _connecting = true;
 
-    public TcpPair(Descriptor client, IPAddress address, int port, PipePool pipes)
+    public TcpPair(Descriptor client, RelayTarget target, PipePool pipes)
     {
-        _client = client;
-        _capsule = InternetSockets.Connect(address, port, udp: false);
+        (_client, _target) = (client, target);
+        _capsule = target.Connect();
         (_in, _out) = (new(client, _capsule, pipes), new(_capsule, client, pipes));
     }
 
@@ -112,7 +117,11 @@ internal sealed class TcpPair : IDisposable
         {
             if (_connecting)
             {
-                if (InternetSockets.ErrorOf(_capsule) is not 0 and var error) throw new SyscallException("connect", "capsule", error);
+                if (InternetSockets.ErrorOf(_capsule) is not 0 and var error)
+                {
+                    if (error == Errno.ECONNREFUSED) _target.Refused?.Invoke();
+                    throw new SyscallException("connect", "capsule", error);
+                }
                 _connecting = false;
             }
             bool all = _in.Move(Turn) & _out.Move(Turn);
@@ -126,11 +135,17 @@ internal sealed class TcpPair : IDisposable
         }
         catch (SyscallException) // one side is broken off: the other one learns it in the same way
         {
-            InternetSockets.BreakOffAtClose(_client);
-            InternetSockets.BreakOffAtClose(_capsule);
-            IsOver = true;
+            BreakOff();
             return true;
         }
+    }
+
+    /// <summary>Breaks both sides off, when they are closed.</summary>
+    public void BreakOff()
+    {
+        InternetSockets.BreakOffAtClose(_client);
+        InternetSockets.BreakOffAtClose(_capsule);
+        IsOver = true;
     }
 
     public void Dispose()

@@ -1,4 +1,3 @@
-using System.Net;
 using Capsules.Linux;
 using Capsules.Linux.Files;
 using Capsules.Linux.Sockets;
@@ -6,7 +5,7 @@ using Capsules.Linux.Sockets;
 namespace Capsules.Engine.Realms;
 
 /// <summary>A published UDP port: every client has a socket of its own to the capsule, so that answers find back to it.</summary>
-internal sealed class UdpRelay(Descriptor listener, IPAddress address, int port) : IDisposable
+internal sealed class UdpRelay(Descriptor listener, RelayTarget target) : IDisposable
 {
     private const int Patience = 60_000, MostClients = 4096, MostAtOnce = 64;
 
@@ -37,7 +36,7 @@ internal sealed class UdpRelay(Descriptor listener, IPAddress address, int port)
             if (!_clients.TryGetValue(key, out Client? client))
             {
                 if (_clients.Count >= MostClients) Drop(_clients.Values.MinBy(c => c.Heard)!, forget);
-                client = new(this, InternetSockets.Connect(address, port, udp: true), sender);
+                client = new(this, target.Connect(), sender);
                 _clients[key] = client;
                 watch(client);
             }
@@ -52,6 +51,7 @@ internal sealed class UdpRelay(Descriptor listener, IPAddress address, int port)
         for (int i = 0; i < MostAtOnce; i++)
         {
             int length = InternetSockets.Receive(client.Socket, _buffer, out _);
+            if (length == -2) target.Refused?.Invoke();
             if (length < 0) return;
             client.Heard = Environment.TickCount64;
             InternetSockets.Send(listener, _buffer.AsSpan(0, length), client.Address);

@@ -42,6 +42,15 @@ internal sealed class Doorbell(string fifo, string lockFile, Action start)
         return true;
     }
 
+    /// <summary>Has the process look; whether it has. Who waits is a file in a directory, which the process takes away when it has looked.</summary>
+    public bool Ask(string asked)
+    {
+        string ask = $"{asked}/{Environment.ProcessId}";
+        SmallFiles.MakeDirectories(asked);
+        SmallFiles.Write(ask, [], durable: false);
+        return KnockUntil(() => FileCalls.TryStat(null, ask) is null) || !FileCalls.Remove(null, ask);
+    }
+
     /// <summary>The process's own end: the fifo, made anew.</summary>
     public static Descriptor Open(string fifo)
     {

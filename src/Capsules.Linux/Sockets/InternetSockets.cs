@@ -71,7 +71,7 @@ public static unsafe class InternetSockets
         Native.setsockopt(socket.Number, SocketLevel, Linger, &onWithoutTime, sizeof(long));
     }
 
-    /// <summary>recvfrom(2): the next datagram and its sender's address as the kernel writes it; -1 when there is none now.</summary>
+    /// <summary>recvfrom(2): the next datagram and its sender's address as the kernel writes it; -1 when there is none now, -2 when an earlier one met a closed port.</summary>
     public static int Receive(Descriptor socket, Span<byte> to, out byte[] sender)
     {
         byte* name = stackalloc byte[LongestAddress];
@@ -83,7 +83,7 @@ public static unsafe class InternetSockets
             while (Native.Interrupted(count));
         }
         sender = [];
-        if (count < 0 && Marshal.GetLastPInvokeError() is Errno.EAGAIN or Errno.ECONNREFUSED) return -1; // refused: an earlier one met a closed port
+        if (count < 0 && Marshal.GetLastPInvokeError() is Errno.EAGAIN or Errno.ECONNREFUSED) return Marshal.GetLastPInvokeError() == Errno.EAGAIN ? -1 : -2;
         Native.Check(count, "recvfrom", "");
         sender = new ReadOnlySpan<byte>(name, (int)Math.Min(length, LongestAddress)).ToArray();
         return (int)count;

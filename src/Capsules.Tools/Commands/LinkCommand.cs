@@ -116,7 +116,7 @@ public static class LinkCommand
             return;
         }
         LinkChange change = links.Add(capsule, link, inPlaceOf);
-        output.Words.WriteLine($"{(inPlaceOf is null ? "Linked" : "Swapped")} {capsule} to {import}{(offered?.Path is { } path ? $": {path}, {(change.Link.IsWritable ? "read and written" : "read")}" : "")}{(change.Link.Users.IsEmpty ? "" : $"; {string.Join(", ", change.Link.Users.Select(u => u.Here == u.There ? u.Here : $"{u.Here} is {import.From}'s {u.There}"))} shared")}.");
+        output.Words.WriteLine($"{(inPlaceOf is null ? "Linked" : "Swapped")} {capsule} to {import}{(offered?.Path is { } path ? $": {path}, {(change.Link.IsWritable ? "read and written" : "read")}" : "")}{(offered is not null && !new UsedExport(change.Link, offered).Ports.IsEmpty ? $"; {string.Join(", ", offered.Ports)} at its 127.0.0.1" : "")}{(change.Link.Users.IsEmpty ? "" : $"; {string.Join(", ", change.Link.Users.Select(u => u.Here == u.There ? u.Here : $"{u.Here} is {import.From}'s {u.There}"))} shared")}.");
         Tell(output, change);
         if (command.Has("--json")) output.Data.Write(Encoding.UTF8.GetString(JsonWriting.Document(w => LinkJson.WriteLink(w, change.Link))));
         else output.Data.WriteLine(import);
@@ -142,6 +142,7 @@ public static class LinkCommand
                 LinkJson.WriteLink(w, row.Link);
                 w.Text("path", row.Export?.Path?.ToString());
                 w.Texts("programs", [.. (row.Export?.Programs ?? []).Select(p => p.ToString())]);
+                w.Texts("ports", [.. (row.Export is null ? [] : new UsedExport(row.Link, row.Export).Ports).Select(p => p.ToString())]);
                 w.Text("state", JsonReading.Dashed(row.State));
                 w.Objects("used", CrossingDoor.UsedBy(store.Layout, row.Capsule.Name, row.Link.Import), used =>
                 {
@@ -151,9 +152,10 @@ public static class LinkCommand
                 });
             })), command.Fields, inside: "links")));
         else
-            output.WriteTable(["FROM", "TO", "PRESET", "PATH", "USERS", "STATE", "HOW"], [.. rows.Select(r => (string[])
+            output.WriteTable(["FROM", "TO", "PRESET", "PATH", "PORTS", "USERS", "STATE", "HOW"], [.. rows.Select(r => (string[])
             [
                 r.Capsule.Name.ToString(), r.Link.Import.ToString(), LinkWords.Of(r.Link.Preset), r.Export?.Path?.ToString() ?? "-",
+                r.Export is not null && string.Join(' ', new UsedExport(r.Link, r.Export).Ports) is { Length: > 0 } ports ? ports : "-",
                 string.Join(' ', r.Link.Users) is { Length: > 0 } users ? users : "-", JsonReading.Dashed(r.State), How(r.Link) is { Length: > 0 } how ? how : "-",
             ])]);
         return 0;

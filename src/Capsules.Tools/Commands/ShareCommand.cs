@@ -20,14 +20,16 @@ public static class ShareCommand
         store.Get(word.From.ToString());
         GuestPath? path = command.Value("--path") is { } given ? GuestPath.Normalize(BytePicture.FromPicture(given)) : null;
         ImmutableArray<GuestPath> programs = [.. command.Values("--exec").SelectMany(v => v.Split(',')).Select(p => p.StartsWith('/') ? GuestPath.Normalize(BytePicture.FromPicture(p)) : throw new CapsuleException(Problems.BadValue("program", p, "its whole path, such as /usr/bin/pg_dump")))];
-        if (path is null && programs.IsEmpty) throw new CapsuleException(Problems.WrongUsage("nothing is offered: --path or --exec", command.Verb.Usage));
+        ImmutableArray<string> ports = [.. command.Values("--port").SelectMany(v => v.Split(',')).SelectMany(v => Ports(v)).Select(p => p.ToString()).Distinct()];
+        if (path is null && programs.IsEmpty && ports.IsEmpty) throw new CapsuleException(Problems.WrongUsage("nothing is offered: --path, --exec or --port", command.Verb.Usage));
         if (path is { } shown && ShareablePaths.WhyNot(shown) is { } why) throw new CapsuleException(Problems.NotSharable($"{shown}", why));
         var export = new Export
         {
             Name = word.Export,
-            Preset = LinkWords.Preset(command.Value("--preset")) ?? (path is null ? LinkPreset.Partner : LinkPreset.Reader),
+            Preset = LinkWords.Preset(command.Value("--preset")) ?? (!programs.IsEmpty && path is null ? LinkPreset.Partner : ports.IsEmpty ? LinkPreset.Reader : LinkPreset.Client),
             Path = path,
             Programs = programs,
+            Ports = ports,
             Arguments = [.. command.Values("--argument")],
             Environment = [.. command.Values("--pass")],
             RunAs = command.Value("--run-as"),
@@ -35,6 +37,7 @@ public static class ShareCommand
             Groups = [.. command.Values("--group").SelectMany(v => v.Split(','))],
         };
         if (!programs.IsEmpty && export.Preset < LinkPreset.Partner) throw new CapsuleException(Problems.WrongUsage($"programs are run by those that are linked as partner, and not as {LinkWords.Of(export.Preset)}: --preset partner, or offer them apart from the directory", command.Verb.Usage));
+        if (!ports.IsEmpty && export.Preset < LinkPreset.Client) throw new CapsuleException(Problems.WrongUsage($"ports are reached by those that are linked as client, and not as {LinkWords.Of(export.Preset)}: --preset client, or offer them apart from the directory", command.Verb.Usage));
         if (export.Users.Concat(export.Groups).Any(n => n is "root" or "0" or "")) throw new CapsuleException(Problems.MoreThanOffered($"{word}", "to be root", "users that are not"));
         var links = new LinkRunner(store);
         if (command.Has("--plan"))
@@ -48,6 +51,12 @@ public static class ShareCommand
         output.Words.WriteLine($"next: capsule link add CAPSULE {word}");
         WriteOne(command, output, word, export);
         return 0;
+    }
+
+    private static ImmutableArray<LoopbackPort> Ports(string word)
+    {
+        try { return LoopbackPort.Parse(word); }
+        catch (FormatException e) { throw new CapsuleException(Problems.BadValue("port", word, "PORT[/tcp|udp], such as 5432"), e); }
     }
 
     private static void WriteOne(ParsedCommand command, CommandOutput output, Import word, Export export)
@@ -70,9 +79,9 @@ public static class ShareCommand
                 w.Texts("usedBy", [.. UsedBy(row.Owner, row.Export)]);
             })), command.Fields, inside: "shares")));
         else
-            output.WriteTable(["SHARE", "PRESET", "PATH", "PROGRAMS", "USERS", "USED BY"], [.. rows.Select(r => (string[])
+            output.WriteTable(["SHARE", "PRESET", "PATH", "PROGRAMS", "PORTS", "USERS", "USED BY"], [.. rows.Select(r => (string[])
             [
-                $"{r.Owner.Name}/{r.Export.Name}", LinkWords.Of(r.Export.Preset), r.Export.Path?.ToString() ?? "-", Words(r.Export.Programs.Select(p => p.ToString())), Words(r.Export.Users), Words(UsedBy(r.Owner, r.Export)),
+                $"{r.Owner.Name}/{r.Export.Name}", LinkWords.Of(r.Export.Preset), r.Export.Path?.ToString() ?? "-", Words(r.Export.Programs.Select(p => p.ToString())), Words(r.Export.Ports), Words(r.Export.Users), Words(UsedBy(r.Owner, r.Export)),
             ])]);
         return 0;
     }
@@ -100,6 +109,7 @@ public static class ShareCommand
     [
         export.Path is { } path ? $"{path} {(export.Preset >= LinkPreset.Partner ? "to be read and written" : "to be read")}" : null,
         export.Programs.IsEmpty ? null : $"{string.Join(", ", export.Programs)} to be run",
+        export.Ports.IsEmpty ? null : $"{string.Join(", ", export.Ports)} of its loopback network to be reached",
     ]).OfType<string>());
 
     private static string Words(IEnumerable<string> words) => string.Join(' ', words) is { Length: > 0 } text ? text : "-";

@@ -23,7 +23,7 @@ public static class StackLinkCommand
         foreach (Relation relation in plan.Relations)
             switch (relation.Kind)
             {
-                case RelationKind.Port or RelationKind.AbstractSocket when asLinks:
+                case RelationKind.AbstractSocket when asLinks:
                     output.Words.WriteLine($"note: {relation.Subject} of {relation.To} is reached in one stack only: capsule stack link {stack}");
                     break;
                 case RelationKind.RunPath when asLinks:

@@ -409,4 +409,36 @@ public sealed class LinkCheckerTests
     public void The_table_has_a_word_the_text_and_the_fix_in_a_line() =>
         LinkReport.Text([new(LinkLevel.Ok, LinkConcern.HiddenFiles, "/x", "path /x is free in shop"), new(LinkLevel.Error, LinkConcern.Offer, "x", "no", "because", "do that")])
             .ShouldBe("ok    path /x is free in shop\nfail  no   fix: do that\n      cause: because\n");
+
+    private static readonly LinkQuestion Ports = Fine with { Export = new() { Name = CapsuleName.Parse("ports"), Preset = LinkPreset.SameMachine, Ports = ["3306/tcp"] }, Preset = LinkPreset.Client };
+
+    private static CapsuleLink To(string import) => new() { Import = Import.Parse(import), Preset = LinkPreset.Client };
+
+    [Fact]
+    public void A_port_that_is_led_to_the_owner_is_nobodys_else()
+    {
+        Ports.LevelOf(LinkConcern.Port).ShouldBe(LinkLevel.Ok);
+        Ports.LevelOf(LinkConcern.Offer).ShouldBeNull("it is an offer");
+        Ports.Here(s => s.Listens(new Listener("tcp", "0.0.0.0", 3306, "mariadb"))).LevelOf(LinkConcern.Port).ShouldBe(LinkLevel.Error);
+        Ports.Here(s => s.Listens(new Listener("tcp", "10.0.0.7", 3306), new Listener("udp", "*", 3306))).LevelOf(LinkConcern.Port).ShouldBe(LinkLevel.Ok, "not on the loopback network, and another protocol");
+        Ports.Here(s => s with { Listening = [new(3306, "tcp")] }).LevelOf(LinkConcern.Port).ShouldBe(LinkLevel.Error);
+        LinkedPath Led(string import) => new(To(import), null) { Ports = [new(3306, "tcp")] };
+        Ports.Here(s => s with { Links = [Led("other/sql")] }).LevelOf(LinkConcern.Port).ShouldBe(LinkLevel.Error);
+        Ports.Here(s => s with { Links = [Led("db/more")] }).LevelOf(LinkConcern.Port).ShouldBe(LinkLevel.Ok, "the same owner's");
+        Ports.Here(s => s with { HasHostNetwork = true }).LevelOf(LinkConcern.Port).ShouldBe(LinkLevel.Error);
+        Ports.There(s => s with { HasHostNetwork = true }).LevelOf(LinkConcern.Port).ShouldBe(LinkLevel.Error);
+        Ports.There(s => s with { IsRunning = true }).LevelOf(LinkConcern.Port).ShouldBe(LinkLevel.Note, "nobody listens now");
+        Ports.There(s => s with { IsRunning = true, Listening = [new(3306, "tcp")] }).LevelOf(LinkConcern.Port).ShouldBe(LinkLevel.Ok);
+        Ports.With(LinkPreset.Reader).LevelOf(LinkConcern.Port).ShouldBe(LinkLevel.Note);
+        Ports.With(LinkPreset.SameMachine).LevelOf(LinkConcern.Port).ShouldBe(LinkLevel.Ok);
+    }
+
+    [Fact]
+    public void Configuration_that_names_a_port_that_is_led_is_no_warning()
+    {
+        LinkQuestion names = Fine.There(s => s.Listens(new Listener("tcp", "127.0.0.1", 3306))).Here(s => s with { Mentions = [new(P("/etc/app"), Port: 3306)] });
+        names.About(LinkConcern.Loopback)!.Fix!.ShouldContain("capsule share add db/port-3306 --port 3306");
+        names.Here(s => s with { Links = [new(To("db/sql"), null) { Ports = [new(3306, "tcp")] }] }).LevelOf(LinkConcern.Loopback).ShouldBeNull();
+        (names with { Export = Ports.Export, Preset = LinkPreset.Client }).LevelOf(LinkConcern.Loopback).ShouldBeNull();
+    }
 }

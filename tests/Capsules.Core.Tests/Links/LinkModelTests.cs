@@ -41,6 +41,7 @@ public sealed class LinkModelTests
             Preset = LinkPreset.SameMachine,
             Path = GuestPath.Parse("/run/x"),
             Programs = [GuestPath.Parse("/usr/bin/psql")],
+            Ports = ["5432/tcp", "53/udp"],
             Arguments = ["-*"],
             RunAs = "postgres",
             Environment = ["PGOPTIONS"],
@@ -52,9 +53,46 @@ public sealed class LinkModelTests
         ManifestJson.Write(ManifestJson.Read(bytes)).ShouldBe(bytes);
         Export read = ManifestJson.Read(bytes).Exports.ShouldHaveSingleItem();
         (read.Name, read.Preset, read.Path, read.RunAs).ShouldBe((export.Name, export.Preset, export.Path, export.RunAs));
+        read.Ports.ShouldBe(export.Ports);
         (read.Programs, read.Arguments, read.Environment, read.Users, read.Groups).ShouldSatisfyAllConditions(
             r => r.Programs.ShouldBe(export.Programs), r => r.Arguments.ShouldBe(export.Arguments), r => r.Environment.ShouldBe(export.Environment), r => r.Users.ShouldBe(export.Users), r => r.Groups.ShouldBe(export.Groups));
         ManifestJson.Read(bytes).Imports.ShouldBe([new Import(CapsuleName.Parse("mail"), CapsuleName.Parse("lmtp"))]);
+    }
+
+    [Fact]
+    public void A_port_is_a_number_and_a_protocol_and_a_range_is_many()
+    {
+        LoopbackPort.Parse("5432").ShouldBe([new(5432, "tcp")]);
+        LoopbackPort.Parse("53/udp").ShouldBe([new(53, "udp")]);
+        LoopbackPort.Parse("8000-8002").Select(p => p.Number).ShouldBe([8000, 8001, 8002]);
+        foreach (string word in (string[])["", "0", "65536", "80/sctp", "8080:80", "127.0.0.1:80", "x", "9-8"]) Should.Throw<FormatException>(() => LoopbackPort.Parse(word), word);
+        Gen.Select(Gen.Int[1, 65535], Gen.OneOf(Gen.Const("tcp"), Gen.Const("udp"))).Sample((number, protocol) => LoopbackPort.Parse(new LoopbackPort(number, protocol).ToString()).ShouldHaveSingleItem().ShouldBe(new(number, protocol)));
+    }
+
+    [Fact]
+    public void What_a_link_asks_for_decides_whether_ports_are_reached()
+    {
+        var export = new Export { Name = CapsuleName.Parse("ports"), Preset = LinkPreset.SameMachine, Ports = ["80/tcp"] };
+        CapsuleLink Asking(LinkPreset preset) => new() { Import = Import.Parse("db/ports"), Preset = preset };
+        new UsedExport(Asking(LinkPreset.Reader), export).Ports.ShouldBeEmpty();
+        new UsedExport(Asking(LinkPreset.Client), export).Ports.ShouldBe([new(80, "tcp")]);
+        LoopbackPort.Of(export with { Ports = ["x", "81"] }).ShouldBe([new(81, "tcp")], "a word that is no port offers nothing");
+        LinkChangeFacts facts = new() { Capsule = CapsuleName.Parse("shop"), Link = Asking(LinkPreset.Client), Export = export, Runs = true };
+        LinkPlanner.Add(facts).ShouldBe([new(LinkAct.Forward, LinkMoment.WithOwner, "80/tcp", "127.0.0.1:80/tcp of shop leads to that of db")]);
+        LinkPlanner.Remove(facts).Select(s => s.Act).ShouldBe([LinkAct.EndForward]);
+        LinkPlanner.Add(facts with { IsOneNetwork = true }).ShouldBeEmpty();
+        LinkPlanner.Add(facts with { Link = Asking(LinkPreset.Reader) }).ShouldBeEmpty();
+    }
+
+    [Fact]
+    public void A_network_leads_a_port_to_one_owner_whichever_capsule_of_the_stack_has_the_link()
+    {
+        LoopbackPort sql = new(3306, "tcp"), dns = new(53, "udp");
+        ForwardingCapsule Capsule(string name, string stack, params UsedPorts[] uses) => new(CapsuleName.Parse(name), CapsuleName.Parse(stack), [.. uses]);
+        UsedPorts Uses(string import, string stack, params LoopbackPort[] ports) => new(Import.Parse(import), CapsuleName.Parse(stack), [.. ports]);
+        ForwardPlanner.Plan([Capsule("b", "one", Uses("db/sql", "db", sql)), Capsule("a", "one", Uses("db/sql", "db", sql, dns), Uses("c/own", "one", dns)), Capsule("z", "one", Uses("other/sql", "other", sql)), Capsule("y", "y", Uses("other/sql", "other", sql))])
+            .Select(f => $"{f.Capsule} {f.Import} {f.Port} {f.LedTo}").ShouldBe(["a db/sql 3306/tcp ", "a db/sql 53/udp ", "y other/sql 3306/tcp ", "z other/sql 3306/tcp db"]);
+        ForwardPlanner.Plan([]).ShouldBeEmpty();
     }
 
     [Theory]

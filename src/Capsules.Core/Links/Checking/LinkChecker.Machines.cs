@@ -11,9 +11,10 @@ public static partial class LinkChecker
         if (a.AreTogether) yield break;
         var ports = a.There.Manifest.Listeners.Where(l => l.Protocol is "tcp" or "udp" && IsReachedByLoopback(l.Address)).Select(l => l.Port).ToHashSet();
         var own = a.Here.Manifest.Listeners.Where(l => l.Protocol is "tcp" or "udp").Select(l => l.Port).ToHashSet();
+        own.UnionWith(a.Here.Links.Where(l => l.Link.Import.From == a.There.Name).SelectMany(l => l.Ports).Concat(a.Ports).Select(p => p.Number)); // they are led there
         foreach (var port in a.Here.Mentions.Where(m => m.Port is int p && ports.Contains(p) && !own.Contains(p)).GroupBy(m => m.Port!.Value).OrderBy(g => g.Key))
             yield return new(LinkLevel.Warning, LinkConcern.Loopback, $"{port.Key}", $"{a.Here.Name}'s configuration names 127.0.0.1:{port.Key}, where {a.There.Name} listens, and they have different networks", $"{Some(port.Select(m => m.File.ToString()).Distinct())}",
-                $"name the address of {a.There.Name} there, use its socket if the program can, or link as one machine: {a.LinkWith("--preset same-machine")}");
+                $"let {a.There.Name} offer the port: capsule share add {a.There.Name}/port-{port.Key} --port {port.Key}; or use its socket if the program can");
         var abstracts = a.There.Manifest.Listeners.Where(l => l.Protocol == "unix" && l.Address.StartsWith('@')).Select(l => l.Address).ToHashSet();
         foreach (var socket in a.Here.Mentions.Where(m => m.Abstract is { } s && abstracts.Contains(s)).GroupBy(m => m.Abstract!).OrderBy(g => g.Key, StringComparer.Ordinal))
             yield return new(LinkLevel.Warning, LinkConcern.Loopback, socket.Key, $"{a.Here.Name} names the socket {socket.Key} of {a.There.Name}, and they have different networks", $"a socket without a file is seen in its own network only; {Some(socket.Select(m => m.File.ToString()).Distinct())}",
@@ -36,6 +37,37 @@ public static partial class LinkChecker
 
         static bool Overlap(string one, string other) => one == other || IsAny(one) || IsAny(other);
         static bool IsAny(string address) => address is "*" or "0.0.0.0" or "::" or "[::]";
+    }
+
+    /// <summary>Ports of the loopback network that are led to the owner's.</summary>
+    private static IEnumerable<LinkFinding> Forwards(Asked a)
+    {
+        if (a.Export.Ports.IsEmpty) yield break;
+        if (a.IsOneStack || a.Joins)
+        {
+            yield return new(LinkLevel.Ok, LinkConcern.Port, a.Export.Ports[0], $"{Some(a.Export.Ports)}: both have one network, and nothing is to be led");
+            yield break;
+        }
+        if (a.Ports.IsEmpty)
+        {
+            yield return new(LinkLevel.Note, LinkConcern.Port, a.Export.Ports[0], $"{a.Here.Name} does not reach {Some(a.Export.Ports)} as {Word(a.Preset)}", null, a.Export.Preset < LinkPreset.Client ? null : a.LinkWith("--preset client"));
+            yield break;
+        }
+        foreach (LinkSide side in (LinkSide[])[a.Here, a.There])
+            if (side.HasHostNetwork)
+                yield return new(LinkLevel.Error, LinkConcern.Port, $"{a.Ports[0]}", $"{side.Name} has the network of the host", "its loopback network is that of all programs of the host, and a port in it is not one capsule's", $"capsule run --network bridge, or let both have the host's network");
+        foreach (LoopbackPort port in a.Ports)
+        {
+            if (a.Here.Links.FirstOrDefault(l => l.Link.Import.From != a.There.Name && l.Ports.Contains(port)) is { } other)
+                yield return new(LinkLevel.Error, LinkConcern.Port, $"{port}", $"{port} of {a.Here.Name} is led to {other.Link.Import.From} already", "a port has one listener", $"capsule link rm {a.Here.Name} {other.Link.Import}, or let one of the owners listen on another port");
+            else if (a.Here.Manifest.Listeners.FirstOrDefault(l => l.Protocol == port.Protocol && l.Port == port.Number && IsReachedByLoopback(l.Address)) is { } own)
+                yield return new(LinkLevel.Error, LinkConcern.Port, $"{port}", $"{a.Here.Name} itself listens on {port}{(own.Service is { } service ? $" ({service})" : "")}", "a port has one listener", $"give the server of {a.Here.Name} or that of {a.There.Name} another port");
+            else if (a.Here.Listening.Contains(port))
+                yield return new(LinkLevel.Error, LinkConcern.Port, $"{port}", $"a program of {a.Here.Name} listens on {port} now", "a port has one listener", $"end it, or let {a.There.Name} listen on another port");
+            else if (a.There.IsRunning && !a.There.Listening.Contains(port))
+                yield return new(LinkLevel.Note, LinkConcern.Port, $"{port}", $"nobody of {a.There.Name} listens on {port} of its loopback network now", "until then connections are refused, as on one machine");
+            else yield return new(LinkLevel.Ok, LinkConcern.Port, $"{port}", $"127.0.0.1:{port} of {a.Here.Name} leads to that of {a.There.Name}");
+        }
     }
 
     /// <summary>Who the two are for others.</summary>

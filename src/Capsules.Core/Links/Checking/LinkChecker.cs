@@ -26,7 +26,7 @@ public static partial class LinkChecker
             .. Offers(asked), .. Places(asked), .. State(asked), .. Privates(asked), .. Hidden(asked), .. Nested(asked), .. Renames(asked), .. HardLinks(asked),
             .. SharedUsers(asked), .. SharedGroups(asked), .. Accounts(asked), .. ForeignFiles(asked),
             .. Databases(asked), .. PidFiles(asked), .. Sockets(asked), .. Rotation(asked), .. Locales(asked), .. Programs(asked), .. Libraries(asked), .. Merges(asked),
-            .. Loopback(asked), .. Ports(asked), .. Identities(asked), .. Cycles(asked),
+            .. Loopback(asked), .. Ports(asked), .. Forwards(asked), .. Identities(asked), .. Cycles(asked),
         ];
     }
 
@@ -40,6 +40,8 @@ public static partial class LinkChecker
         public LinkPreset Preset { get; } = question.Preset ?? question.Export!.Preset;
         public GuestPath? Path => Export.Path;
         public bool IsWritable => Preset >= LinkPreset.Partner;
+        /// <summary>Ports of the owner that are reached as if they were one's own.</summary>
+        public ImmutableArray<LoopbackPort> Ports { get; } = (question.Preset ?? question.Export!.Preset) >= LinkPreset.Client ? LoopbackPort.Of(question.Export!) : [];
         /// <summary>They are one machine already: one numbering of users, one network, one /run.</summary>
         public bool IsOneStack => Here.Stack == There.Stack;
         /// <summary>They will be one machine.</summary>

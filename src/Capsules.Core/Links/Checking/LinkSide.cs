@@ -69,7 +69,11 @@ public sealed record LibraryFact(GuestPath Path, Version CLibrary)
 }
 
 /// <summary>A link that a capsule has already, with the path that it covers.</summary>
-public sealed record LinkedPath(CapsuleLink Link, GuestPath? Path);
+public sealed record LinkedPath(CapsuleLink Link, GuestPath? Path)
+{
+    /// <summary>Ports that it leads to the owner's.</summary>
+    public ImmutableArray<LoopbackPort> Ports { get; init; } = [];
+}
 
 /// <summary>One capsule waits for another at its start.</summary>
 public sealed record Waiting(CapsuleName Capsule, CapsuleName For, WhenDown WhenDown);
@@ -103,6 +107,10 @@ public sealed record LinkSide
     public bool HasMore { get; init; }
     /// <summary>What its configuration names.</summary>
     public ImmutableArray<Mention> Mentions { get; init; } = [];
+    /// <summary>Ports of its loopback network on which somebody listens now; of one that runs.</summary>
+    public ImmutableArray<LoopbackPort> Listening { get; init; } = [];
+    /// <summary>Whether its network is the host's.</summary>
+    public bool HasHostNetwork { get; init; }
     /// <summary>Its packages.</summary>
     public ImmutableArray<PackageVersion> Packages { get; init; } = [];
     /// <summary>The offered programs that it has.</summary>
