@@ -111,9 +111,9 @@ public sealed class LinkRunner(CapsuleStore store)
         var (before, after, owner, export) = (decision.Before, decision.After, decision.Owner, decision.Export);
         RunRecord? run = _runner.Running(name);
         ChangeOwner(owner.Name, o => o with { LinkedBy = [.. o.LinkedBy.Append(name).Distinct().Order()] });
-        MakePrivate(decision, run is not null);
         try
         {
+            MakePrivate(decision, run is not null);
             var warnings = ImmutableArray.CreateBuilder<Warning>();
             ImmutableArray<MountHolder> holders = [];
             if (after.Stack != before.Stack) LeaveStack(before);
