@@ -71,6 +71,16 @@ public static class BusyBox
         store.Save(capsule with { Image = image });
     }
 
+    /// <summary>Gives a capsule a user beside root, with a group of the same name and number.</summary>
+    public static void SetUser(Sandbox sandbox, string capsule, string user, uint number)
+    {
+        string etc = $"{sandbox.Store}/capsules/{capsule}/writable/upper/etc";
+        Directory.CreateDirectory(etc);
+        File.WriteAllText(etc + "/passwd", $"root:x:0:0::/root:/bin/sh\n{user}:x:{number}:{number}::/:/bin/sh\n");
+        File.WriteAllText(etc + "/group", $"root:x:0:\n{user}:x:{number}:\n");
+        Directory.CreateDirectory($"{sandbox.Store}/capsules/{capsule}/writable/work");
+    }
+
     /// <summary>A service that is a shell script.</summary>
     public static ServiceManifest Script(string script, string name = "main") => new() { Name = name, Command = ["/bin/sh", "-c", BytePicture.Of(Encoding.UTF8.GetBytes(script))], StopTimeout = 3000 };
 }

@@ -25,15 +25,6 @@ public sealed class LinkLifecycleTests : IDisposable
 
     private string Init(string capsule) => JsonDocument.Parse(_sandbox.Capsule("inspect", capsule).Ok().Out).RootElement.GetProperty("run").GetProperty("init").GetRawText();
 
-    private void Accounts(string capsule, string user, uint number)
-    {
-        string etc = $"{_sandbox.Store}/capsules/{capsule}/writable/upper/etc";
-        Directory.CreateDirectory(etc);
-        File.WriteAllText(etc + "/passwd", $"root:x:0:0::/root:/bin/sh\n{user}:x:{number}:{number}::/:/bin/sh\n");
-        File.WriteAllText(etc + "/group", $"root:x:0:\n{user}:x:{number}:\n");
-        Directory.CreateDirectory($"{_sandbox.Store}/capsules/{capsule}/writable/work");
-    }
-
     /// <summary>An owner that says in its /run who it is, and is offered whole.</summary>
     private void MakeOwner(string name, Func<ServiceManifest, ServiceManifest>? change = null)
     {
@@ -208,8 +199,8 @@ public sealed class LinkLifecycleTests : IDisposable
         BusyBox.MakeCapsule(_sandbox, "db", m => m with { Volumes = [new() { Name = CapsuleName.Parse("data"), Path = GuestPath.Parse("/var/lib/shop") }] }, BusyBox.Script(Idle));
         BusyBox.MakeCapsule(_sandbox, "first", m => m with { Volumes = [new() { Name = CapsuleName.Parse("first"), Path = GuestPath.Parse("/srv/first") }] }, BusyBox.Script(Idle));
         BusyBox.MakeCapsule(_sandbox, "app", null, BusyBox.Script(Idle));
-        Accounts("db", "shop", 998);
-        Accounts("app", "web", 33);
+        BusyBox.SetUser(_sandbox, "db", "shop", 998);
+        BusyBox.SetUser(_sandbox, "app", "web", 33);
         _sandbox.Shell($"cd {_sandbox.Store}/capsules/db/volumes; chown 998:998 data; chmod 700 data").Ok();
         _sandbox.Capsule("share", "add", "first/all", "--path", "/srv/first", "--preset", "same-machine").Ok();
         _sandbox.Capsule("link", "add", "app", "first/all", "--when-down", "degrade").Ok();

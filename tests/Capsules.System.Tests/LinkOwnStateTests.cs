@@ -30,7 +30,7 @@ public sealed class LinkOwnStateTests : IDisposable
     private void MakeOwner(string name)
     {
         BusyBox.MakeCapsule(_sandbox, name, m => m with { Volumes = [new() { Name = CapsuleName.Parse("data"), Path = GuestPath.Parse("/srv/app") }] }, BusyBox.Script(Idle));
-        Accounts(name, "shop:x:998:998::/:/bin/sh", "shop:x:998:");
+        BusyBox.SetUser(_sandbox, name, "shop", 998);
         _sandbox.Shell($"cd {Data(name)}; mkdir cache; echo {name} > cache/of-owner; echo {name} > page; chown -R 998:998 .; chmod 750 cache").Ok();
         _sandbox.Capsule("share", "add", $"{name}/data", "--path", "/srv/app", "--preset", "partner", "--user", "shop").Ok();
     }
@@ -38,16 +38,7 @@ public sealed class LinkOwnStateTests : IDisposable
     private void MakeApp()
     {
         BusyBox.MakeCapsule(_sandbox, "app", null, BusyBox.Script(Idle));
-        Accounts("app", "web:x:33:33::/:/bin/sh", "web:x:33:");
-    }
-
-    private void Accounts(string capsule, string user, string group)
-    {
-        string etc = $"{_sandbox.Store}/capsules/{capsule}/writable/upper/etc";
-        Directory.CreateDirectory(etc);
-        File.WriteAllText(etc + "/passwd", $"root:x:0:0::/root:/bin/sh\n{user}\n");
-        File.WriteAllText(etc + "/group", $"root:x:0:\n{group}\n");
-        Directory.CreateDirectory($"{_sandbox.Store}/capsules/{capsule}/writable/work");
+        BusyBox.SetUser(_sandbox, "app", "web", 33);
     }
 
     [Fact]

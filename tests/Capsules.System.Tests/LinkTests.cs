@@ -29,19 +29,10 @@ public sealed class LinkTests : IDisposable
     {
         BusyBox.MakeCapsule(_sandbox, "db", m => m with { Volumes = [new() { Name = CapsuleName.Parse("data"), Path = GuestPath.Parse("/var/lib/shop") }] }, BusyBox.Script(ownerScript));
         BusyBox.MakeCapsule(_sandbox, "app", null, BusyBox.Script(Idle));
-        Accounts("db", "shop:x:998:998::/:/bin/sh", "shop:x:998:");
-        Accounts("app", "web:x:33:33::/:/bin/sh", "web:x:33:");
+        BusyBox.SetUser(_sandbox, "db", "shop", 998);
+        BusyBox.SetUser(_sandbox, "app", "web", 33);
         Directory.CreateDirectory($"{_sandbox.Store}/capsules/db/volumes/data/in");
         _sandbox.Shell($"cd {_sandbox.Store}/capsules/db/volumes/data; echo one > in/file; chown -R 998:998 in; chmod 700 in; chmod 755 .; chown 998:998 .").Ok();
-    }
-
-    private void Accounts(string capsule, string user, string group)
-    {
-        string etc = $"{_sandbox.Store}/capsules/{capsule}/writable/upper/etc";
-        Directory.CreateDirectory(etc);
-        File.WriteAllText(etc + "/passwd", $"root:x:0:0::/root:/bin/sh\n{user}\n");
-        File.WriteAllText(etc + "/group", $"root:x:0:\n{group}\n");
-        Directory.CreateDirectory($"{_sandbox.Store}/capsules/{capsule}/writable/work");
     }
 
     [Fact]
@@ -248,7 +239,7 @@ public sealed class LinkTests : IDisposable
     {
         MakeTwo();
         BusyBox.MakeCapsule(_sandbox, "new", m => m with { Volumes = [new() { Name = CapsuleName.Parse("data"), Path = GuestPath.Parse("/var/lib/shop") }] }, BusyBox.Script(Idle));
-        Accounts("new", "shop:x:500:500::/:/bin/sh", "shop:x:500:");
+        BusyBox.SetUser(_sandbox, "new", "shop", 500);
         _sandbox.Shell($"mkdir -p {_sandbox.Store}/capsules/new/volumes/data/in; echo newer > {_sandbox.Store}/capsules/new/volumes/data/in/file; chmod -R a+rX {_sandbox.Store}/capsules/*/volumes/data").Ok();
         Share("db/data", "--path", "/var/lib/shop").Ok();
         Share("new/data", "--path", "/var/lib/shop").Ok();
@@ -331,8 +322,8 @@ public sealed class LinkTests : IDisposable
         Make("sql", [new("unix", "/run/shop/s", 0), new("tcp", "127.0.0.1", 7777)], "mkdir -p /run/shop; echo here > /run/shop/id; " + Idle);
         Make("web", []);
         Make("mail", [new("tcp", "0.0.0.0", 25)]);
-        Accounts("sql", "web:x:33:33::/:/bin/sh", "web:x:33:");
-        Accounts("web", "web:x:33:33::/:/bin/sh", "web:x:33:");
+        BusyBox.SetUser(_sandbox, "sql", "web", 33);
+        BusyBox.SetUser(_sandbox, "web", "web", 33);
         void Configure(string capsule, string line) => File.WriteAllText($"{_sandbox.Store}/capsules/{capsule}/writable/upper/etc/app.conf", line + "\n");
         _sandbox.Capsule("stack", "link", "web").Error.ShouldContain("CAP4117");
         Configure("web", "socket = /run/shop/s");

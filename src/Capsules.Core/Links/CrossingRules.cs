@@ -15,7 +15,7 @@ public sealed record UsedExport(CapsuleLink Link, Export Export)
     public bool RunsPrograms => Link.Preset >= LinkPreset.Partner && !Export.Programs.IsEmpty;
 
     /// <summary>The owner's ports that are reached by it.</summary>
-    public ImmutableArray<LoopbackPort> Ports => Link.Preset >= LinkPreset.Client ? LoopbackPort.Of(Export) : [];
+    public ImmutableArray<LoopbackPort> Ports => LoopbackPort.Of(Export, Link.Preset);
 }
 
 /// <summary>What may cross, and as what it arrives. Pure: the kernel's answers come in as facts.</summary>

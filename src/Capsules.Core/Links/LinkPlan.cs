@@ -126,7 +126,7 @@ public static class LinkPlanner
         return steps.ToImmutable();
     }
 
-    private static ImmutableArray<LoopbackPort> Ports(LinkChangeFacts facts) => facts.Export is { } export ? new UsedExport(facts.Link, export).Ports : [];
+    private static ImmutableArray<LoopbackPort> Ports(LinkChangeFacts facts) => LoopbackPort.Of(facts.Export, facts.Link.Preset);
 
     /// <summary>For people: a line for each step, and when it counts.</summary>
     public static string Text(ImmutableArray<LinkStep> steps)

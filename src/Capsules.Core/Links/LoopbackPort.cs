@@ -11,9 +11,12 @@ public sealed record LoopbackPort(int Number, string Protocol)
     /// <summary>As on the command line: 5432/tcp.</summary>
     public override string ToString() => $"{Number}/{Protocol}";
 
-    /// <summary>The ports of an export; a word of an image that is none is left out.</summary>
-    public static ImmutableArray<LoopbackPort> Of(Export export)
+    /// <summary>The ports of an export that a link reaches; a word of an image that is none is left out.</summary>
+    /// <param name="export">What is offered; null when that is nothing any more.</param>
+    /// <param name="preset">What the link asks for.</param>
+    public static ImmutableArray<LoopbackPort> Of(Export? export, LinkPreset preset)
     {
+        if (export is null || preset < LinkPreset.Client) return [];
         var ports = ImmutableArray.CreateBuilder<LoopbackPort>();
         foreach (string word in export.Ports)
             try { ports.AddRange(Parse(word)); }

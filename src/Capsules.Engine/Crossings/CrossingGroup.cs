@@ -97,10 +97,9 @@ internal sealed class CrossingGroup
     /// </summary>
     public bool TryRenew()
     {
-        const string memory = "memory.usage_in_bytes";
         if (_group is null || !_group.TryReset("memory.max_usage_in_bytes")) return false;
-        _cpuBefore = _group.Counter("cpuacct.usage", "cpu.stat") ?? 0;
-        _memoryBefore = _group.Counter(memory, "memory.current") ?? 0; // pages of files stay charged
+        _cpuBefore += Cpu ?? 0;
+        _memoryBefore = _group.Counter("memory.usage_in_bytes", "memory.current") ?? 0; // pages of files stay charged
         Witness = 0;
         return true;
     }

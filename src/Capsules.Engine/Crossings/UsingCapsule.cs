@@ -51,7 +51,8 @@ internal sealed class UsingCapsule : IDisposable
 /// <summary>A running capsule whose programs are run by others.</summary>
 internal sealed class OwningCapsule : IDisposable
 {
-    private const int Exiting = 4, MostSpare = 4, SpareMilliseconds = 1000; // PF_EXITING of the kernel's include/linux/sched.h
+    private const int Exiting = 4; // PF_EXITING of the kernel's include/linux/sched.h
+    private const int MostSpare = 4, SpareMilliseconds = 1000;
 
     private readonly Stack<CrossingGroup> _spare = new();
     private long _keptAt;

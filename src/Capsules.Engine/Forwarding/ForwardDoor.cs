@@ -24,12 +24,12 @@ internal static class ForwardDoor
     public static ImmutableArray<ForwardState> Follow(CapsuleStore store, CapsuleRecord capsule)
     {
         StoreLayout layout = store.Layout;
-        bool wanted = new LinkFacts(store).UsedBy(capsule.Name).Any(u => !u.Ports.IsEmpty);
-        if (!wanted && !SmallFiles.IsLocked(LockFile(layout))) return [];
+        UsedExport[] wanted = [.. new LinkFacts(store).UsedBy(capsule.Name).Where(u => !u.Ports.IsEmpty)];
+        if (wanted.Length == 0 && !SmallFiles.IsLocked(LockFile(layout))) return [];
         bool answered = Bell(layout).Ask(Asked(layout));
-        if (!wanted) return [];
+        if (wanted.Length == 0) return [];
         if (answered) return [.. Of(layout, capsule.Name).Where(f => f.Problem is not null)];
-        return [.. new LinkFacts(store).UsedBy(capsule.Name).SelectMany(u => u.Ports.Select(p => new ForwardState(u.Link.Import, p, false, $"nobody answers; {layout.Run}/forwards.log may tell why")))];
+        return [.. wanted.SelectMany(u => u.Ports.Select(p => new ForwardState(u.Link.Import, p, false, $"nobody answers; {layout.Run}/forwards.log may tell why")))];
     }
 
     /// <summary>How the ports of a running capsule are.</summary>

@@ -102,18 +102,11 @@ public sealed class CapsuleImages(CapsuleStore store)
         CapsuleRecord capsule = store.EndCommit(store.Get(name.ToString()));
         var maker = new StateMaker(store);
         StateVolume added = maker.Draft(capsule, path, "added by the user");
-        string half = $"{_layout.Temporary}/{name}.{Environment.ProcessId}.state";
-        SmallFiles.MakeDirectories(_layout.Temporary);
-        SmallFiles.RemoveTree(half);
-        try
+        using (var work = new WorkDirectory(_layout, "state"))
         {
+            string half = work.Place + "/data";
             if (!maker.Seed(capsule, path, half)) throw new CapsuleException(Problems.BadStatePath(path.ToString(), "the capsule has no directory there"));
             maker.Place(capsule with { FurtherVolumes = capsule.FurtherVolumes.Add(added) }, [(added.Name, half)]);
-        }
-        catch
-        {
-            SmallFiles.RemoveTree(half);
-            throw;
         }
         maker.RemoveSeed(name, path);
         return added;

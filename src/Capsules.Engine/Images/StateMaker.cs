@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using Capsules.Core.Links.Checking;
 using Capsules.Core.Model;
 using Capsules.Core.Problems;
 using Capsules.Engine.Store;
@@ -13,8 +14,6 @@ namespace Capsules.Engine.Images;
 /// <param name="store">Capsules and images.</param>
 internal sealed class StateMaker(CapsuleStore store)
 {
-    private static readonly ImmutableArray<GuestPath> Reserved = [.. ((string[])["/proc", "/sys", "/dev", "/run", "/tmp"]).Select(GuestPath.Parse)];
-
     private readonly StoreLayout _layout = store.Layout;
 
     /// <summary>The volume that a directory would be; nothing is changed.</summary>
@@ -25,7 +24,7 @@ internal sealed class StateMaker(CapsuleStore store)
         ImmutableArray<StateVolume> volumes = [.. store.Manifest(capsule.Image).Volumes, .. capsule.FurtherVolumes];
         if (path.IsRoot) throw new CapsuleException(Problems.BadStatePath("/", "it is the whole root"));
         if (volumes.FirstOrDefault(v => v.Path.IsWithin(path) || path.IsWithin(v.Path)) is { } other) throw new CapsuleException(Problems.BadStatePath($"{path}", $"volume `{other.Name}` holds {other.Path}"));
-        if (Reserved.FirstOrDefault(r => path.IsWithin(r) || r.IsWithin(path)) is { IsRoot: false } reserved) throw new CapsuleException(Problems.BadStatePath($"{path}", $"{reserved} is made anew at each start"));
+        if (LinkTables.NewAtEachStart.FirstOrDefault(r => path.IsWithin(r) || r.IsWithin(path)) is { IsRoot: false } reserved) throw new CapsuleException(Problems.BadStatePath($"{path}", $"{reserved} is made anew at each start"));
         return new() { Name = FreeName(path, volumes), Path = path, Reason = reason };
     }
 

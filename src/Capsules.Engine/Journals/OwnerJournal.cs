@@ -90,7 +90,7 @@ internal sealed class OwnerJournal : IDisposable
             });
         if (!isLast) _names.Take(_waiting.Add);
         var (ready, early) = EventOrder.Split(_written, _waiting);
-        (_written = []).AddRange(early);
+        _written = early;
         DateTimeOffset time = DateTimeOffset.UtcNow;
         foreach (var (happened, by) in EventOrder.Merge(names, ready)) Handle(happened, by, time, now);
         _records.AddRange(_coalescer.Expired(now));

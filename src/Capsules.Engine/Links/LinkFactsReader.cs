@@ -122,7 +122,7 @@ public sealed class LinkFactsReader(CapsuleStore store)
         IEnumerable<LinkedPath> OfOwner(IGrouping<CapsuleName, CapsuleLink> links)
         {
             ImmutableArray<Export> offered = store.TryFind(links.Key) is { } owner ? store.Offered(owner) : [];
-            return links.Select(l => (Link: l, Export: offered.FirstOrDefault(e => e.Name == l.Import.Export))).Select(l => new LinkedPath(l.Link, l.Export?.Path) { Ports = l.Export is null ? [] : new UsedExport(l.Link, l.Export).Ports });
+            return links.Select(l => (Link: l, Export: offered.FirstOrDefault(e => e.Name == l.Import.Export))).Select(l => new LinkedPath(l.Link, l.Export?.Path) { Ports = LoopbackPort.Of(l.Export, l.Link.Preset) });
         }
 
         ImmutableArray<T> AccountsOf<T>(string file, Func<ReadOnlyMemory<byte>, ImmutableArray<T>> parse) => tree.Read(GuestPath.Parse(file)) is { } text ? parse(text) : [];

@@ -76,6 +76,9 @@ internal static class LinkWords
         output.Words.WriteLine("Nothing was changed.");
     }
 
+    /// <summary>Several words in a cell of a table; a dash for none.</summary>
+    public static string Cell<T>(IEnumerable<T> words, string between = " ") => string.Join(between, words) is { Length: > 0 } text ? text : "-";
+
     private static ImmutableArray<SharedName> Names(IEnumerable<string> words)
     {
         try { return [.. words.SelectMany(w => w.Split(',')).Select(SharedName.Parse)]; }
@@ -116,7 +119,7 @@ public static class LinkCommand
             return;
         }
         LinkChange change = links.Add(capsule, link, inPlaceOf);
-        output.Words.WriteLine($"{(inPlaceOf is null ? "Linked" : "Swapped")} {capsule} to {import}{(offered?.Path is { } path ? $": {path}, {(change.Link.IsWritable ? "read and written" : "read")}" : "")}{(offered is not null && !new UsedExport(change.Link, offered).Ports.IsEmpty ? $"; {string.Join(", ", offered.Ports)} at its 127.0.0.1" : "")}{(change.Link.Users.IsEmpty ? "" : $"; {string.Join(", ", change.Link.Users.Select(u => u.Here == u.There ? u.Here : $"{u.Here} is {import.From}'s {u.There}"))} shared")}.");
+        output.Words.WriteLine($"{(inPlaceOf is null ? "Linked" : "Swapped")} {capsule} to {import}{(offered?.Path is { } path ? $": {path}, {(change.Link.IsWritable ? "read and written" : "read")}" : "")}{(!LoopbackPort.Of(offered, change.Link.Preset).IsEmpty ? $"; {string.Join(", ", offered!.Ports)} at its 127.0.0.1" : "")}{(change.Link.Users.IsEmpty ? "" : $"; {string.Join(", ", change.Link.Users.Select(u => u.Here == u.There ? u.Here : $"{u.Here} is {import.From}'s {u.There}"))} shared")}.");
         Tell(output, change);
         if (command.Has("--json")) output.Data.Write(Encoding.UTF8.GetString(JsonWriting.Document(w => LinkJson.WriteLink(w, change.Link))));
         else output.Data.WriteLine(import);
@@ -142,7 +145,7 @@ public static class LinkCommand
                 LinkJson.WriteLink(w, row.Link);
                 w.Text("path", row.Export?.Path?.ToString());
                 w.Texts("programs", [.. (row.Export?.Programs ?? []).Select(p => p.ToString())]);
-                w.Texts("ports", [.. (row.Export is null ? [] : new UsedExport(row.Link, row.Export).Ports).Select(p => p.ToString())]);
+                w.Texts("ports", [.. LoopbackPort.Of(row.Export, row.Link.Preset).Select(p => p.ToString())]);
                 w.Text("state", JsonReading.Dashed(row.State));
                 w.Objects("used", CrossingDoor.UsedBy(store.Layout, row.Capsule.Name, row.Link.Import), used =>
                 {
@@ -155,14 +158,11 @@ public static class LinkCommand
             output.WriteTable(["FROM", "TO", "PRESET", "PATH", "PORTS", "USERS", "STATE", "HOW"], [.. rows.Select(r => (string[])
             [
                 r.Capsule.Name.ToString(), r.Link.Import.ToString(), LinkWords.Of(r.Link.Preset), r.Export?.Path?.ToString() ?? "-",
-                r.Export is not null && string.Join(' ', new UsedExport(r.Link, r.Export).Ports) is { Length: > 0 } ports ? ports : "-",
-                string.Join(' ', r.Link.Users) is { Length: > 0 } users ? users : "-", JsonReading.Dashed(r.State), How(r.Link) is { Length: > 0 } how ? how : "-",
+                LinkWords.Cell(LoopbackPort.Of(r.Export, r.Link.Preset)),
+                LinkWords.Cell(r.Link.Users), JsonReading.Dashed(r.State), LinkWords.Cell([.. r.Link.Merge ? ["merged"] : Array.Empty<string>(), .. r.Link.Private.Select(p => $"private {p}")], ", "),
             ])]);
         return 0;
     }
-
-    /// <summary>What is special about a link, for people.</summary>
-    private static string How(CapsuleLink link) => string.Join(", ", [.. link.Merge ? ["merged"] : Array.Empty<string>(), .. link.Private.Select(p => $"private {p}")]);
 
     /// <summary>Takes links away; the exit code.</summary>
     public static int Remove(ParsedCommand command, CapsuleStore store, CommandOutput output)

@@ -41,9 +41,7 @@ public static class MissesCommand
     public static int Run(string capsule, string path, bool json, StoreLayout layout, CommandOutput output)
     {
         CapsuleRecord record = new CapsuleStore(layout).Get(capsule);
-        GuestPath place;
-        try { place = GuestPath.Normalize(BytePicture.FromPicture(path)); }
-        catch (FormatException e) { throw new CapsuleException(Problems.WrongUsage(FactText.Of(e), "capsule misses CAPSULE PATH"), e); }
+        GuestPath place = PathWords.Asked(path, "capsule misses CAPSULE PATH");
         using var explainer = new MissExplainer(record, layout);
         Miss miss = explainer.Explain(place);
         if (json)

@@ -81,7 +81,7 @@ public static class ShareCommand
         else
             output.WriteTable(["SHARE", "PRESET", "PATH", "PROGRAMS", "PORTS", "USERS", "USED BY"], [.. rows.Select(r => (string[])
             [
-                $"{r.Owner.Name}/{r.Export.Name}", LinkWords.Of(r.Export.Preset), r.Export.Path?.ToString() ?? "-", Words(r.Export.Programs.Select(p => p.ToString())), Words(r.Export.Ports), Words(r.Export.Users), Words(UsedBy(r.Owner, r.Export)),
+                $"{r.Owner.Name}/{r.Export.Name}", LinkWords.Of(r.Export.Preset), r.Export.Path?.ToString() ?? "-", LinkWords.Cell(r.Export.Programs.Select(p => p.ToString())), LinkWords.Cell(r.Export.Ports), LinkWords.Cell(r.Export.Users), LinkWords.Cell(UsedBy(r.Owner, r.Export)),
             ])]);
         return 0;
     }
@@ -111,6 +111,4 @@ public static class ShareCommand
         export.Programs.IsEmpty ? null : $"{string.Join(", ", export.Programs)} to be run",
         export.Ports.IsEmpty ? null : $"{string.Join(", ", export.Ports)} of its loopback network to be reached",
     ]).OfType<string>());
-
-    private static string Words(IEnumerable<string> words) => string.Join(' ', words) is { Length: > 0 } text ? text : "-";
 }

@@ -19,14 +19,3 @@ public static class StateCommand
         return 0;
     }
 }
-
-/// <summary>Words of the command line that mean paths.</summary>
-internal static class PathWords
-{
-    /// <summary>A path inside a capsule.</summary>
-    public static GuestPath Inside(string what, string word)
-    {
-        try { return GuestPath.Normalize(BytePicture.FromPicture(word)); }
-        catch (FormatException e) { throw new CapsuleException(Problems.BadValue(what, word, "an absolute path inside the capsule"), e); }
-    }
-}

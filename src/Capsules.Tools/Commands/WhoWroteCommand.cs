@@ -28,9 +28,7 @@ public static class WhoWroteCommand
     public static int Run(string capsule, string word, bool json, CapsuleStore store, CommandOutput output)
     {
         CapsuleRecord record = store.Get(capsule);
-        GuestPath path;
-        try { path = GuestPath.Normalize(BytePicture.FromPicture(word)); }
-        catch (FormatException e) { throw new CapsuleException(Problems.WrongUsage(FactText.Of(e), "capsule who-wrote CAPSULE PATH"), e); }
+        GuestPath path = PathWords.Asked(word, "capsule who-wrote CAPSULE PATH");
         WrittenPath written = new WriteJournals(store).Ask(record, path);
         string[] unknown = [.. Unknown(written)];
         if (json) output.Data.Write(Encoding.UTF8.GetString(JsonWriting.Document(w => Write(w, path, written, unknown))));

@@ -16,9 +16,7 @@ public static class WhyCommand
     public static int Run(string capsule, string word, string? user, bool json, CapsuleStore store, CommandOutput output)
     {
         CapsuleRecord record = store.Get(capsule);
-        GuestPath path;
-        try { path = GuestPath.Normalize(BytePicture.FromPicture(word)); }
-        catch (FormatException e) { throw new CapsuleException(Problems.WrongUsage(FactText.Of(e), "capsule why CAPSULE PATH"), e); }
+        GuestPath path = PathWords.Asked(word, "capsule why CAPSULE PATH");
         PathAnswer answer = new PathExplainer(store).Explain(record, path, user);
         output.Data.Write(json ? Encoding.UTF8.GetString(JsonWriting.Document(w => Write(w, answer, user))) : Text(record.Name, answer, user));
         if (!json && answer.Miss?.Fix is { } fix) output.Words.WriteLine($"fix: {fix}");

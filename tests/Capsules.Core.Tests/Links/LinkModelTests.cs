@@ -76,7 +76,7 @@ public sealed class LinkModelTests
         CapsuleLink Asking(LinkPreset preset) => new() { Import = Import.Parse("db/ports"), Preset = preset };
         new UsedExport(Asking(LinkPreset.Reader), export).Ports.ShouldBeEmpty();
         new UsedExport(Asking(LinkPreset.Client), export).Ports.ShouldBe([new(80, "tcp")]);
-        LoopbackPort.Of(export with { Ports = ["x", "81"] }).ShouldBe([new(81, "tcp")], "a word that is no port offers nothing");
+        LoopbackPort.Of(export with { Ports = ["x", "81"] }, LinkPreset.Client).ShouldBe([new(81, "tcp")], "a word that is no port offers nothing");
         LinkChangeFacts facts = new() { Capsule = CapsuleName.Parse("shop"), Link = Asking(LinkPreset.Client), Export = export, Runs = true };
         LinkPlanner.Add(facts).ShouldBe([new(LinkAct.Forward, LinkMoment.WithOwner, "80/tcp", "127.0.0.1:80/tcp of shop leads to that of db")]);
         LinkPlanner.Remove(facts).Select(s => s.Act).ShouldBe([LinkAct.EndForward]);

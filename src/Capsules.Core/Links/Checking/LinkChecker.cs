@@ -41,7 +41,7 @@ public static partial class LinkChecker
         public GuestPath? Path => Export.Path;
         public bool IsWritable => Preset >= LinkPreset.Partner;
         /// <summary>Ports of the owner that are reached as if they were one's own.</summary>
-        public ImmutableArray<LoopbackPort> Ports { get; } = (question.Preset ?? question.Export!.Preset) >= LinkPreset.Client ? LoopbackPort.Of(question.Export!) : [];
+        public ImmutableArray<LoopbackPort> Ports { get; } = LoopbackPort.Of(question.Export, question.Preset ?? question.Export!.Preset);
         /// <summary>They are one machine already: one numbering of users, one network, one /run.</summary>
         public bool IsOneStack => Here.Stack == There.Stack;
         /// <summary>They will be one machine.</summary>
