@@ -6,6 +6,8 @@ namespace Capsules.Tail;
 /// PID 1 of a capsule: reaps everything and writes on the board how each service ended. It starts nothing and knows no policy; services
 /// are brought in from outside and become its children when their starter leaves. Its descriptors are what must outlive a keeper: the
 /// pipes of the logs. A new keeper takes copies of them with pidfd_getfd(2); PID 1 needs to do nothing for that.
+/// In a stack whose capsules share one numbering of processes, PID 1 is the stack's and its board is all capsules'; each has beside it a holder of its descriptors, which
+/// has no board and reaps nothing.
 /// It takes no notice of signals, so that nobody inside can end it; SIGKILL from outside does, and the kernel then ends whoever is left.
 /// </summary>
 internal static unsafe class Supervisor
@@ -15,7 +17,7 @@ internal static unsafe class Supervisor
 
     public static void Run(BoardHeader* board)
     {
-        if (Kernel.Call(Kernel.getpid) != 1) Kernel.Exit(NotPidOne); // nowhere else may orphans be reaped, or signals be swallowed
+        if (board != null && Kernel.Call(Kernel.getpid) != 1) Kernel.Exit(NotPidOne); // nowhere else may orphans be reaped, or signals be swallowed
 
         ulong all = ~0UL;
         Kernel.Call(Kernel.rt_sigprocmask, SIG_SETMASK, (long)&all, 0, SignalSetSize); // blocked signals queue, even for PID 1
@@ -23,7 +25,7 @@ internal static unsafe class Supervisor
         while (true)
         {
             long signal = Kernel.Call(Kernel.rt_sigtimedwait, (long)&all, 0, 0, SignalSetSize);
-            if (signal == SIGCHLD) Reap(board);
+            if (signal == SIGCHLD && board != null) Reap(board);
         }
     }
 

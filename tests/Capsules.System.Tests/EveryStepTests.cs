@@ -60,12 +60,15 @@ public sealed class EveryStepTests(ITestOutputHelper output) : IDisposable
 
     private string Running() => _sandbox.Capsule("ps", "-q").Out.Trim();
 
-    [Fact]
-    public void A_start_that_is_killed_before_any_call_leaves_nothing_that_doctor_cannot_clear()
+    [Theory]
+    [InlineData(false, 40)]
+    [InlineData(true, 25)]
+    public void A_start_that_is_killed_before_any_call_leaves_nothing_that_doctor_cannot_clear(bool sharesProcesses, int most)
     {
         BusyBox.MakeCapsule(_sandbox, "web", null, BusyBox.Script("echo up; while :; do sleep 1; done"));
         _sandbox.Capsule("run", "-p", "8080:80", "web").Ok(); // with a published port, which its record keeps
         _sandbox.Capsule("stop", "web").Ok();
+        if (sharesProcesses) _sandbox.Capsule("stack", "set", "web", "--processes", "shared").Ok(); // PID 1 and the place on its board are made by another program
         string[] start = [Sandbox.Programs + "/capsule", "start", "web"];
         (Result whole, string[] calls) = KilledAt(0, start);
         whole.Ok();
@@ -74,7 +77,7 @@ public sealed class EveryStepTests(ITestOutputHelper output) : IDisposable
             calls.ShouldContain(c => c.EndsWith(' ' + kind), $"a start has no {kind} any more: is it followed?");
         var failures = new List<string>();
         int died = 0;
-        foreach (int number in Sample(All(calls), 40))
+        foreach (int number in Sample(All(calls), most))
         {
             var (killed, met) = KilledAt(number, start);
             string at = $"killed at {(met.Length < number ? $"{number}, which did not come" : met[number - 1])}";
@@ -103,12 +106,20 @@ public sealed class EveryStepTests(ITestOutputHelper output) : IDisposable
         failures.ShouldBeEmpty();
     }
 
-    [Fact]
-    public void A_stop_that_is_killed_before_any_call_can_be_made_again()
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void A_stop_that_is_killed_before_any_call_can_be_made_again(bool sharesProcesses)
     {
         BusyBox.MakeCapsule(_sandbox, "web", null, BusyBox.Script("echo up; while :; do sleep 1; done"));
         string[] stop = [Sandbox.Programs + "/capsule", "stop", "web"];
         _sandbox.Capsule("run", "-p", "8080:80", "web").Ok();
+        if (sharesProcesses)
+        {
+            _sandbox.Capsule("stop", "web").Ok();
+            _sandbox.Capsule("stack", "set", "web", "--processes", "shared").Ok();
+            _sandbox.Capsule("start", "web").Ok();
+        }
         (Result whole, string[] calls) = KilledAt(0, stop);
         whole.Ok();
         foreach (int number in Sample(All(calls), 20))

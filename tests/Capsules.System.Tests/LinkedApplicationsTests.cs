@@ -347,7 +347,7 @@ public sealed class LinkedApplicationsTests(LinkedApplicationsTests.Trees trees,
     }
 
     [Fact]
-    public void Logrotate_of_one_capsule_reaches_nginx_of_another_by_a_crossing_in_one_stack_and_between_two()
+    public void Logrotate_of_one_capsule_reaches_nginx_of_another_by_its_number_in_one_stack_and_by_a_crossing_between_two()
     {
         Adopt(trees.Bookworm, "nginx", "web", Rotation);
         AllowInitScripts("web");
@@ -356,40 +356,51 @@ public sealed class LinkedApplicationsTests(LinkedApplicationsTests.Trees trees,
         _sandbox.Capsule("state", "add", "web", "/var/log/shop").Ok();
         int Logged(string log) => int.Parse(In("web", "root", $"wc -l < {log}").Ok().Out);
 
-        // One stack: files, users and /run are one, with Debian's own configuration of logrotate for nginx. Process numbers are not.
+        // One stack: files, users, /run and the numbers of processes are one, with Debian's own configuration of logrotate for nginx.
         Adopt(trees.Bookworm, "cron", "rotate", Rotation);
         AllowInitScripts("rotate");
         _sandbox.Capsule("share", "add", "web/logs", "--path", "/var/log/nginx", "--preset", "same-machine").Ok();
-        _sandbox.Capsule("link", "add", "rotate", "web/logs").Ok();
+        _sandbox.Capsule("share", "add", "web/nginx", "--preset", "partner", "--exec", "/usr/sbin/nginx", "--argument", "-s", "--argument", "reopen", "--run-as", "root").Ok();
+        _sandbox.Capsule("link", "add", "rotate", "web/logs", "web/nginx").Ok(); // the init script that rotates does nothing where there is no nginx
         Start("rotate");
         const string Log = "/var/log/nginx/access.log", Stock = "logrotate -f -s /tmp/status /etc/logrotate.d/nginx";
-        In("rotate", "root", "cat /run/nginx.pid").Ok().Out.ShouldBe(In("web", "root", "cat /run/nginx.pid").Ok().Out, "the same file");
-        (In("web", "root", "readlink /proc/$(cat /run/nginx.pid)/exe").Out, In("rotate", "root", "readlink /proc/$(cat /run/nginx.pid)/exe").Out is "/usr/sbin/nginx\n").ShouldBe(("/usr/sbin/nginx\n", false), "the number is another process in the other capsule, or none");
-        Ask("web", "curl -sS 'http://127.0.0.1/[1-5]' >/dev/null").Ok();
-        In("rotate", "root", Stock).Ok(); // its init script finds no nginx of that number, and says nothing
-        Ask("web", "curl -sS 'http://127.0.0.1/[6-7]' >/dev/null").Ok();
-        (Logged(Log), Logged(Log + ".1"), NginxHasOldLogs()).ShouldBe((0, 7, true), "the files were renamed, and nginx does not know");
-        _sandbox.Capsule("share", "add", "web/service", "--preset", "partner", "--exec", "/usr/sbin/invoke-rc.d", "--argument", "nginx", "--argument", "rotate", "--run-as", "root").Ok();
-        _sandbox.Capsule("link", "add", "rotate", "web/service").Ok();
-        In("rotate", "root", "invoke-rc.d nginx rotate").Ok();
         void AskUntil(int lines, string log, string url)
         {
             Ask("web", $"curl -sS '{url}' >/dev/null").Ok();
             Sandbox.Eventually(() => Logged(log) == lines, $"{lines} lines in {log}: {In("web", "root", "wc -l /var/log/nginx/*.log* /var/log/shop/*").Out}", 10);
         }
+        In("rotate", "root", "cat /run/nginx.pid; cat /proc/$(cat /run/nginx.pid)/comm").Ok().Out.ShouldBe(In("web", "root", "cat /run/nginx.pid; cat /proc/$(cat /run/nginx.pid)/comm").Ok().Out, "the same process");
+        Ask("web", "curl -sS 'http://127.0.0.1/[1-7]' >/dev/null").Ok();
+        In("rotate", "root", Stock).Ok();
+        UntilNginxHasNewLogs();
+        AskUntil(3, Log, "http://127.0.0.1/[8-10]");
+        Logged(Log + ".1").ShouldBe(7);
+
+        // The same, with each its own numbers: the number is another process in the other capsule, or none, and the program is run at home.
+        _sandbox.Capsule("stack", "set", "web", "--processes", "own").Ok();
+        _sandbox.Capsule("stack", "stop", "web").Ok();
+        Start("rotate");
+        In("rotate", "root", "rm -f /var/log/nginx/access.log.*; cat /run/nginx.pid").Ok().Out.ShouldBe(In("web", "root", "cat /run/nginx.pid").Ok().Out, "the same file");
+        (In("web", "root", "readlink /proc/$(cat /run/nginx.pid)/exe").Out, In("rotate", "root", "readlink /proc/$(cat /run/nginx.pid)/exe").Out is "/usr/sbin/nginx\n").ShouldBe(("/usr/sbin/nginx\n", false));
+        AskUntil(8, Log, "http://127.0.0.1/[1-5]");
+        In("rotate", "root", Stock).Ok(); // its init script finds no nginx of that number, and says nothing
+        Ask("web", "curl -sS 'http://127.0.0.1/[6-7]' >/dev/null").Ok();
+        (Logged(Log), Logged(Log + ".1"), NginxHasOldLogs()).ShouldBe((0, 10, true), "the files were renamed, and nginx does not know");
+        _sandbox.Capsule("share", "add", "web/service", "--preset", "partner", "--exec", "/usr/sbin/invoke-rc.d", "--argument", "nginx", "--argument", "rotate", "--run-as", "root").Ok();
+        _sandbox.Capsule("link", "add", "rotate", "web/service").Ok();
+        In("rotate", "root", "invoke-rc.d nginx rotate").Ok();
         UntilNginxHasNewLogs();
         AskUntil(3, Log, "http://127.0.0.1/[8-10]");
         In("rotate", "root", Stock).Ok();
         UntilNginxHasNewLogs();
         AskUntil(1, Log, "http://127.0.0.1/11");
-        In("rotate", "root", "gzip -dc /var/log/nginx/access.log.2.gz | wc -l; wc -l < /var/log/nginx/access.log.1; ls -l /var/log/nginx/access.log").Ok().Out.ShouldStartWith("7\n3\n-rw-r----- 1 www-data adm ");
+        In("rotate", "root", "gzip -dc /var/log/nginx/access.log.2.gz | wc -l; wc -l < /var/log/nginx/access.log.1; ls -l /var/log/nginx/access.log").Ok().Out.ShouldStartWith("10\n3\n-rw-r----- 1 www-data adm ");
         In("rotate", "root", "invoke-rc.d nginx stop").Code.ShouldBe(126, "and no other action of it");
 
         // Two stacks of two distributions: no root is another's. What belongs to a shared user is rotated as that user, and nginx is told by its own program.
         Adopt(trees.Trixie, "cron", "far", "--add", "/usr/sbin/logrotate");
         Write("far", "/etc/logrotate.d/shop", "/var/log/shop/*.log {\n rotate 5\n su www-data www-data\n create 0640 www-data www-data\n postrotate\n  nginx -s reopen\n endscript\n}\n");
         _sandbox.Capsule("share", "add", "web/shop", "--path", "/var/log/shop", "--preset", "partner", "--user", "www-data").Ok();
-        _sandbox.Capsule("share", "add", "web/nginx", "--preset", "partner", "--exec", "/usr/sbin/nginx", "--argument", "-s", "--argument", "reopen", "--run-as", "root").Ok();
         _sandbox.Capsule("link", "add", "far", "web/shop", "web/nginx").Ok();
         Start("far");
         AskUntil(5, "/var/log/shop/access.log", "http://127.0.0.1:8080/[1-5]");

@@ -100,4 +100,11 @@ public static class OptionValues
     private static CapsuleException None(string what, string text, string fix) => new(Problems.Problems.BadValue(what, text, fix));
 
     private static CapsuleException Outside(string option, string text, string why, string fix) => new(Problems.Problems.ValueOutside(option, text, why, fix));
+
+    /// <summary>A value that must parse, with our own words for one that does not.</summary>
+    public static T Parse<T>(string what, string text, Func<string, T> parse)
+    {
+        try { return parse(text); }
+        catch (Exception e) when (e is FormatException or OverflowException) { throw new CapsuleException(Problems.Problems.BadValue(what, text, FactText.Of(e)), e); }
+    }
 }

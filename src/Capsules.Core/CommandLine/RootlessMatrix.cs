@@ -33,7 +33,7 @@ public static class RootlessMatrix
         new(Rootless.Full, "in the user's own realm: his store, his ids, his network",
         [
             "run", "start", "stop", "restart", "reload", "kill", "wait", "exec", "rm", "ps", "status", "inspect", "diff", "logs", "misses", "why", "images", "export", "import", "sbom", "capture export", "commit", "state add",
-            "identity show", "identity list", "identity set", "identity check", "stack list", "stack start", "stack stop", "stack rm", "keeper", "ports", "watcher", "crossings",
+            "identity show", "identity list", "identity set", "identity check", "stack list", "stack set", "stack start", "stack stop", "stack rm", "keeper", "ports", "watcher", "crossings",
         ]),
         new(Rootless.Reduced, "processes of other users are seen without their files, and unreadable files are left out", ["scan"]),
         new(Rootless.Reduced, "tells what the user lacks, and clears what is left in his realm; root's capsules are not seen", ["doctor"]),

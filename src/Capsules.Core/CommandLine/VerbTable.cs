@@ -169,9 +169,9 @@ public static class VerbTable
         },
         new("state add", RunGroup, "CAPSULE PATH", "make a directory persistent state", Door.Tools, 2, 2),
 
-        new("identity show", IdentityGroup, "CAPSULE", "show the identity in force", Door.Runtime, 1, 1) { Options = [JsonWith(["stack", "inForce", .. IdentityMembers, "hostKeys"])] },
-        new("identity list", IdentityGroup, "", "list identities and who holds them", Door.Runtime, 0, 0) { Options = [JsonWith(["stack", "held", .. IdentityMembers])] },
-        new("identity set", IdentityGroup, "CAPSULE", "change the identity of a stopped capsule", Door.Runtime, 1, 1)
+        new("identity show", IdentityGroup, "CAPSULE", "show the identity in force", Door.Tools, 1, 1) { Options = [JsonWith(["stack", "inForce", .. IdentityMembers, "hostKeys"])] },
+        new("identity list", IdentityGroup, "", "list identities and who holds them", Door.Tools, 0, 0) { Options = [JsonWith(["stack", "held", .. IdentityMembers])] },
+        new("identity set", IdentityGroup, "CAPSULE", "change the identity of a stopped capsule", Door.Tools, 1, 1)
         {
             Options =
             [
@@ -180,10 +180,14 @@ public static class VerbTable
                 new("--keep", "WHAT", "take this part from the source", Repeats: true), new("--fresh", "WHAT", "make this part fresh", Repeats: true),
             ],
         },
-        new("identity check", IdentityGroup, "CAPSULE", "tell whether the identity could be claimed now", Door.Runtime, 1, 1) { Options = [Json] },
-        new("stack list", IdentityGroup, "", "list stacks and their members", Door.Runtime, 0, 0) { Options = [JsonWith("name", "up", "network", "capsules")] },
+        new("identity check", IdentityGroup, "CAPSULE", "tell whether the identity could be claimed now", Door.Tools, 1, 1) { Options = [Json] },
+        new("stack list", IdentityGroup, "", "list stacks and their members", Door.Tools, 0, 0) { Options = [JsonWith("name", "up", "network", "processes", "capsules")] },
         new("stack start", IdentityGroup, "STACK", "start all capsules of a stack", Door.Runtime, 1, 1),
         new("stack stop", IdentityGroup, "STACK", "stop all capsules of a stack", Door.Runtime, 1, 1) { Options = [Time] },
+        new("stack set", IdentityGroup, "STACK", "change what the capsules of a stack share", Door.Tools, 1, 1)
+        {
+            Options = [new("--processes", "shared|own", "whether they see and signal each other's processes, by one numbering; from the stack's next start")],
+        },
         new("stack link", IdentityGroup, "STACK [CAPSULE...]", "let capsules of one source that need each other be one stack again; without names, those that do", Door.Tools, 1, 64)
         {
             Options = [new("--links", null, "make links by their sockets instead: each keeps its own identity and numbers"), Plan, Json],

@@ -12,6 +12,8 @@ public sealed record CapsulePlaces
 
     /// <summary>The stack's pinned namespaces.</summary>
     public required ImmutableArray<NamespaceSpec> StackNamespaces { get; init; }
+    /// <summary>Whether a PID namespace is among them.</summary>
+    public bool SharesProcesses { get; init; }
     /// <summary>The map of the users of the stack's user namespace; empty when it has none.</summary>
     public ImmutableArray<IdMapping> Users { get; init; } = [];
     /// <summary>The map of its groups.</summary>
@@ -83,14 +85,18 @@ public static class CapsuleSpecs
         if (places.SystemLog is { } log) mounts.Add(new(GuestPath.Parse("/dev/log"), "bind", log.ToString(), ["bind", .. Locked]));
         foreach (var (source, target, readOnly) in places.HostDirectories) mounts.Add(new(target, "bind", source.ToString(), ["rbind", "nosuid", "nodev", readOnly ? "ro" : "rw"]));
 
+        var namespaces = places.StackNamespaces.ToBuilder();
+        if (!places.SharesProcesses) namespaces.Add(new(NamespaceKind.Pid));
+        namespaces.Add(new(NamespaceKind.Mount));
+        namespaces.Add(new(NamespaceKind.Cgroup));
+        if (places.ClockOffsets is not null) namespaces.Add(new(NamespaceKind.Time));
+
         return new()
         {
             RootPath = "/",
             RootReadOnly = places.ReadOnlyRoot,
             Mounts = mounts.ToImmutable(),
-            Namespaces = places.ClockOffsets is null
-                ? [.. places.StackNamespaces, new(NamespaceKind.Pid), new(NamespaceKind.Mount), new(NamespaceKind.Cgroup)]
-                : [.. places.StackNamespaces, new(NamespaceKind.Pid), new(NamespaceKind.Mount), new(NamespaceKind.Cgroup), new(NamespaceKind.Time)],
+            Namespaces = namespaces.ToImmutable(),
             ClockOffsets = places.ClockOffsets,
             UserMappings = places.Users,
             GroupMappings = places.Groups,

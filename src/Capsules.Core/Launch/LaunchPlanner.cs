@@ -80,6 +80,19 @@ public static class LaunchPlanner
         return new([], tail.ToImmutable());
     }
 
+    /// <summary>Plans PID 1 of a stack whose capsules share one numbering of processes: it has an empty root, and nothing but its board.</summary>
+    /// <param name="stack">The stack's pinned namespaces, the user namespace among them.</param>
+    /// <param name="root">An empty directory of the host.</param>
+    /// <param name="entries">Size of the board.</param>
+    public static LaunchPlan PlanStackInit(ImmutableArray<NamespaceSpec> stack, GuestPath root, int entries)
+    {
+        var tail = ImmutableArray.CreateBuilder<TailStep>();
+        tail.Add(new TailStep.WorkingDirectory(root)); // while it may walk there
+        Enter(tail, new() { Spec = new() { RootPath = "/", Namespaces = [.. stack, new(NamespaceKind.Pid)] }, Lower = [], Cgroups = true, End = LaunchEnd.Supervise });
+        tail.AddRange(new TailStep.NewSession(), new TailStep.SwitchRoot(true), new TailStep.TakeStreams(false, 0), new TailStep.BecomeInit(entries));
+        return new([], tail.ToImmutable());
+    }
+
     /// <summary>A parameter that belongs to no namespace of the container's own is the whole host's (sysctl(5); core_pattern would run programs as its root).</summary>
     private static void CheckSysctl(RuntimeSpec spec, string name)
     {

@@ -92,7 +92,7 @@ public static class LinkPlanner
         var steps = ImmutableArray.CreateBuilder<LinkStep>();
         CapsuleName capsule = facts.Capsule, owner = facts.Link.Import.From;
         LinkMoment shown = !facts.Runs ? LinkMoment.NextStart : facts.IsOffered ? LinkMoment.Now : LinkMoment.WithOwner;
-        if (facts.Stack is { } stack) steps.Add(new(LinkAct.JoinStack, LinkMoment.Now, $"{stack}", $"{capsule} joins the stack {stack}: one network, one numbering of users, one /run"));
+        if (facts.Stack is { } stack) steps.Add(new(LinkAct.JoinStack, LinkMoment.Now, $"{stack}", $"{capsule} joins the stack {stack}: one network, one numbering of users and processes, one /run"));
         LinkMoment users = facts.Runs && facts.UsersCount ? LinkMoment.Now : LinkMoment.NextStart;
         foreach (SharedName user in facts.Stack is null ? facts.Link.Users : []) steps.Add(new(LinkAct.ShareUser, users, user.Here, $"the user {user.Here} is {owner}'s {user.There}"));
         foreach (SharedName group in facts.Stack is null ? facts.Link.Groups : []) steps.Add(new(LinkAct.ShareUser, users, group.Here, $"the group {group.Here} is {owner}'s {group.There}"));

@@ -83,6 +83,10 @@ public static partial class Warnings
     public static Warning UsersComeLater(string capsule, string names) =>
         new("CAP4120", $"{capsule} runs: its users {names} count as the owner's from its next start on; until then they see the files as others do", $"capsule restart {capsule}");
 
+    /// <summary>The capsules of a stack that is as one machine number their processes each for itself, for now or always.</summary>
+    public static Warning ProcessesOwn(string stack, string why, string? fix) =>
+        new("CAP4180", $"each capsule of the stack {stack} still numbers its own processes: {why}", fix);
+
     /// <summary>A link waits for its owner.</summary>
     public static Warning LinkWaits(string capsule, string import, string why) => new("CAP4121", $"{capsule} runs without {import}: {why}", null);
 }

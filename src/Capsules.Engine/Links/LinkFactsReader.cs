@@ -41,7 +41,13 @@ public sealed class LinkFactsReader(CapsuleStore store)
     /// <summary>The same, of an offer that need not be made yet.</summary>
     public LinkQuestion Read(CapsuleRecord here, CapsuleRecord there, CapsuleLink link, Export? export)
     {
-        LinkQuestion question = Asked(here, link) with { Owner = Bare(there), Export = export };
+        bool together = here.Stack == there.Stack;
+        LinkQuestion question = Asked(here, link) with
+        {
+            Owner = Bare(there),
+            Export = export,
+            OneNumbering = Host.IsInitial && (link.Preset == LinkPreset.SameMachine || together && new StackRunner(store.Layout).Find(here.Stack) is { SharesProcesses: true }),
+        };
         if (export is null || here.Name == there.Name) return question;
 
         using CapsuleTree hereTree = CapsuleTree.Open(store, here), thereTree = CapsuleTree.Open(store, there);

@@ -116,7 +116,7 @@ public sealed class LinkRunner(CapsuleStore store)
             MakePrivate(decision, run is not null);
             var warnings = ImmutableArray.CreateBuilder<Warning>();
             ImmutableArray<MountHolder> holders = [];
-            if (after.Stack != before.Stack) LeaveStack(before);
+            if (after.Stack != before.Stack) new StackSeats(store).Leave(before.Stack);
             StackRecord stack = _runner.Stacks.Ensure(after.Stack, store.Manifest(after.Image).Identity);
             if (!_runner.Stacks.IsUp(after.Stack)) _runner.Stacks.Save(stack with { SharedUsers = decision.Users, SharedGroups = decision.Groups });
             else if (!decision.UsersCount) warnings.Add(Warnings.UsersComeLater($"{name}", string.Join(", ", decision.Link.Users.Concat(decision.Link.Groups))));
@@ -130,6 +130,7 @@ public sealed class LinkRunner(CapsuleStore store)
                 warnings.AddRange(JournalDoor.Follow(store, after));
             }
             if (inPlaceOf is not null) Forget(inPlaceOf.From, after);
+            if (link.Preset == LinkPreset.SameMachine) warnings.AddRange(new StackSeats(store).Join(after.Stack));
             if (run is null)
                 foreach (NewState made in decision.NewState) new StateMaker(store).RemoveSeed(name, made.Volume.Path);
             return new(decision.Link, warnings.ToImmutable(), holders);
@@ -302,7 +303,7 @@ public sealed class LinkRunner(CapsuleStore store)
         }
         CapsuleRecord unlinked = capsule with { Links = capsule.Links.Remove(link), Stack = leaves ? name : capsule.Stack };
         store.Save(unlinked);
-        if (leaves) LeaveStack(capsule);
+        if (leaves) new StackSeats(store).Leave(capsule.Stack);
         if (!unlinked.Links.Any(l => l.Import.From == import.From)) FileCalls.Remove(null, _layout.StartMark(import.From, name));
         Forget(import.From, unlinked);
         if (_runner.Running(name) is not null)
@@ -432,12 +433,6 @@ public sealed class LinkRunner(CapsuleStore store)
     private void CheckMove(CapsuleRecord capsule)
     {
         if (_runner.Running(capsule.Name) is not null) throw new CapsuleException(Problems.AlreadyRunning($"{capsule.Name}"));
-    }
-
-    /// <summary>A stack that nobody is in any more goes, and its identity with it.</summary>
-    private void LeaveStack(CapsuleRecord capsule)
-    {
-        if (!_runner.Members(capsule.Stack).Any()) _runner.Stacks.Remove(capsule.Stack);
     }
 
     private (CapsuleRecord Owner, Export Export) Find(CapsuleRecord capsule, CapsuleLink link)

@@ -5,6 +5,7 @@ using Capsules.Core.Links.Checking;
 using Capsules.Core.Model;
 using Capsules.Core.Problems;
 using Capsules.Engine.Running;
+using Capsules.Engine.Stacks;
 using Capsules.Engine.Store;
 using Capsules.Linux;
 
@@ -77,6 +78,7 @@ public sealed class StackLinker(CapsuleStore store)
                 rollback.Add(() => Move(joins.Name, stack, joins.Stack));
             }
         }
+        if (joining.Length > 0 && Host.IsInitial) new StackSeats(store).Share(stack, shared: true);
         rollback.Commit();
         foreach (CapsuleName left in joining.Select(c => c.Stack).Distinct())
             if (!_runner.Members(left).Any()) _runner.Stacks.Remove(left);

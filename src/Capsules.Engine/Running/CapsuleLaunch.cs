@@ -31,6 +31,7 @@ internal sealed record CapsuleLaunch(CapsuleRecord Capsule, CapsuleManifest Mani
         var places = new CapsulePlaces
         {
             StackNamespaces = stack.Namespaces,
+            SharesProcesses = stack.SharesProcesses,
             Users = stack.Users,
             Groups = stack.Groups,
             Run = new(stack.Slot + "/run"),
@@ -63,7 +64,7 @@ internal sealed record CapsuleLaunch(CapsuleRecord Capsule, CapsuleManifest Mani
             MapIds = Host.IsInitial,
             Peer = new(layout.RunOf(capsule.Name) + "/peer"),
             End = LaunchEnd.Supervise,
-            BoardEntries = Math.Max(1, manifest.Services.Length),
+            BoardEntries = stack.SharesProcesses ? 0 : Math.Max(1, manifest.Services.Length),
             Cgroups = Host.IsInitial,
             Hierarchies = ControlGroups.Describe(Host.Hierarchies, h => h.IsUnified || h.Controllers.Any(Controllers.Contains)),
             Dmi = stack.HasDmi ? new HostPath(stack.Slot + "/dmi") : null,

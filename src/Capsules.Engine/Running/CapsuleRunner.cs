@@ -241,6 +241,7 @@ public sealed class CapsuleRunner(CapsuleStore store)
                     if (run.Writes >= 0) NoteWriters(running, run.Writes);
                     running.Group.Thaw(); // a frozen process cannot die
                     ProcessCalls.Signal(running.Init, Signals.KILL);
+                    if (run.Seat.Init != 0) running.Group.Kill(); // PID 1 stays, for the others of the stack
                     FileCalls.WaitReadable(running.Init, 30_000);
                     ProcessCalls.TryWait(run.Init); // ours, when we launched it ourselves
                 }
@@ -340,9 +341,16 @@ public sealed class CapsuleRunner(CapsuleStore store)
         if (Stacks.Find(capsule.Stack) is null) Stacks.Ensure(capsule.Stack, manifest.Identity);
         using Descriptor held = Stacks.Lock(capsule.Stack);
         bool wasUp = Stacks.IsUp(capsule.Stack);
-        var up = Stacks.Up(Stacks.Find(capsule.Stack)!, keepRun: IsUsedByOthers(capsule.Stack));
+        StackRecord record = Stacks.Find(capsule.Stack)!;
+        var (up, warnings) = Stacks.Up(record, keepRun: IsUsedByOthers(capsule.Stack));
         if (!wasUp) rollback.Add(() => DownIfEmpty(capsule.Stack));
-        return up;
+        if (wasUp ? up.SharesProcesses : record.SharesProcesses && Host.IsInitial)
+        {
+            rollback.Add(() => Clear(capsule.Name));
+            warnings = [.. warnings, .. LinkDoor.Seat(_layout, capsule.Name)];
+            up = Stacks.Describe(up.Record);
+        }
+        return (up, warnings);
     }
 
     private (RunRecord Run, CapsuleLaunch Launch) Launch(CapsuleLaunch launch, Rollback rollback, bool commandOnly, bool endsWithUs, bool watch)
@@ -366,7 +374,8 @@ public sealed class CapsuleRunner(CapsuleStore store)
             RuntimeDirectories = RuntimeDirectories(launch.Manifest, accounts),
         };
         var pipes = launch.Manifest.Services.Select(_ => FileCalls.Pipe()).ToArray();
-        using Descriptor board = Board.Create(run + "/board", request.BoardEntries);
+        Seat seat = request.BoardEntries == 0 ? StackInit.SeatOf(_layout, name) : default;
+        using Descriptor? board = seat.Init == 0 ? Board.Create(run + "/board", request.BoardEntries) : null;
         using Descriptor nothing = FileCalls.Open("/dev/null", OpenFlags.ReadWrite);
         using Descriptor systemLog = UnixDatagram.Bind(run + "/log");
         using Descriptor? writes = WriteWatch.TryCreate();
@@ -387,6 +396,7 @@ public sealed class CapsuleRunner(CapsuleStore store)
                 {
                     Name = name,
                     Init = launched.Pid,
+                    Seat = seat,
                     InitStart = ProcessTable.TryRead(launched.Pid)?.StartTime ?? 0,
                     Started = DateTimeOffset.UtcNow,
                     Cgroup = CapsuleLaunch.CgroupOf(_layout, name),

@@ -17,6 +17,9 @@ internal static class LinkDoor
     /// <summary>Before the stack of a capsule with links comes up: owners are started as its links say, shared users get their numbers.</summary>
     public static ImmutableArray<Warning> Prepare(StoreLayout layout, CapsuleName name) => Run(layout, "prepare", name);
 
+    /// <summary>Before the launch of a capsule whose stack has one PID 1 for all: that it is there, and that it has a place on its board.</summary>
+    public static ImmutableArray<Warning> Seat(StoreLayout layout, CapsuleName name) => Run(layout, "seat", name);
+
     /// <summary>When a capsule with links or a journal has its root, before its services.</summary>
     public static ImmutableArray<Warning> Attach(StoreLayout layout, CapsuleName name) => Run(layout, "attach", name);
 

@@ -22,12 +22,18 @@ public sealed record RunRecord
 
     /// <summary>The capsule.</summary>
     public required CapsuleName Name { get; init; }
-    /// <summary>PID 1, as the host numbers it.</summary>
+    /// <summary>PID 1, as the host numbers it; where that is the stack's, the holder of the capsule's descriptors.</summary>
     public required int Init { get; init; }
     /// <summary>When PID 1 started, in clock ticks after boot.</summary>
     public required ulong InitStart { get; init; }
     /// <summary>When the capsule was started.</summary>
     public required DateTimeOffset Started { get; init; }
+    /// <summary>Where it is in a stack that has one PID 1 for all; nowhere when PID 1 is its own.</summary>
+    public Seat Seat { get; init; }
+
+    /// <summary>The process that reaps those of the capsule, as the host numbers it.</summary>
+    public int Reaper => Seat.Init == 0 ? Init : Seat.Init;
+
     /// <summary>The services, in the order of the board.</summary>
     public ImmutableArray<RunService> Services { get; init; } = [];
     /// <summary>The socket that is /dev/log inside, as a descriptor of PID 1; -1 when there is none.</summary>
@@ -83,6 +89,11 @@ public sealed record RunRecord
         w.WriteNumber("init", Init);
         w.WriteNumber("initStart", InitStart);
         w.Time("started", Started);
+        if (Seat.Init != 0)
+        {
+            w.WriteNumber("stackInit", Seat.Init);
+            w.WriteNumber("boardPlace", Seat.Place);
+        }
         w.Objects("services", Services, s =>
         {
             w.Text("name", s.Name);
@@ -124,6 +135,7 @@ public sealed record RunRecord
             Init = e.SmallInteger("init") ?? throw new FormatException("`init` is missing"),
             InitStart = e.Unsigned("initStart") ?? 0,
             Started = e.RequiredTime("started"),
+            Seat = new(e.SmallInteger("stackInit") ?? 0, e.SmallInteger("boardPlace") ?? 0),
             Services = [.. e.Items("services").Select(s => new RunService(s.RequiredText("name"), s.SmallInteger("logRead") ?? -1, s.SmallInteger("logWrite") ?? -1))],
             SystemLog = e.SmallInteger("systemLog") ?? -1,
             Writes = e.SmallInteger("writes") ?? -1,
@@ -140,6 +152,11 @@ public sealed record RunRecord
         static int Number(JsonElement watch, string name) => watch.SmallInteger(name) ?? throw new FormatException($"`{name}` is missing");
     }
 }
+
+/// <summary>The place of a capsule in a stack whose capsules share one PID 1.</summary>
+/// <param name="Init">That PID 1, as the host numbers it; 0 where there is none.</param>
+/// <param name="Place">Where its services begin on the board.</param>
+public readonly record struct Seat(int Init, int Place);
 
 /// <summary>A service of a running capsule: its place on the board is its place in the list; its log pipe's ends are these descriptors of PID 1.</summary>
 public sealed record RunService(string Name, int LogRead, int LogWrite);

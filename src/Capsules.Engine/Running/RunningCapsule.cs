@@ -25,7 +25,7 @@ internal sealed class RunningCapsule(StoreLayout layout, RunRecord record) : IDi
     /// <summary>Everything that runs in it: those of its control group or, where it has none, of its PID namespace.</summary>
     public IReadOnlyList<int> Processes() => Host.IsInitial ? Group.Processes() : ProcessTable.BesideInPidNamespace(record.Init);
 
-    /// <summary>Where the ends of its services are kept.</summary>
+    /// <summary>Where the ends of its services are kept: a board of its own or, by another name, its stack's.</summary>
     public string BoardFile => layout.RunOf(record.Name) + "/board";
 
     /// <summary>How the services are doing.</summary>
@@ -34,7 +34,8 @@ internal sealed class RunningCapsule(StoreLayout layout, RunRecord record) : IDi
         try
         {
             BoardState[] board = Linux.Launching.Board.Read(BoardFile);
-            if (board.Length >= record.Services.Length) return board;
+            int services = Math.Max(1, record.Services.Length);
+            if (board.Length >= record.Seat.Place + services) return board[record.Seat.Place..(record.Seat.Place + services)];
         }
         catch (FormatException) { } // overwritten: nothing is known of the services, and they can still be stopped
         return [.. Enumerable.Repeat(new BoardState(0, false, null, 0, 0, null), Math.Max(1, record.Services.Length))];

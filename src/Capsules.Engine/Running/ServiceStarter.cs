@@ -49,7 +49,7 @@ internal sealed class ServiceStarter(CapsuleLaunch launch, RunningCapsule runnin
         using NotifySocket? notify = service.Kind == ServiceKind.Notify ? NotifySocket.Open(launch.Request.Spec.Mounts.First(m => m.Destination == CapsuleSpecs.NotifyDirectory).Source!, CapsuleSpecs.NotifyDirectory.ToString(), service.Name) : null;
         int generation = running.Board()[index].Generation + 1;
         ProcessSpec process = CapsuleSpecs.ProcessOf(service, launch.Manifest, service.Command, user, notify is null ? [] : [notify.Variable]);
-        LaunchPlan plan = LaunchPlanner.PlanEnter(process, launch.Request, (index, generation));
+        LaunchPlan plan = LaunchPlanner.PlanEnter(process, launch.Request, (running.Record.Seat.Place + index, generation));
         using (Descriptor log = running.Copy(running.Record.Services[index].LogWrite))
         using (Descriptor nothing = FileCalls.Open("/dev/null", OpenFlags.ReadOnly))
             running.Enter(plan, new() { Input = nothing, Output = log, Error = log }, index);
@@ -144,13 +144,13 @@ internal sealed class ServiceStarter(CapsuleLaunch launch, RunningCapsule runnin
         bool Find()
         {
             if (service.PidFile is { } file) return int.TryParse(accounts.ReadRunning(file)?.Trim(), out pid) && running.HostPid(pid) is not null;
-            int[] others = [.. running.Processes().Select(p => ProcessTable.TryRead(p) is { Parent: var parent } && parent == running.Record.Init ? ProcessTable.PidInside(p) ?? 0 : 0).Where(p => p > 1)];
+            int[] others = [.. running.Processes().Select(p => ProcessTable.TryRead(p) is { Parent: var parent } && parent == running.Record.Reaper ? ProcessTable.PidInside(p) ?? 0 : 0).Where(p => p > 1)];
             var taken = running.Board().Where(b => b.Running).Select(b => b.Pid).ToHashSet();
             pid = others.FirstOrDefault(p => !taken.Contains(p));
             return pid != 0;
         }
         if (!WaitFor(Find, most)) throw failed(service.PidFile is { } named ? $"its pid file {named} names no process" : "it left no process");
-        Board.Replace(running.BoardFile, index, pid, generation);
+        Board.Replace(running.BoardFile, running.Record.Seat.Place + index, pid, generation);
     }
 
     private void RunHelper(ServiceManifest service, int index, ImmutableArray<string> words, ResolvedUser user, string when, TimeSpan? most = null, params string[] further)

@@ -60,7 +60,7 @@ internal sealed class TailTranslator(TailPlan tail, LaunchChannels channels, Wor
                 tail.RedirectReport(channels.FailureRecord!);
                 tail.WaitForByte("wait for the start signal", channels.StartSignal!);
                 break;
-            case TailStep.BecomeInit init: tail.BecomeInit(channels.Board!, init.BoardEntries, channels.Kept); break;
+            case TailStep.BecomeInit init: tail.BecomeInit(channels.Board, init.BoardEntries, channels.Kept); break;
             case TailStep.TakeStreams streams: TakeStreams(streams); break;
             case TailStep.Limit limit:
                 tail.Limit($"limit {limit.Name}", ResourceNames.Parse(limit.Name) ?? throw new FormatException($"`{limit.Name}` is no limit"), limit.Soft, limit.Hard);

@@ -50,6 +50,9 @@ public sealed record StackRecord
     /// <summary>Its groups that are another stack's.</summary>
     public ImmutableArray<SharedId> SharedGroups { get; init; } = [];
 
+    /// <summary>Whether its capsules see and signal each other's processes, by one numbering; from the next time that it comes up.</summary>
+    public bool SharesProcesses { get; init; }
+
     /// <summary>The map of its users, as /proc/PID/uid_map is written.</summary>
     internal IReadOnlyList<IdExtent> UserMap => Host.MapOf(IdBase, IdCount, SharedUsers);
 
@@ -85,6 +88,7 @@ public sealed record StackRecord
         w.Text("mac", Mac?.ToString());
         w.Text("hostName", HostName);
         w.Texts("ports", [.. Ports.Select(p => p.ToString())]);
+        if (SharesProcesses) w.WriteBoolean("sharesProcesses", true);
         w.Objects("sharedUsers", SharedUsers, i => WriteShared(w, i));
         w.Objects("sharedGroups", SharedGroups, i => WriteShared(w, i));
         w.WriteStartObject("source");
@@ -129,6 +133,7 @@ public sealed record StackRecord
             Mac = e.Text("mac") is { } mac ? MacAddress.Parse(mac) : null,
             HostName = e.Text("hostName"),
             Ports = [.. e.Texts("ports").SelectMany(p => PublishedPort.Parse(p))],
+            SharesProcesses = e.Flag("sharesProcesses") ?? false,
             SharedUsers = ReadShared(e, "sharedUsers"),
             SharedGroups = ReadShared(e, "sharedGroups"),
             Source = e.Member("source") is { } source ? ManifestJson.ReadIdentity(source) : new(),

@@ -9,6 +9,7 @@ using Capsules.Engine.Networking;
 using Capsules.Engine.Running;
 using Capsules.Engine.Store;
 using Capsules.Linux;
+using Capsules.Linux.Cgroups;
 using Capsules.Linux.Files;
 using Capsules.Linux.Launching;
 using Capsules.Linux.Mounts;
@@ -24,6 +25,9 @@ namespace Capsules.Engine.Stacks;
 /// <param name="HasDmi">Whether dmi/ holds values of its own.</param>
 public sealed record StackUp(StackRecord Record, ImmutableArray<NamespaceSpec> Namespaces, string Slot, ImmutableArray<(GuestPath Path, HostPath File)> IdentityFiles, bool HasDmi)
 {
+    /// <summary>Whether its capsules share one PID 1.</summary>
+    public bool SharesProcesses => Namespaces.Any(n => n.Kind == NamespaceKind.Pid);
+
     /// <summary>The map of its users.</summary>
     public ImmutableArray<IdMapping> Users => [.. Record.UserMap.Select(e => new IdMapping(e.Inside, e.Outside, e.Count))];
 
@@ -160,9 +164,15 @@ public sealed class StackRunner(StoreLayout layout)
     public void Down(CapsuleName name, bool keepRun = false)
     {
         FileCalls.Remove(null, UpMark(name));
+        if (FileCalls.TryStat(null, PinOf(name, NamespaceKinds.Pid)) is not null)
+        {
+            Cgroup group = StackInit.GroupOf(layout, name);
+            group.Kill(); // PID 1 of the stack
+            group.RemoveWithPatience();
+        }
         _network.Release(name);
         string run = layout.RunOfStack(name);
-        foreach (var (_, file) in Pins(name, NamespaceKinds.User | NamespaceKinds.Network | NamespaceKinds.Ipc | NamespaceKinds.Uts))
+        foreach (var (_, file) in Pins(name, All))
             while (MountCalls.Detach(file)) { }
         if (keepRun)
         {
@@ -190,7 +200,7 @@ public sealed class StackRunner(StoreLayout layout)
     {
         string slot = SlotOf(record.Name), files = slot + "/files";
         var namespaces = ImmutableArray.CreateBuilder<NamespaceSpec>();
-        foreach (var (kind, file) in Pins(record.Name, NamespaceKinds.User | NamespaceKinds.Network | NamespaceKinds.Ipc | NamespaceKinds.Uts))
+        foreach (var (kind, file) in Pins(record.Name, All))
             if (FileCalls.TryStat(null, file) is not null) namespaces.Add(new(KindOf(kind), new HostPath(file)));
         var identity = ImmutableArray.CreateBuilder<(GuestPath, HostPath)>();
         if (SmallFiles.TryRead(files + "/list") is { } list)
@@ -228,10 +238,12 @@ public sealed class StackRunner(StoreLayout layout)
     private string SlotOf(CapsuleName name) =>
         Host.Kernel.Has(KernelFeature.IdMappedTmpfs) ? layout.RunOfStack(name) + "/slot" : layout.Stack(name) + "/slot";
 
+    private const NamespaceKinds All = NamespaceKinds.User | NamespaceKinds.Network | NamespaceKinds.Ipc | NamespaceKinds.Uts | NamespaceKinds.Pid;
+
     private static readonly (NamespaceKinds Kind, string Name, NamespaceKind Spec)[] Kinds =
     [
         (NamespaceKinds.User, "user", NamespaceKind.User), (NamespaceKinds.Network, "net", NamespaceKind.Network),
-        (NamespaceKinds.Ipc, "ipc", NamespaceKind.Ipc), (NamespaceKinds.Uts, "uts", NamespaceKind.Uts),
+        (NamespaceKinds.Ipc, "ipc", NamespaceKind.Ipc), (NamespaceKinds.Uts, "uts", NamespaceKind.Uts), (NamespaceKinds.Pid, StackInit.Pin, NamespaceKind.Pid),
     ];
 
     private IEnumerable<(NamespaceKinds Kind, string File)> Pins(CapsuleName name, NamespaceKinds kinds) =>

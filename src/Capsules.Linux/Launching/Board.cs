@@ -58,9 +58,14 @@ public static class Board
     }
 
     /// <summary>Puts another process on an entry, such as the daemon that a forking service left behind. PID 1 sees it at once: the file is its memory.</summary>
-    public static void Replace(NativePath path, int entry, int pid, int generation)
+    public static void Replace(NativePath path, int entry, int pid, int generation) => Write(path, entry, new() { Pid = pid, State = BoardEntry.Running, Generation = generation });
+
+    /// <summary>Makes an entry as one that was never started.</summary>
+    public static void Clear(NativePath path, int entry) => Write(path, entry, new());
+
+    private static void Write(NativePath path, int entry, BoardEntry content)
     {
         using Descriptor file = FileCalls.Open(path, OpenFlags.WriteOnly);
-        FileContent.WriteAt(file, MemoryMarshal.AsBytes(new ReadOnlySpan<BoardEntry>([new BoardEntry { Pid = pid, State = BoardEntry.Running, Generation = generation }])), BoardLayout.OffsetOf(entry), path.ToString());
+        FileContent.WriteAt(file, MemoryMarshal.AsBytes(new ReadOnlySpan<BoardEntry>(in content)), BoardLayout.OffsetOf(entry), path.ToString());
     }
 }

@@ -206,14 +206,14 @@ public static class TailCalls
     }
 
     /// <summary>
-    /// This process becomes PID 1 for good: keeps the descriptors named, undumpable, without any privilege.
+    /// This process becomes PID 1 for good: keeps the descriptors named, undumpable, without any privilege. Without a board it only keeps them: PID 1 is another.
     /// </summary>
-    public static void BecomeInit(this TailPlan plan, Descriptor board, int entries, IReadOnlyList<Descriptor> kept)
+    public static void BecomeInit(this TailPlan plan, Descriptor? board, int entries, IReadOnlyList<Descriptor> kept)
     {
         const int setName = 15, readWrite = 3, shared = 1;
         Slot memory = plan.NewSlot();
         plan.Call("name PID 1", SyscallNumber.Prctl, setName, InitName);
-        plan.Call("map the board", 9 /* mmap */, 0, BoardLayout.SizeOf(entries), readWrite, shared, plan.Pass(board), 0).SaveIn(memory);
+        if (board is not null) plan.Call("map the board", 9 /* mmap */, 0, BoardLayout.SizeOf(entries), readWrite, shared, plan.Pass(board), 0).SaveIn(memory);
         for (int number = 0; number < Capabilities.Count; number++) plan.DropFromBounding(number);
         plan.SetCapabilities(0, 0, 0);
         plan.NoNewPrivileges();

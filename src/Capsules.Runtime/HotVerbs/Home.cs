@@ -1,6 +1,5 @@
 using Capsules.Core.CommandLine;
 using Capsules.Core.Model;
-using Capsules.Core.Problems;
 using Capsules.Engine.Running;
 using Capsules.Engine.Stacks;
 using Capsules.Engine.Store;
@@ -27,13 +26,6 @@ internal sealed class Home
 
     /// <summary>The capsule that the first word names.</summary>
     public CapsuleRecord Capsule(ParsedCommand command) => Store.Get(command.Arguments[0]);
-
-    /// <summary>A value that must parse, with our own words for one that does not.</summary>
-    public static T Parse<T>(string what, string text, Func<string, T> parse)
-    {
-        try { return parse(text); }
-        catch (Exception e) when (e is FormatException or OverflowException) { throw new CapsuleException(Problems.BadValue(what, text, FactText.Of(e)), e); }
-    }
 
     /// <summary>--time.</summary>
     public static TimeSpan? Patience(ParsedCommand command) =>

@@ -122,7 +122,7 @@ internal static class RunVerb
     private static CapsuleRecord Further(Home home, CapsuleRecord image, ParsedCommand command)
     {
         string name = command.Value("--name") ?? $"{image.Name}-{Convert.ToHexStringLower(Randomness.Get(3))}";
-        CapsuleName own = Home.Parse("name of a capsule", name, CapsuleName.Parse);
+        CapsuleName own = OptionValues.Parse("name of a capsule", name, CapsuleName.Parse);
         if (home.Store.Find(own) is not null) throw new CapsuleException(Problems.NameTaken(name));
         NetworkMode mode = Mode(command);
         return new()
@@ -140,7 +140,7 @@ internal static class RunVerb
     {
         Stack = Mode(command) is { Kind: NetworkKind.Stack, Subject: { } stack } ? CapsuleName.Parse(stack) : capsule.Stack,
         Environment = command.Values("--env") is { IsEmpty: false } variables ? [.. variables.Select(Picture)] : capsule.Environment,
-        HostDirectories = command.Values("--volume") is { IsEmpty: false } volumes ? [.. volumes.Select(v => Home.Parse("directory to show", v, ParseVolume))] : capsule.HostDirectories,
+        HostDirectories = command.Values("--volume") is { IsEmpty: false } volumes ? [.. volumes.Select(v => OptionValues.Parse("directory to show", v, ParseVolume))] : capsule.HostDirectories,
         Limits = new()
         {
             Memory = command.Value("--memory") is { } memory ? OptionValues.Memory("--memory", memory) : capsule.Limits.Memory,
@@ -148,7 +148,7 @@ internal static class RunVerb
             Pids = command.Value("--pids-limit") is { } pids ? OptionValues.Processes("--pids-limit", pids) : capsule.Limits.Pids,
             IoWeight = capsule.Limits.IoWeight,
         },
-        Restart = command.Value("--restart") is { } restart ? Home.Parse("restart policy", restart, ParseRestart) : capsule.Restart,
+        Restart = command.Value("--restart") is { } restart ? OptionValues.Parse("restart policy", restart, ParseRestart) : capsule.Restart,
         ReadOnly = command.Has("--read-only") || capsule.ReadOnly,
         ClockOffsets = Offsets(capsule.ClockOffsets, command),
     };
@@ -164,21 +164,21 @@ internal static class RunVerb
     private static StackRecord Changed(StackRecord stack, ParsedCommand command, bool further)
     {
         NetworkMode mode = Mode(command);
-        var keep = command.Values("--keep").SelectMany(k => Home.Parse("part of an identity", k, MemberOption.Parse)).ToImmutableHashSet();
-        var fresh = command.Values("--fresh").SelectMany(k => Home.Parse("part of an identity", k, MemberOption.Parse)).ToImmutableHashSet();
+        var keep = command.Values("--keep").SelectMany(k => OptionValues.Parse("part of an identity", k, MemberOption.Parse)).ToImmutableHashSet();
+        var fresh = command.Values("--fresh").SelectMany(k => OptionValues.Parse("part of an identity", k, MemberOption.Parse)).ToImmutableHashSet();
         return stack with
         {
             Network = command.Value("--network") is null || mode.Kind == NetworkKind.Stack ? stack.Network : mode,
             Keep = stack.Keep.Union(keep).Except(fresh),
             Fresh = stack.Fresh.Union(fresh).Except(keep),
-            Addresses = command.Value("--ip") is { } ip ? Home.Parse("address", ip, t => { AddressOption.Parse(t); return ImmutableArray.Create(t); }) : stack.Addresses,
-            Mac = command.Value("--mac-address") is { } mac ? Home.Parse("MAC address", mac, MacAddress.Parse) : stack.Mac,
+            Addresses = command.Value("--ip") is { } ip ? OptionValues.Parse("address", ip, t => { AddressOption.Parse(t); return ImmutableArray.Create(t); }) : stack.Addresses,
+            Mac = command.Value("--mac-address") is { } mac ? OptionValues.Parse("MAC address", mac, MacAddress.Parse) : stack.Mac,
             HostName = command.Value("--hostname") ?? stack.HostName,
-            Ports = command.Values("--publish") is { IsEmpty: false } ports ? [.. ports.SelectMany(p => Home.Parse("port", p, t => PublishedPort.Parse(t)))] : stack.Ports,
+            Ports = command.Values("--publish") is { IsEmpty: false } ports ? [.. ports.SelectMany(p => OptionValues.Parse("port", p, t => PublishedPort.Parse(t)))] : stack.Ports,
         };
     }
 
-    private static NetworkMode Mode(ParsedCommand command) => command.Value("--network") is { } mode ? Home.Parse("network", mode, NetworkMode.Parse) : default;
+    private static NetworkMode Mode(ParsedCommand command) => command.Value("--network") is { } mode ? OptionValues.Parse("network", mode, NetworkMode.Parse) : default;
 
     private static HostDirectory ParseVolume(string text)
     {
@@ -221,7 +221,7 @@ internal static class ExecVerb
         {
             User = command.Value("--user"),
             Environment = [.. terminal && Environment.GetEnvironmentVariable("TERM") is { } term ? ["TERM=" + term] : ImmutableArray<string>.Empty, .. command.Values("--env").Select(e => RunVerb.Picture(e.Contains('=', StringComparison.Ordinal) ? e : $"{e}={Environment.GetEnvironmentVariable(e)}"))],
-            WorkingDirectory = command.Value("--workdir") is { } directory ? Home.Parse("directory", directory, t => GuestPath.Normalize(BytePicture.FromPicture(t))) : GuestPath.Root,
+            WorkingDirectory = command.Value("--workdir") is { } directory ? OptionValues.Parse("directory", directory, t => GuestPath.Normalize(BytePicture.FromPicture(t))) : GuestPath.Root,
             Terminal = terminal,
             Interactive = command.Has("--interactive"),
             Detach = command.Has("--detach"),

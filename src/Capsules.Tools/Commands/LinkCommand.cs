@@ -11,6 +11,7 @@ using Capsules.Core.Problems;
 using Capsules.Engine.Crossings;
 using Capsules.Engine.Links;
 using Capsules.Engine.Running;
+using Capsules.Engine.Stacks;
 using Capsules.Engine.Store;
 using Capsules.Linux.Launching;
 
@@ -200,6 +201,7 @@ public static class LinkCommand
             switch (command.Arguments[0])
             {
                 case "prepare": warnings = links.Prepare(name); break;
+                case "seat": new StackSeats(store).Take(name); break;
                 case "attach": warnings = links.Attach(name); break;
                 case "offer": warnings = links.Offer(name); break;
                 case "withdraw": links.Withdraw(name, startsAgain: false); break;

@@ -290,7 +290,10 @@ public sealed class LinkCheckerTests
         run.LevelOf(LinkConcern.PidFile).ShouldBe(LinkLevel.Note, "nobody here reads it");
         LinkQuestion rotates = run.Here(s => s with { Mentions = [new(P("/etc/logrotate.d/db"), Path: P("/run/db/db.pid"))] });
         rotates.LevelOf(LinkConcern.PidFile).ShouldBe(LinkLevel.Warning);
-        rotates.With(LinkPreset.SameMachine).LevelOf(LinkConcern.PidFile).ShouldBeNull();
+        LinkQuestion together = rotates.Here(s => s with { Stack = rotates.Owner!.Stack });
+        together.LevelOf(LinkConcern.PidFile).ShouldBe(LinkLevel.Warning, "one stack alone is not one numbering");
+        LinkChecker.Check(together).First(f => f.Concern == LinkConcern.PidFile).Fix!.ShouldContain("capsule stack set db --processes shared");
+        (together with { OneNumbering = true }).LevelOf(LinkConcern.PidFile).ShouldBeNull();
     }
 
     [Fact]

@@ -58,7 +58,7 @@ public static partial class LinkChecker
     /// <summary>Numbers of processes mean something only where the processes are.</summary>
     private static IEnumerable<LinkFinding> PidFiles(Asked a)
     {
-        if (a.Path is not { } path || a.Preset == LinkPreset.SameMachine) yield break;
+        if (a.Path is not { } path || a.Question.OneNumbering) yield break;
         GuestPath[] files = [.. a.Below.Where(e => e.Kind == EntryKind.Regular && (e.Name.EndsWith(".pid", StringComparison.Ordinal) || e.Name == "pid")).Select(e => e.Path)
             .Concat(a.There.Manifest.Services.Select(s => s.PidFile).OfType<GuestPath>().Where(p => p.IsWithin(path))).Distinct().Order()];
         foreach (GuestPath file in files)
@@ -67,7 +67,7 @@ public static partial class LinkChecker
             yield return reader is null
                 ? new(LinkLevel.Note, LinkConcern.PidFile, file.ToString(), $"the number in {file} is one of {a.There.Name}: in {a.Here.Name} it is another process or none")
                 : new(LinkLevel.Warning, LinkConcern.PidFile, file.ToString(), $"{reader.File} of {a.Here.Name} uses {file}, and a signal to that number would hit another process", $"each capsule numbers its own processes: PID 1 of {a.There.Name} is not that of {a.Here.Name}",
-                    $"offer the program that does it there (capsule share add {a.There.Name}/tools --exec PROGRAM), or link as one machine: {a.LinkWith("--preset same-machine")}");
+                    $"offer the program that does it there (capsule share add {a.There.Name}/tools --exec PROGRAM), or {(a.IsOneStack ? $"let the stack number its processes as one: capsule stack set {a.Here.Stack} --processes shared" : $"link as one machine: {a.LinkWith("--preset same-machine")}")}");
         }
     }
 

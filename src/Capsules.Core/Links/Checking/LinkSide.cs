@@ -163,6 +163,8 @@ public sealed record LinkQuestion
     public bool Merge { get; init; }
     /// <summary>See <see cref="CapsuleLink.Private"/>.</summary>
     public ImmutableArray<GuestPath> Private { get; init; } = [];
+    /// <summary>Whether both number their processes together once the link is made.</summary>
+    public bool OneNumbering { get; init; }
     /// <summary>Users of the one that are users of the other.</summary>
     public ImmutableArray<SharedName> Users { get; init; } = [];
     /// <summary>Groups of the one that are groups of the other.</summary>

@@ -1,0 +1,29 @@
+using System.Text;
+using Capsules.Core.Model;
+using Capsules.Core.Problems;
+using Capsules.Engine.Running;
+using Capsules.Engine.Store;
+using Capsules.Linux.Cgroups;
+
+namespace Capsules.Engine.Stacks;
+
+/// <summary>PID 1 of a stack whose capsules share one numbering of processes (ADR 38).</summary>
+internal static class StackInit
+{
+    /// <summary>The file that keeps its PID namespace.</summary>
+    public const string Pin = "pid";
+
+    /// <summary>Its control group; no capsule has a name with a plus.</summary>
+    public static Cgroup GroupOf(StoreLayout layout, CapsuleName stack) => Cgroup.At($"{layout.Cgroup}/{stack}+init", CapsuleLaunch.Controllers, Host.Hierarchies);
+
+    /// <summary>The place that a capsule has taken.</summary>
+    /// <exception cref="CapsuleException">It has none.</exception>
+    public static Seat SeatOf(StoreLayout layout, CapsuleName name) => TrySeatOf(layout, name) ?? throw new CapsuleException(Problems.BadFile(SeatFile(layout, name), "it names no place"));
+
+    /// <summary>The place that a capsule has taken; null when it has none.</summary>
+    public static Seat? TrySeatOf(StoreLayout layout, CapsuleName name) =>
+        SmallFiles.TryRead(SeatFile(layout, name)) is { } bytes && Encoding.UTF8.GetString(bytes).Split(' ') is [var init, var place] && int.TryParse(init, out int pid) && int.TryParse(place, out int at) ? new(pid, at) : null;
+
+    /// <summary>Where a capsule's place is written down.</summary>
+    public static string SeatFile(StoreLayout layout, CapsuleName name) => layout.RunOf(name) + "/seat";
+}

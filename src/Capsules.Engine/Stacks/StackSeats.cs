@@ -1,0 +1,126 @@
+using System.Text;
+using Capsules.Core.Launch;
+using Capsules.Core.Model;
+using Capsules.Core.Oci;
+using Capsules.Core.Problems;
+using Capsules.Engine.Running;
+using Capsules.Engine.Store;
+using Capsules.Linux;
+using Capsules.Linux.Cgroups;
+using Capsules.Linux.Files;
+using Capsules.Linux.Launching;
+using Capsules.Linux.Mounts;
+using Capsules.Linux.Processes;
+
+namespace Capsules.Engine.Stacks;
+
+/// <summary>
+/// One numbering of processes for the capsules of a stack: a PID 1 that is none of theirs reaps for all, and writes the ends of all their services on one board, on which
+/// each capsule has a place of its own. Whoever calls holds the locks of the capsule and of its stack.
+/// </summary>
+/// <param name="store">The capsules.</param>
+public sealed class StackSeats(CapsuleStore store)
+{
+    private const int Entries = 1000; // 32 KB, read whole at each look
+
+    private readonly StoreLayout _layout = store.Layout;
+
+    /// <summary>Whether the capsules of a stack share one numbering, from the next time that it comes up.</summary>
+    /// <exception cref="CapsuleException">It cannot be done in a realm.</exception>
+    public void Share(CapsuleName stack, bool shared)
+    {
+        if (shared && !Host.IsInitial) throw new CapsuleException(Problems.OnlyForRoot($"one numbering of processes for {stack}", "without control groups nobody could tell whose process is whose"));
+        var runner = new CapsuleRunner(store);
+        runner.Stacks.Ensure(stack, store.Manifest(runner.Members(stack).First().Image).Identity, s => s with { SharesProcesses = shared });
+    }
+
+    /// <summary>What a link of `same-machine` gives the stack; who runs has a numbering of its own until its stack comes up anew.</summary>
+    internal IEnumerable<Warning> Join(CapsuleName stack)
+    {
+        var runner = new CapsuleRunner(store);
+        if (!Host.IsInitial) yield return Warnings.ProcessesOwn($"{stack}", "without control groups nobody could tell whose process is whose", null);
+        else if (runner.Stacks.Find(stack) is not { SharesProcesses: true })
+        {
+            Share(stack, shared: true);
+            if (runner.IsInUse(stack)) yield return Warnings.ProcessesOwn($"{stack}", "capsules of it run", $"capsule stack stop {stack} && capsule stack start {stack}");
+        }
+    }
+
+    /// <summary>After a capsule has left a stack: one that nobody is in any more goes, and its identity with it; one that is alone in it shares nothing.</summary>
+    internal void Leave(CapsuleName stack)
+    {
+        var runner = new CapsuleRunner(store);
+        int members = runner.Members(stack).Count();
+        if (members == 0) runner.Stacks.Remove(stack);
+        else if (members == 1 && runner.Stacks.Find(stack) is { SharesProcesses: true }) Share(stack, shared: false);
+    }
+
+    /// <summary>A place for a capsule that is about to be launched.</summary>
+    /// <exception cref="CapsuleException">PID 1 cannot be made, or the board is full.</exception>
+    public void Take(CapsuleName name)
+    {
+        CapsuleRecord capsule = store.Get($"{name}");
+        int services = Math.Max(1, store.Manifest(capsule.Image).Services.Length);
+        try
+        {
+            int init = Find(capsule.Stack) ?? Make(capsule.Stack);
+            SmallFiles.MakeDirectories(_layout.RunOf(name));
+            int place = FreePlace(name, init, services);
+            string board = _layout.RunOf(name) + "/board";
+            FileCalls.Remove(null, board);
+            FileCalls.MakeHardLink(null, BoardOf(capsule.Stack), null, board);
+            for (int service = 0; service < services; service++) Board.Clear(board, place + service);
+            SmallFiles.Write(StackInit.SeatFile(_layout, name), Encoding.ASCII.GetBytes($"{init} {place}"), durable: false);
+        }
+        catch (SyscallException e) { throw new CapsuleException(Problems.LaunchFailed("share the processes of the stack", e.Message), e); }
+    }
+
+    /// <summary>The first range that nobody has; the place of one whose life ended without goodbye is free when it is started again, or removed.</summary>
+    private int FreePlace(CapsuleName name, int init, int services)
+    {
+        int place = 0;
+        foreach (var (from, count) in store.Names().Where(n => n != name && StackInit.TrySeatOf(_layout, n)?.Init == init)
+                     .Select(n => (StackInit.TrySeatOf(_layout, n)!.Value.Place, Count: Math.Max(1, store.Manifest(store.Get($"{n}").Image).Services.Length))).Order())
+        {
+            if (place + services <= from) break;
+            place = Math.Max(place, from + count);
+        }
+        return place + services <= Entries ? place : throw new CapsuleException(Problems.LaunchFailed("share the processes of the stack", $"its capsules have more than {Entries} services"));
+    }
+
+    private int? Find(CapsuleName stack) =>
+        SmallFiles.TryRead(InitFile(stack)) is { } bytes && Encoding.ASCII.GetString(bytes).Split(' ') is [var number, var start] && int.TryParse(number, out int pid) && ulong.TryParse(start, out ulong at) && ProcessTable.IsAlive(pid, at) ? pid : null;
+
+    private int Make(CapsuleName stack)
+    {
+        string run = _layout.RunOfStack(stack), nothingThere = run + "/void", pin = PinOf(stack);
+        while (MountCalls.Detach(pin)) { }
+        var runner = new StackRunner(_layout);
+        NamespaceSpec[] namespaces = [.. runner.Describe(runner.Find(stack)!).Namespaces.Where(n => n.Kind != NamespaceKind.Pid)];
+        SmallFiles.MakeDirectories(nothingThere);
+        FileCalls.Remove(null, BoardOf(stack)); // those of a life before may have it mapped
+        using Descriptor board = Board.Create(BoardOf(stack), Entries);
+        using Descriptor nothing = FileCalls.Open("/dev/null", OpenFlags.ReadWrite);
+        if (FileCalls.TryStat(null, pin) is null) FileCalls.MakeNode(null, pin, FileKind.Regular, 0x180); // from here on a stack that goes down ends whoever is in the group
+        Cgroup group = StackInit.GroupOf(_layout, stack);
+        group.Kill(); // of a start that was killed
+        group.Create(new());
+        List<Descriptor> groups = group.OpenForEntering();
+        try
+        {
+            LaunchPlan plan = LaunchPlanner.PlanStackInit([.. namespaces], GuestPath.Parse(nothingThere), Entries);
+            int pid = Launcher.Enter(plan, new() { Board = board, Cgroups = groups, Input = nothing, Output = nothing, Error = nothing });
+            using (Descriptor space = MountCalls.Clone(null, $"/proc/{pid}/ns/pid")) MountCalls.Attach(space, null, pin);
+            SmallFiles.Write(InitFile(stack), Encoding.ASCII.GetBytes($"{pid} {ProcessTable.TryRead(pid)?.StartTime ?? 0}"), durable: false); // last: who finds it finds the namespace
+            return pid;
+        }
+        finally
+        {
+            foreach (Descriptor file in groups) file.Dispose();
+        }
+    }
+
+    private string InitFile(CapsuleName stack) => _layout.RunOfStack(stack) + "/init";
+    private string BoardOf(CapsuleName stack) => _layout.RunOfStack(stack) + "/board";
+    private string PinOf(CapsuleName stack) => $"{_layout.RunOfStack(stack)}/{StackInit.Pin}";
+}
