@@ -113,6 +113,27 @@ public sealed class StackProcessesTests : IDisposable
     }
 
     [Fact]
+    public void Shared_memory_is_one_in_a_stack_with_its_users_and_limits_and_new_when_the_stack_is()
+    {
+        Two();
+        BusyBox.MakeCapsule(_sandbox, "else", null, BusyBox.Script(Idle));
+        _sandbox.Capsule("start", "else").Ok();
+        _sandbox.Capsule("exec", "--user", "web", "db", "sh", "-c", "echo counted > /dev/shm/sem.jobs; chmod 600 /dev/shm/sem.jobs").Ok();
+        In("app", "cat /dev/shm/sem.jobs; stat -c '%u %a %i' /dev/shm/sem.jobs").Ok().Out.ShouldBe("counted\n" + In("db", "stat -c '%u %a %i' /dev/shm/sem.jobs").Out);
+        In("app", "stat -c %u /dev/shm/sem.jobs; stat -c '%u %a' /dev/shm").Out.ShouldBe("105\n0 1777\n");
+        In("else", "ls /dev/shm").Ok().Out.ShouldBe("", "another stack has its own");
+        In("app", "grep ' /dev/shm ' /proc/self/mounts").Out.ShouldMatch("^shm /dev/shm tmpfs rw,nosuid,nodev,noexec,.*size=[0-9]+k[, ]");
+        _sandbox.Capsule("restart", "db").Ok();
+        In("db", "cat /dev/shm/sem.jobs").Ok();
+        _sandbox.Capsule("stop", "db", "app", "else").Ok();
+        _sandbox.Traces().ShouldBeEmpty();
+        _sandbox.Capsule("start", "db").Ok();
+        In("db", "ls /dev/shm").Ok().Out.ShouldBe("");
+        _sandbox.Capsule("stop", "db").Ok();
+        _sandbox.Traces().ShouldBeEmpty();
+    }
+
+    [Fact]
     public void What_keeps_the_stack_cannot_be_looked_into_nor_ended_by_PID_1s_number()
     {
         Two();

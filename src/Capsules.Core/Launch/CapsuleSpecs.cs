@@ -20,6 +20,8 @@ public sealed record CapsulePlaces
     public ImmutableArray<IdMapping> Groups { get; init; } = [];
     /// <summary>The stack's /run.</summary>
     public required HostPath Run { get; init; }
+    /// <summary>The stack's shared memory, whose files have the kernel's ids.</summary>
+    public required HostPath SharedMemory { get; init; }
     /// <summary>The data of each volume.</summary>
     public ImmutableArray<(GuestPath Path, HostPath Data)> Volumes { get; init; } = [];
     /// <summary>Images of volumes that are block images, each with an ext4 file system.</summary>
@@ -56,6 +58,9 @@ public static class CapsuleSpecs
     /// <summary>Where services find the sockets of sd_notify(3).</summary>
     public static GuestPath NotifyDirectory { get; } = GuestPath.Parse("/dev/notify");
 
+    /// <summary>Where programs have their shared memory and semaphores (shm_overview(7)).</summary>
+    public static GuestPath SharedMemory { get; } = GuestPath.Parse("/dev/shm");
+
     /// <summary>Hidden from every capsule: they tell of the host or its hardware.</summary>
     private static readonly string[] Masked =
         ["/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/timer_list", "/proc/timer_stats", "/proc/sched_debug", "/proc/acpi", "/proc/asound", "/proc/scsi", "/sys/firmware", "/sys/fs/selinux", "/sys/dev/block"];
@@ -72,7 +77,7 @@ public static class CapsuleSpecs
         Add("/proc", "proc", Locked);
         Add("/dev", "tmpfs", "nosuid", "strictatime", "mode=755", "size=64k");
         Add("/dev/pts", "devpts", "nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5");
-        Add("/dev/shm", "tmpfs", [.. Locked, "mode=1777", "size=25%"]);
+        mounts.Add(new(SharedMemory, "bind", places.SharedMemory.ToString(), ["bind", .. Locked]));
         Add("/dev/mqueue", "mqueue", Locked);
         Add("/sys", "sysfs", [.. Locked, "ro"]);
         Add("/sys/fs/cgroup", "cgroup", [.. Locked, "ro"]);

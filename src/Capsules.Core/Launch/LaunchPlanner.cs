@@ -224,7 +224,7 @@ public static class LaunchPlanner
             bool inTail = _ofTail.Any(mount.Destination.IsWithin);
             if (mount.IsBind)
             {
-                bool isState = request.MapIds && !inTail;
+                bool isState = request.MapIds && !inTail && mount.Destination != request.Unmapped;
                 var bind = new WorldStep.Bind(new HostPath(mount.Source ?? throw new FormatException($"the bind of {mount.Destination} has no `source`")), mount.Destination, options, isState);
                 // What others may share, and links may reach into: not what lies below mounts that only the capsule has, nor files of its identity.
                 bool onPeer = request.Peer is not null && !inTail && !options.Set.HasFlag(MountFlags.ReadOnly) && !_ofCapsule.Any(mount.Destination.IsWithin);

@@ -29,6 +29,8 @@ public sealed record LaunchRequest
     public HostPath? Writable { get; init; }
     /// <summary>Ids on disk are the capsule's: layers, state and writable directory are seen through the map of the user namespace.</summary>
     public bool MapIds { get; init; }
+    /// <summary>What is bound here is seen with the ids that the kernel has for it, whatever else is mapped.</summary>
+    public GuestPath? Unmapped { get; init; }
     /// <summary>Host-side peer of the root.</summary>
     public HostPath? Peer { get; init; }
     /// <summary>How it ends.</summary>

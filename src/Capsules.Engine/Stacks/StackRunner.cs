@@ -21,9 +21,10 @@ namespace Capsules.Engine.Stacks;
 /// <param name="Record">The stack, with the identity in force.</param>
 /// <param name="Namespaces">The pinned namespaces.</param>
 /// <param name="Slot">Directory of its files: run/, files/, dmi/.</param>
+/// <param name="SharedMemory">Where its /dev/shm is mounted.</param>
 /// <param name="IdentityFiles">Files to be seen inside.</param>
 /// <param name="HasDmi">Whether dmi/ holds values of its own.</param>
-public sealed record StackUp(StackRecord Record, ImmutableArray<NamespaceSpec> Namespaces, string Slot, ImmutableArray<(GuestPath Path, HostPath File)> IdentityFiles, bool HasDmi)
+public sealed record StackUp(StackRecord Record, ImmutableArray<NamespaceSpec> Namespaces, string Slot, string SharedMemory, ImmutableArray<(GuestPath Path, HostPath File)> IdentityFiles, bool HasDmi)
 {
     /// <summary>Whether its capsules share one PID 1.</summary>
     public bool SharesProcesses => Namespaces.Any(n => n.Kind == NamespaceKind.Pid);
@@ -151,6 +152,7 @@ public sealed class StackRunner(StoreLayout layout)
         catch (TailException e) { throw new CapsuleException(Problems.LaunchFailed(e.Step, Errno.Name(e.Errno)), e); }
 
         WriteFiles(record.Name, plan);
+        MakeSharedMemory(record);
         record = record with { Identity = plan.Identity };
         Save(record);
         SmallFiles.Write(UpMark(record.Name), "up\n"u8, durable: false); // last: from here on it counts as up
@@ -172,6 +174,7 @@ public sealed class StackRunner(StoreLayout layout)
         }
         _network.Release(name);
         string run = layout.RunOfStack(name);
+        while (MountCalls.Detach(SharedMemoryOf(name))) { }
         foreach (var (_, file) in Pins(name, All))
             while (MountCalls.Detach(file)) { }
         if (keepRun)
@@ -206,12 +209,25 @@ public sealed class StackRunner(StoreLayout layout)
         if (SmallFiles.TryRead(files + "/list") is { } list)
             foreach (string line in System.Text.Encoding.UTF8.GetString(list).Split('\n', StringSplitOptions.RemoveEmptyEntries))
                 identity.Add((GuestPath.Parse(line), new HostPath($"{files}/{identity.Count}")));
-        return new(record, namespaces.ToImmutable(), slot, identity.ToImmutable(), FileCalls.TryStat(null, slot + "/dmi") is not null);
+        return new(record, namespaces.ToImmutable(), slot, SharedMemoryOf(record.Name), identity.ToImmutable(), FileCalls.TryStat(null, slot + "/dmi") is not null);
     }
 
     /// <summary>Addresses of other stacks that are up, by the names of their capsules' stack.</summary>
     private IEnumerable<(string Name, IPAddress Address)> Others(CapsuleName name) =>
         List().Where(s => s.Name != name && IsUp(s.Name) && s.Identity is not null).SelectMany(s => s.Identity!.Interfaces.SelectMany(i => i.Addresses).Take(1).Select(a => (s.Name.ToString(), a.Address)));
+
+    /// <summary>
+    /// One for all capsules of the stack, as for all programs of one machine. Its files have the kernel's ids, not the capsules': they are gone before a number can change,
+    /// and a capsule of another stack that uses it keeps its own users in it.
+    /// </summary>
+    private void MakeSharedMemory(StackRecord record)
+    {
+        string at = SharedMemoryOf(record.Name);
+        while (MountCalls.Detach(at)) { } // a killed start's
+        SmallFiles.MakeDirectories(at);
+        using Descriptor memory = MountCalls.New("tmpfs", MountAttributes.NoSuid | MountAttributes.NoDevices | MountAttributes.NoExec, ("source", "shm"), ("mode", "1777"), ("size", "25%"), ("uid", $"{record.UserMap.Outside(0)}"), ("gid", $"{record.GroupMap.Outside(0)}"));
+        MountCalls.Attach(memory, null, at);
+    }
 
     private void WriteFiles(CapsuleName name, IdentityPlan plan)
     {
@@ -239,6 +255,8 @@ public sealed class StackRunner(StoreLayout layout)
         Host.Kernel.Has(KernelFeature.IdMappedTmpfs) ? layout.RunOfStack(name) + "/slot" : layout.Stack(name) + "/slot";
 
     private const NamespaceKinds All = NamespaceKinds.User | NamespaceKinds.Network | NamespaceKinds.Ipc | NamespaceKinds.Uts | NamespaceKinds.Pid;
+
+    private string SharedMemoryOf(CapsuleName name) => layout.RunOfStack(name) + "/shm";
 
     private static readonly (NamespaceKinds Kind, string Name, NamespaceKind Spec)[] Kinds =
     [
