@@ -36,7 +36,7 @@ public sealed class LinkTester(CapsuleStore store)
         CapsuleRecord owner = store.TryFind(import.From) ?? throw new CapsuleException(Problems.OwnerNotHere($"{name}", $"{import.From}"));
         Export export = store.Offered(import) ?? throw new CapsuleException(Problems.NotOffered($"{owner.Name}", $"{import.Export}", []));
         var proofs = ImmutableArray.CreateBuilder<LinkProof>();
-        if (export.Path is { } path)
+        if (export.Directory is { } path)
             if (link.Merge) proofs.Add(Merged(capsule, owner, path));
             else Directory(capsule, owner, link, path, proofs);
         if (link.Preset >= LinkPreset.Partner)

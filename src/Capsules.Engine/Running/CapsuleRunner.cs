@@ -368,7 +368,7 @@ public sealed class CapsuleRunner(CapsuleStore store)
         var pipes = launch.Manifest.Services.Select(_ => FileCalls.Pipe()).ToArray();
         using Descriptor board = Board.Create(run + "/board", request.BoardEntries);
         using Descriptor nothing = FileCalls.Open("/dev/null", OpenFlags.ReadWrite);
-        using Descriptor systemLog = UnixDatagram.Bind(run + "/log");
+        using Descriptor systemLog = UnixDatagram.Create();
         using Descriptor? writes = WriteWatch.TryCreate();
         Descriptor[] queues = watch ? WatchDoor.MakeQueues() : [];
         StrayWriters.Begin(_layout, name);
@@ -380,7 +380,7 @@ public sealed class CapsuleRunner(CapsuleStore store)
             Descriptor[] kept = [.. pipes.SelectMany(p => new[] { p.Read, p.Write }), systemLog, .. ((Descriptor?[])[writes, fills]).OfType<Descriptor>(), .. queues];
             try
             {
-                Launched launched = Launcher.Launch(LaunchPlanner.Plan(request), request.Spec, new HostPath(run), new() { Board = board, Kept = kept, Cgroups = groups, Gate = markRoot ? fills : null, Input = nothing, Output = nothing, Error = nothing });
+                Launched launched = Launcher.Launch(LaunchPlanner.Plan(request), request.Spec, new HostPath(run), new() { Board = board, Kept = kept, Cgroups = groups, Gate = markRoot ? fills : null, SystemLog = systemLog, Input = nothing, Output = nothing, Error = nothing });
                 rollback.Add(() => { if (ProcessCalls.Signal(launched.Pid, Signals.KILL)) ProcessCalls.TryWait(launched.Pid); });
                 bool watched = writes is not null && WriteWatch.TryMark(writes, run + "/peer"); // before any service runs
                 var record = new RunRecord
