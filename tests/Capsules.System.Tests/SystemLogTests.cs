@@ -72,6 +72,8 @@ public sealed class SystemLogTests : IDisposable
         StateOf("app").ShouldBe("live");
         Capsule("link", "list", "app").Out.ShouldContain("/dev/log");
         Logged("app", "linked while both run", byDaemon: true);
+        Capsule("link", "test", "app", "log/syslog").Ok().Out.ShouldContain("/dev/log of app is that of log");
+        Capsule("why", "app", "/dev/log").Ok();
         In("app", "logger -t test 'by another user'", user: "105").Ok();
         Sandbox.Eventually(() => Messages().Contains("by another user", StringComparison.Ordinal), "everybody may log");
 
@@ -109,6 +111,24 @@ public sealed class SystemLogTests : IDisposable
         In("app", "ls -A /dev | grep log; ls /run/capsule").Out.ShouldBe("log\n");
         Mounts().ShouldBe(before);
         Capsule("share", "rm", "log/syslog").Ok();
+        Capsule("stop", "app", "log").Ok();
+        _sandbox.Traces().ShouldBeEmpty();
+    }
+
+    [Fact]
+    public void A_capsule_that_starts_before_the_owner_of_its_log_logs_there_when_that_is_up()
+    {
+        MakeTwo();
+        Capsule("share", "add", "log/syslog", "--path", "/dev/log").Ok();
+        Capsule("link", "add", "app", "log/syslog", "--when-down", "degrade").Ok();
+        Capsule("start", "app").Ok().Error.ShouldContain("CAP4121");
+        StateOf("app").ShouldBe("waiting");
+        In("app", "logger -t test 'nobody is there'");
+        Capsule("link", "test", "app", "log/syslog").Code.ShouldNotBe(0);
+        Capsule("start", "log").Ok();
+        StateOf("app").ShouldBe("live");
+        Logged("app", "the owner is there", byDaemon: true);
+        OwnLog("app").ShouldNotContain("nobody is there", customMessage: "who had connected to the capsule's own would not leave it");
         Capsule("stop", "app", "log").Ok();
         _sandbox.Traces().ShouldBeEmpty();
     }

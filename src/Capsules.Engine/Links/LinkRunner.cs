@@ -284,6 +284,7 @@ public sealed partial class LinkRunner(CapsuleStore store)
             holders = holders.AddRange(PeerMounts.Unreached(path, processes));
             new PrivateDirectories(store, capsule, link).Uncover();
         }
+        if (_runner.Running(name) is not null && store.Offered(import)?.TakesLogs == true) new SystemLogs(_layout, name).Keep();
         CapsuleRecord unlinked = capsule with { Links = capsule.Links.Remove(link), Stack = leaves ? name : capsule.Stack };
         store.Save(unlinked);
         if (leaves) LeaveStack(capsule);
@@ -293,7 +294,6 @@ public sealed partial class LinkRunner(CapsuleStore store)
         {
             CrossingMounts.Follow(store, unlinked);
             ForwardDoor.Follow(store, unlinked);
-            if (store.Offered(import)?.TakesLogs == true) FollowLogs(unlinked);
         }
         return new(link, [], holders);
     }
@@ -316,7 +316,8 @@ public sealed partial class LinkRunner(CapsuleStore store)
     {
         if (_runner.Running(capsule.Name) is null) return LinkState.Down;
         if (store.TryFind(link.Import.From) is not { } owner || store.Offered(link.Import) is not { } export) return LinkState.Waiting;
-        if (ForwardDoor.Of(_layout, capsule.Name).Any(f => f.Import == link.Import && !f.IsOpen)) return LinkState.Waiting;
+        // One network leads a port once, whichever of its capsules asked for it; of one that nobody has been told of nothing is known.
+        if (capsule.Stack != owner.Stack && LoopbackPort.Of(export, link.Preset).Except(_runner.Members(capsule.Stack).SelectMany(m => ForwardDoor.Of(_layout, m.Name)).Where(f => f.IsOpen && f.Import.From == owner.Name).Select(f => f.Port)).Any()) return LinkState.Waiting;
         if (export.TakesLogs && !(_runner.Running(owner.Name) is { } takes && new SystemLogs(_layout, capsule.Name).IsLedTo(takes.Init))) return LinkState.Waiting;
         if (export.Directory is not { } path || IsSeenAnyway(capsule, owner, path)) return _runner.Running(owner.Name) is null ? LinkState.Waiting : LinkState.Live;
         using Descriptor? there = new PeerMounts(_layout, capsule.Name).Open(path);

@@ -64,10 +64,12 @@ internal sealed class SystemLogs(StoreLayout layout, CapsuleName capsule)
     public void Keep()
     {
         using (Descriptor own = OpenDevices())
-            if (LeadsTo(own) == Target) _mounts.AsRoot(() =>
+            _mounts.AsRoot(() =>
             {
-                if (FileCalls.TryStat(own, Own) is not null) FileCalls.Rename(own, Own, own, Log);
-                else FileCalls.Remove(own, Log);
+                if (LeadsTo(own) == Target)
+                    if (FileCalls.TryStat(own, Own) is not null) FileCalls.Rename(own, Own, own, Log);
+                    else FileCalls.Remove(own, Log);
+                foreach (string left in (string[])[Own, Half]) FileCalls.Remove(own, left); // of one who was killed
                 return 0;
             });
         _mounts.Detach(_at);
