@@ -94,7 +94,8 @@ internal sealed class SystemLogs(StoreLayout layout, CapsuleName capsule)
     private Descriptor OpenDevices()
     {
         int init = (Running.RunRecord.Find(layout, capsule) ?? throw new SyscallException("open", $"{capsule}", Errno.ESRCH)).Init;
-        return FileCalls.Open($"/proc/{init}/root/dev", OpenFlags.PathOnly | OpenFlags.Directory);
+        using Descriptor root = FileCalls.Open($"/proc/{init}/root", OpenFlags.PathOnly | OpenFlags.Directory);
+        return FileCalls.OpenResolved(root, SystemLogPlace.Path.Parent.BelowRoot(), OpenFlags.PathOnly | OpenFlags.Directory, ResolveFlags.InRoot | ResolveFlags.NoMagicLinks); // whatever its root made of it
     }
 
     /// <summary>A capsule's /dev without what is mounted in it, with no rights; attached nowhere.</summary>

@@ -43,7 +43,7 @@ public sealed class LinkCheckerTests
         bus.About(LinkConcern.Bus)!.What.ShouldBe("no user of shop is known to the D-Bus of db");
         bus.As("www-data").LevelOf(LinkConcern.Bus).ShouldBe(LinkLevel.Ok);
         LinkFinding other = bus.There(s => s.Knows(User("postgres", 105))).As("www-data=postgres").About(LinkConcern.Bus)!;
-        (other.Level, other.What).ShouldBe((LinkLevel.Warning, "the D-Bus of db refuses www-data of shop, which is 33 there and 105 for the bus"));
+        (other.Level, other.What).ShouldBe((LinkLevel.Warning, "the D-Bus of db refuses programs with libdbus as www-data of shop: they tell 33, and the kernel 105"));
         other.Fix!.ShouldContain("give www-data the number 105 in shop");
         (bus with { Preset = LinkPreset.SameMachine }).LevelOf(LinkConcern.Bus).ShouldBeNull();
         Fine.At("/run/db", PathGround.Run, Dir("/run/db"), Socket("/run/db/s")).LevelOf(LinkConcern.Bus).ShouldBeNull();

@@ -38,7 +38,7 @@ public static partial class LinkChecker
             if (a.Here.User(shared.Here) is not { } here || a.There.User(shared.There) is not { } there) continue;
             yield return here.Uid == there.Uid
                 ? new(LinkLevel.Ok, LinkConcern.Bus, shared.Here, $"{shared.Here} of {a.Here.Name} is known to the D-Bus of {a.There.Name} as {shared.There}")
-                : new(LinkLevel.Warning, LinkConcern.Bus, shared.Here, $"the D-Bus of {a.There.Name} refuses {shared.Here} of {a.Here.Name}, which is {here.Uid} there and {there.Uid} for the bus", cause + "; clients of sd-bus tell none, and are taken", $"give {shared.Here} the number {there.Uid} in {a.Here.Name}, or {run}");
+                : new(LinkLevel.Warning, LinkConcern.Bus, shared.Here, $"the D-Bus of {a.There.Name} refuses programs with libdbus as {shared.Here} of {a.Here.Name}: they tell {here.Uid}, and the kernel {there.Uid}", cause + "; sd-bus, and GDBus of GLib 2.74 and later, tell none, and are taken", $"give {shared.Here} the number {there.Uid} in {a.Here.Name}, or {run}");
         }
     }
 
