@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Globalization;
+using System.Text.Json;
 using Capsules.Core.Model;
 using Shouldly;
 using Xunit;
@@ -169,6 +170,88 @@ public sealed class EveryStepTests(ITestOutputHelper output) : IDisposable
         _sandbox.Traces().ShouldBeEmpty();
         _sandbox.Capsule("rm", "--volumes", "--yes", "db").Ok();
     }
+
+    [Fact]
+    public void A_link_of_the_log_whose_making_or_taking_away_is_killed_before_any_call_can_be_made_and_taken_away_again()
+    {
+        foreach (string capsule in (string[])["log", "app"]) BusyBox.MakeCapsule(_sandbox, capsule, null, BusyBox.Script("while :; do sleep 1; done"));
+        _sandbox.Capsule("share", "add", "log/syslog", "--path", "/dev/log").Ok();
+        _sandbox.Capsule("start", "log", "app").Ok();
+        string[] add = [Sandbox.Programs + "/capsule-tools", "link", "add", "app", "log/syslog"], remove = [Sandbox.Programs + "/capsule-tools", "link", "rm", "app", "log"];
+        string Socket(string capsule) => _sandbox.Capsule("exec", capsule, "stat", "-Lc", "%d:%i", "/dev/log").Ok().Out;
+        string own = Socket("app"), owners = Socket("log"), mounts = _sandbox.Shell("wc -l < /proc/self/mountinfo").Out;
+        foreach (string[] words in (string[][])[add, remove])
+        {
+            if (words == remove) _sandbox.Run(add).Ok();
+            (Result whole, string[] calls) = KilledAt(0, words);
+            whole.Ok();
+            foreach (int number in Sample(All(calls), 25))
+            {
+                if (words == add) _sandbox.Run(remove);
+                else _sandbox.Run(add);
+                string at = $"{words[2]} killed at {KilledAt(number, words).Calls.ElementAtOrDefault(number - 1) ?? $"{number}, which did not come"}";
+                DoctorClears(at);
+                Socket("app").ShouldBeOneOf([own, owners], at); // at no moment without one
+                _sandbox.Run(add);
+                Socket("app").ShouldBe(owners, at);
+                _sandbox.Run(remove).Ok();
+                Socket("app").ShouldBe(own, at);
+                _sandbox.Shell("wc -l < /proc/self/mountinfo").Out.ShouldBe(mounts, at);
+            }
+        }
+        _sandbox.Capsule("exec", "app", "sh", "-c", "ls -A /dev | grep log").Out.ShouldBe("log\n");
+        _sandbox.Capsule("stop", "app", "log").Ok();
+        _sandbox.Traces().ShouldBeEmpty();
+    }
+
+    [Fact]
+    public void A_link_of_ports_whose_making_or_taking_away_is_killed_before_any_call_is_led_again_and_nothing_stays()
+    {
+        BusyBox.MakeCapsule(_sandbox, "db", null, BusyBox.Script("mkdir -p /srv/www; echo of db > /srv/www/index.html; exec busybox httpd -f -p 127.0.0.1:8080 -h /srv/www"));
+        BusyBox.MakeCapsule(_sandbox, "app", null, BusyBox.Script("while :; do sleep 1; done"));
+        _sandbox.Capsule("share", "add", "db/web", "--port", "8080").Ok();
+        _sandbox.Capsule("start", "db", "app").Ok();
+        string[] add = [Sandbox.Programs + "/capsule-tools", "link", "add", "app", "db/web"], remove = [Sandbox.Programs + "/capsule-tools", "link", "rm", "app", "db"];
+        string Fetch() => _sandbox.Capsule("exec", "app", "sh", "-c", "printf 'GET / HTTP/1.0\\r\\n\\r\\n' | nc -w 5 127.0.0.1 8080 | tail -n 1").Out;
+        string Listening() => _sandbox.Shell($"cat /proc/{Init("app")}/net/tcp /proc/{Init("app")}/net/tcp6 | grep -c ' 0A '; true").Out.Trim();
+        string[] Forwarders() => _sandbox.Shell("for p in /proc/[0-9]*; do tr '\\0' ' ' < $p/cmdline 2>/dev/null | grep -q '^capsule forwarder' && [ \"$(cat $p/comm)\" != capsule-guard ] && echo ${p#/proc/}; done; true").Out.Split('\n', StringSplitOptions.RemoveEmptyEntries);
+        foreach (string[] words in (string[][])[add, remove])
+        {
+            if (words == remove) _sandbox.Run(add).Ok();
+            (Result whole, string[] calls) = KilledAt(0, words);
+            whole.Ok();
+            foreach (int number in Sample(All(calls), 20))
+            {
+                if (words == add) _sandbox.Run(remove);
+                else _sandbox.Run(add);
+                string at = $"{words[2]} killed at {KilledAt(number, words).Calls.ElementAtOrDefault(number - 1) ?? $"{number}, which did not come"}";
+                DoctorClears(at);
+                _sandbox.Run(add);
+                Sandbox.Eventually(() => Fetch() == "of db\n", at + ": it is led whatever was left");
+                Forwarders().Length.ShouldBe(1, at);
+                Listening().ShouldBe("2", at + ": 127.0.0.1 and ::1, once");
+                _sandbox.Run(remove).Ok();
+                Sandbox.Eventually(() => Listening() == "0" && Forwarders().Length == 0, $"{at}: {Listening()} listen, {string.Join(' ', Forwarders())} lead");
+            }
+        }
+        // Whoever leads is killed at any moment, with connections through it.
+        _sandbox.Run(add).Ok();
+        for (int i = 0; i < 10; i++)
+        {
+            Sandbox.Eventually(() => Fetch() == "of db\n", $"{i}: it is led");
+            using Process busy = _sandbox.Start([Sandbox.Programs + "/capsule", "exec", "app", "sh", "-c", "for i in 1 2 3 4 5 6 7 8 9 10; do printf 'GET / HTTP/1.0\\r\\n\\r\\n' | nc -w 1 127.0.0.1 8080 >/dev/null; done"]);
+            Thread.Sleep(i * 7);
+            foreach (string pid in Forwarders()) _sandbox.Shell($"kill -9 {pid}");
+            busy.WaitForExit(30_000).ShouldBeTrue();
+        }
+        Sandbox.Eventually(() => Fetch() == "of db\n" && Forwarders().Length == 1 && Listening() == "2", "one leads, on each address once");
+        _sandbox.Run(remove).Ok();
+        Sandbox.Eventually(() => Listening() == "0" && Forwarders().Length == 0, "nothing is left");
+        _sandbox.Capsule("stop", "app", "db").Ok();
+        _sandbox.Traces().ShouldBeEmpty();
+    }
+
+    private string Init(string capsule) => JsonDocument.Parse(_sandbox.Capsule("inspect", capsule).Ok().Out).RootElement.GetProperty("run").GetProperty("init").GetRawText();
 
     [Fact]
     public void A_swap_of_links_that_is_killed_before_any_call_shows_the_old_or_the_new_and_can_be_made_again()

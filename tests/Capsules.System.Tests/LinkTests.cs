@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Text.Json;
 using Capsules.Core.Model;
 using Shouldly;
@@ -232,6 +233,91 @@ public sealed class LinkTests : IDisposable
         In("app", "tool").Ok().Out.ShouldBe("of db\n");
         _sandbox.Capsule("stop", "app", "db").Ok();
         _sandbox.Traces().ShouldBeEmpty();
+    }
+
+    [Fact]
+    public void A_robust_mutex_is_had_of_the_dead_whichever_of_the_two_capsules_they_were_of()
+    {
+        MakeTwo();
+        string program = AppContext.BaseDirectory + "/mutex";
+        using (Process compiler = Process.Start("gcc", ["-O1", "-static", "-pthread", "-o", program, program + ".c"]))
+        {
+            compiler.WaitForExit();
+            compiler.ExitCode.ShouldBe(0);
+        }
+        foreach (string capsule in (string[])["db", "app"])
+        {
+            Directory.CreateDirectory($"{_sandbox.Store}/capsules/{capsule}/writable/upper/usr/bin");
+            File.Copy(program, $"{_sandbox.Store}/capsules/{capsule}/writable/upper/usr/bin/mutex");
+        }
+        Share("db/data", "--path", "/var/lib/shop", "--preset", "partner", "--user", "shop").Ok();
+        Link("app", "db/data", "--as", "web=shop").Ok();
+        _sandbox.Capsule("start", "app").Ok();
+        const string Mutex = "/var/lib/shop/in/mutex";
+        (string Capsule, string User) owner = ("db", "shop"), user = ("app", "web");
+        As(owner.User, owner.Capsule, $"/usr/bin/mutex init {Mutex}").Ok();
+        Process Begin((string Capsule, string User) who, string word, string output) =>
+            _sandbox.Start(["bash", "-c", "exec \"$@\" > $0", $"{_sandbox.State}/{output}", Sandbox.Programs + "/capsule", "exec", "--user", who.User, who.Capsule, "/usr/bin/mutex", word, Mutex]);
+        string Printed(string output) => File.Exists($"{_sandbox.State}/{output}") ? File.ReadAllText($"{_sandbox.State}/{output}") : "";
+        foreach (var (dies, waits) in (((string, string), (string, string))[])[(user, owner), (owner, user)])
+        {
+            using Process holder = Begin(dies, "hold", "holder");
+            Sandbox.Eventually(() => Printed("holder") == "asks\nhad it\n", "it has it");
+            using Process waiter = Begin(waits, "lock", "waiter");
+            Sandbox.Eventually(() => Printed("waiter") == "asks\n", "it asks");
+            Thread.Sleep(300);
+            Printed("waiter").ShouldBe("asks\n", "it is held");
+            string pid = _sandbox.Shell($"for p in /proc/[0-9]*; do [ \"$(tr '\\0' ' ' < $p/cmdline 2>/dev/null)\" = '/usr/bin/mutex hold {Mutex} ' ] && basename $p; done; true").Out.Trim();
+            _sandbox.Shell($"kill -9 {pid}").Ok();
+            Sandbox.Eventually(() => Printed("waiter") == "asks\nhad it of the dead\n", $"{dies} is dead, {waits} has it: {Printed("waiter")}");
+            waiter.WaitForExit(10_000).ShouldBeTrue();
+            holder.WaitForExit(10_000).ShouldBeTrue();
+            As(dies.Item2, dies.Item1, $"/usr/bin/mutex lock {Mutex}").Ok().Out.ShouldBe("asks\nhad it\n", "it is made consistent, and free");
+            foreach (string file in (string[])["holder", "waiter"]) File.Delete($"{_sandbox.State}/{file}");
+        }
+    }
+
+    [Fact]
+    public void File_capabilities_count_at_home_and_through_no_link()
+    {
+        var pair = new LinkedPair(_sandbox);
+        pair.Make("home", 500, null, BusyBox.Script(Idle) with { NoNewPrivileges = false });
+        pair.Make("guest", 600, null, BusyBox.Script(Idle) with { NoNewPrivileges = false });
+        string file = $"{pair.TreeOf("home")}/usr/lib/tools/busybox";
+        Directory.CreateDirectory(Path.GetDirectoryName(file)!);
+        File.Copy("/bin/busybox", file);
+        // CAP_CHOWN, permitted and effective: struct vfs_cap_data of version 2.
+        _sandbox.Run(["python3", "-c", "import os, struct, sys; os.setxattr(sys.argv[1], 'security.capability', struct.pack('<5I', 0x02000001, 1, 0, 0, 0))", file]).Ok();
+        Share("home/tools", "--path", "/usr/lib/tools").Ok();
+        Link("guest", "home/tools", "--merge").Ok();
+        _sandbox.Capsule("start", "home", "guest").Ok();
+        string Capabilities(string capsule, string program) => As("web", capsule, $"{program} grep CapEff /proc/self/status").Ok().Out.Split('\t')[^1];
+        Capabilities("home", "/usr/lib/tools/busybox").ShouldBe("0000000000000001\n", "at home it counts");
+        Capabilities("guest", "/usr/lib/tools/busybox").ShouldBe("0000000000000000\n", "links are nosuid");
+        Capabilities("guest", "/bin/busybox").ShouldBe("0000000000000000\n");
+    }
+
+    [Fact]
+    public void A_service_tells_a_supervisor_of_another_capsule_by_NOTIFY_SOCKET_who_sees_it_as_the_shared_user()
+    {
+        MakeTwo("mkdir -p /run/shop; chown 998 /run/shop; " + Idle);
+        Share("db/notify", "--path", "/run/shop", "--preset", "client", "--user", "shop").Ok();
+        Link("app", "db/notify", "--as", "web=shop").Ok();
+        _sandbox.Capsule("start", "app").Ok();
+        string Init(string capsule) => JsonDocument.Parse(_sandbox.Capsule("inspect", capsule).Ok().Out).RootElement.GetProperty("run").GetProperty("init").GetRawText();
+        string received = _sandbox.State + "/received";
+        string Received() => File.Exists(received) ? File.ReadAllText(received) : "";
+        using Process supervisor = _sandbox.Start(["bash", "-c", "exec python3 -c \"$1\" > $0", received, Inside.As(Init("db"), 998, 998) + Inside.Receiver("/run/shop/notify", 4)]);
+        Sandbox.Eventually(() => Received() == "ready\n", "it is there");
+        // sd_notify(3), and once with the credentials written down, as libsystemd does where it can.
+        const string Notify = "s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM); s.connect('/run/shop/notify'); s.sendall(b'READY=1')\n";
+        _sandbox.Run(["python3", "-c", Inside.As(Init("app"), 33, 33) + Notify]).Ok();
+        _sandbox.Run(["python3", "-c", Inside.As(Init("app"), 33, 33) + "s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM); s.connect('/run/shop/notify'); s.sendmsg([b'STATUS=up'], [(socket.SOL_SOCKET, socket.SCM_CREDENTIALS, struct.pack('3i', os.getpid(), 33, 33))])"]).Ok();
+        _sandbox.Run(["python3", "-c", Inside.As(Init("app"), 12, 12) + Notify]).Ok();
+        Sandbox.Eventually(() => Received().Split('\n').Length > 4, Received());
+        Received().ShouldBe("ready\nREADY=1 0 998 998\nSTATUS=up 0 998 998\nREADY=1 0 65534 65534\n");
+        // Nobody tells in another's name: the kernel refuses numbers that are not the sender's.
+        _sandbox.Run(["python3", "-c", Inside.As(Init("app"), 33, 33) + "s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM); s.connect('/run/shop/notify'); s.sendmsg([b'x'], [(socket.SOL_SOCKET, socket.SCM_CREDENTIALS, struct.pack('3i', os.getpid(), 0, 0))])"]).Error.ShouldContain("Operation not permitted");
     }
 
     [Fact]

@@ -624,6 +624,82 @@ public sealed class LinkedApplicationsTests(LinkedApplicationsTests.Trees trees,
     }
 
     [Fact]
+    public void Rsyslog_as_Debian_configures_it_takes_what_PHP_of_another_release_logs_and_finds_no_change_of_either_in_it()
+    {
+        Adopt(trees.Bookworm, "rsyslog", "log");
+        Adopt(trees.Trixie, "php8.4-fpm", "blog", "--add", "/usr/bin/php8.4", "--add", "/usr/bin/logger");
+        _sandbox.Capsule("share", "add", "log/syslog", "--path", "/dev/log").Ok();
+        _sandbox.Capsule("link", "check", "blog", "log/syslog", "--strict").Ok().Out.ShouldContain("rsyslogd of log takes what blog logs");
+        _sandbox.Capsule("link", "add", "blog", "log/syslog", "--when-down", "want").Ok();
+        Start("blog");
+        string Lines(string file, string word) => In("log", "root", $"grep {word} {file} | sed 's/^[^ ]* [^ ]* //'").Out;
+        In("blog", "blog", "logger -p mail.err -t shop one").Ok();
+        Sandbox.Eventually(() => Lines("/var/log/mail.log", "shop") == "shop: one\n", "it is in the log of its facility: " + Lines("/var/log/syslog", "shop"));
+
+        // One process logs for all of a restart, and finds the daemon again by syslog(3).
+        using Process logging = Begin("blog", "blog", """exec php8.4 -r 'openlog("shop", LOG_PID, LOG_USER); for ($n = 0; !file_exists("/tmp/enough"); $n++) { syslog(LOG_INFO, "tick $n"); echo "$n\n"; usleep(20000); }'""", "logging");
+        Sandbox.Eventually(() => Lines("/var/log/syslog", "tick").Contains("tick 5\n", StringComparison.Ordinal), "it logs");
+        _sandbox.Run([Sandbox.Programs + "/capsule", "restart", "log"], seconds: 120).Ok();
+        int Last() => int.Parse(Printed("logging").Split('\n', StringSplitOptions.RemoveEmptyEntries)[^1], CultureInfo.InvariantCulture);
+        int after = Last() + 10;
+        Sandbox.Eventually(() => Last() > after && Lines("/var/log/syslog", "tick").Contains($"tick {after}\n", StringComparison.Ordinal), "it logs there again");
+        In("blog", "blog", "touch /tmp/enough").Ok();
+        logging.WaitForExit(10_000).ShouldBeTrue();
+        string[] lines = Lines("/var/log/syslog", "tick").Split('\n', StringSplitOptions.RemoveEmptyEntries);
+        int all = Last() + 1;
+        output.WriteLine($"{all} lines were logged by one process over a restart, {lines.Length} are in the log");
+        lines.Distinct().Count().ShouldBe(lines.Length, "none is doubled");
+        lines.ShouldAllBe(l => l.StartsWith("shop[", StringComparison.Ordinal));
+        _sandbox.Capsule("logs", "blog").Out.ShouldNotContain("tick");
+    }
+
+    [Fact]
+    public void A_bus_knows_a_shared_user_of_the_same_number_and_one_of_another_number_only_when_the_client_tells_none()
+    {
+        foreach (var (tree, name) in ((string, string)[])[(trees.Bookworm, "bus"), (trees.Bookworm, "same"), (trees.Trixie, "other")])
+            Adopt(tree, "memcached", name, "--add", "/usr/bin/dbus-send", "--add", "/usr/bin/dbus-daemon", "--add", "/usr/share/dbus-1");
+        Start("bus", "same", "other");
+        In("bus", "root", "mkdir /run/dbus").Ok();
+        _sandbox.Capsule("exec", "-d", "bus", "dbus-daemon", "--system", "--nofork", "--nopidfile", "--address=unix:path=/run/dbus/system_bus_socket").Ok(); // Debian's unit gets the socket from systemd
+        Sandbox.Eventually(() => In("bus", "root", "test -S /run/dbus/system_bus_socket").Code == 0, "it listens");
+        _sandbox.Capsule("stop", "same", "other").Ok();
+        _sandbox.Capsule("share", "add", "bus/system", "--path", "/run/dbus", "--preset", "client", "--user", "blog").Ok();
+        _sandbox.Capsule("link", "check", "same", "bus/system", "--strict").Ok().Out.ShouldContain("blog of same is known to the D-Bus of bus as blog");
+        _sandbox.Capsule("link", "check", "other", "bus/system").Out.ShouldContain("the D-Bus of bus refuses programs with libdbus as blog of other: they tell 4301, and the kernel 1201");
+        foreach (string user in (string[])["same", "other"]) _sandbox.Capsule("link", "add", user, "bus/system").Ok();
+        Start("same", "other");
+        const string Ask = "dbus-send --system --print-reply --dest=org.freedesktop.DBus /org/freedesktop/DBus org.freedesktop.DBus.GetId 2>&1";
+        In("same", "blog", Ask).Ok().Out.ShouldContain("method return");
+        foreach (var (capsule, user) in ((string, string)[])[("same", "root"), ("same", "spare"), ("other", "blog"), ("other", "root"), ("other", "1201")])
+            In(capsule, user, Ask).Code.ShouldBe(1, $"{user} of {capsule}");
+
+        // As sd-bus does: the kernel alone tells who it is. Then the bus is asked whom it knows.
+        const string Client = """
+            def text(t): return struct.pack("<I", len(t)) + t + b"\0"
+            def say(line): f.write(line + b"\r\n"); f.flush(); return f.readline().strip()
+            def call(serial, member, argument=None):
+                fields = b""
+                for code, kind, value in [(1, b"o", text(b"/org/freedesktop/DBus")), (2, b"s", text(b"org.freedesktop.DBus")), (3, b"s", text(member)), (6, b"s", text(b"org.freedesktop.DBus"))] + ([(8, b"g", b"\1s\0")] if argument else []):
+                    fields += b"\0" * (-len(fields) % 8) + bytes([code, 1]) + kind + b"\0" + value
+                body = text(argument) if argument else b""
+                head = b"l\1\0\1" + struct.pack("<III", len(body), serial, len(fields)) + fields
+                f.write(head + b"\0" * (-len(head) % 8) + body); f.flush()
+                while True:
+                    start = f.read(16); size, _, more = struct.unpack("<III", start[4:]); f.read(more + -more % 8); body = f.read(size)
+                    if start[1] != 4: return body
+            s = socket.socket(socket.AF_UNIX); s.connect("/run/dbus/system_bus_socket"); f = s.makefile("rwb")
+            f.write(b"\0"); say(b"AUTH EXTERNAL"); print(say(b"DATA").split()[0].decode())
+            f.write(b"BEGIN\r\n"); f.flush()
+            name = call(1, b"Hello")[4:-1]
+            print(*struct.unpack("<I", call(2, b"GetConnectionUnixUser", name)))
+            """;
+        Result As(string capsule, uint number) => _sandbox.Run(["python3", "-c", Inside.As(Init(capsule), number, number) + Client]);
+        As("other", 4301).Ok().Out.ShouldBe("OK\n1201\n", "the owner's number of the shared user");
+        As("same", 1201).Ok().Out.ShouldBe("OK\n1201\n");
+        As("other", 4303).Ok().Out.ShouldBe("OK\n65534\n", "who is not shared is nobody");
+    }
+
+    [Fact]
     public void A_stack_of_three_servers_answers_writes_and_logs_as_linked_capsules_what_it_does_in_one_root()
     {
         string[] pod = File.Exists("/usr/bin/podman") ? ["--pod"] : [];

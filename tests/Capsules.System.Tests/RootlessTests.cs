@@ -58,6 +58,33 @@ public sealed class RootlessTests : IDisposable
     }
 
     [Fact]
+    public void A_users_capsules_log_to_the_daemon_of_one_of_them()
+    {
+        _user.Import("app", Forever);
+        _user.Import("log", BusyBox.Script("exec busybox syslogd -n -O /data/messages"));
+        _user.Capsule("share", "add", "log/syslog", "--path", "/dev/log").Ok();
+        _user.Capsule("run", "-d", "app").Ok();
+        _user.Capsule("run", "-d", "log").Ok();
+        _user.Capsule("exec", "app", "busybox", "logger", "at home").Ok();
+        Sandbox.Eventually(() => _user.Capsule("logs", "app", "--service", "syslog").Out.Contains("at home", StringComparison.Ordinal), "its own log");
+        _user.Capsule("link", "add", "app", "log/syslog", "--when-down", "want").Ok();
+        string Messages() => _user.Capsule("exec", "log", "cat", "/data/messages").Out;
+        void Logged(string word)
+        {
+            _user.Capsule("exec", "-u", "web", "app", "busybox", "logger", word).Ok();
+            Sandbox.Eventually(() => Messages().Contains(word, StringComparison.Ordinal), $"{word}: {Messages()}");
+        }
+        Logged("to the other");
+        _user.Capsule("restart", "log").Ok();
+        Logged("after a restart");
+        _user.Capsule("exec", "app", "sh", "-c", "ls -A /run/capsule/log/app/shm /run/capsule/log/app/pts").Out.ShouldNotContain("ptmx");
+        _user.Capsule("link", "rm", "app", "log").Ok();
+        _user.Capsule("exec", "app", "busybox", "logger", "at home again").Ok();
+        Messages().ShouldNotContain("at home");
+        _user.Capsule("stop", "app", "log").Ok();
+    }
+
+    [Fact]
     public void A_users_capsule_lives_its_life()
     {
         _user.Import("web", BusyBox.Script("echo up; echo kept >> /data/file; chown web:web /data/file; while :; do sleep 1; done"), Forever with { Name = "second" });

@@ -30,8 +30,6 @@ public sealed record CapsulePlaces
     public ImmutableArray<(GuestPath Path, HostPath File)> IdentityFiles { get; init; } = [];
     /// <summary>The directory of the sockets on which services say that they are up.</summary>
     public HostPath? Notify { get; init; }
-    /// <summary>The socket that is /dev/log inside.</summary>
-    public HostPath? SystemLog { get; init; }
     /// <summary>Directories of the host that the user shows inside (-v).</summary>
     public ImmutableArray<(HostPath Source, GuestPath Target, bool ReadOnly)> HostDirectories { get; init; } = [];
     /// <summary>Limits over the manifest's.</summary>
@@ -87,7 +85,6 @@ public static class CapsuleSpecs
                      .Concat(places.VolumeImages.Select(v => new MountSpec(v.Path, "ext4", v.Image.ToString(), ["loop", "nosuid", "nodev"]))).OrderBy(m => m.Destination)) mounts.Add(volume);
         foreach (var (path, file) in places.IdentityFiles) mounts.Add(new(path, "bind", file.ToString(), ["bind", "ro", .. Locked]));
         if (places.Notify is { } notify) mounts.Add(new(NotifyDirectory, "bind", notify.ToString(), ["bind", "ro", .. Locked]));
-        if (places.SystemLog is { } log) mounts.Add(new(GuestPath.Parse("/dev/log"), "bind", log.ToString(), ["bind", .. Locked]));
         foreach (var (source, target, readOnly) in places.HostDirectories) mounts.Add(new(target, "bind", source.ToString(), ["rbind", "nosuid", "nodev", readOnly ? "ro" : "rw"]));
 
         var namespaces = places.StackNamespaces.ToBuilder();

@@ -30,6 +30,10 @@ public enum LinkAct
     Swap,
     /// <summary>The directory is seen no more.</summary>
     Detach,
+    /// <summary>What the capsule's programs log goes to the owner.</summary>
+    Log,
+    /// <summary>What the capsule's programs log goes to its own log.</summary>
+    EndLog,
     /// <summary>A program of the owner's can be run.</summary>
     OfferProgram,
     /// <summary>A program of the owner's can be run no more.</summary>
@@ -97,7 +101,7 @@ public static class LinkPlanner
         foreach (SharedName user in facts.Stack is null ? facts.Link.Users : []) steps.Add(new(LinkAct.ShareUser, users, user.Here, $"the user {user.Here} is {owner}'s {user.There}"));
         foreach (SharedName group in facts.Stack is null ? facts.Link.Groups : []) steps.Add(new(LinkAct.ShareUser, users, group.Here, $"the group {group.Here} is {owner}'s {group.There}"));
         foreach (StateVolume volume in facts.NewState) steps.Add(new(LinkAct.MakeState, LinkMoment.Now, $"{volume.Path}", $"{volume.Path} becomes state of {capsule}: the volume {volume.Name}"));
-        if (facts.Export?.Path is { } path)
+        if (facts.Export?.Directory is { } path)
         {
             string rights = facts.Link.IsWritable ? "read and written" : "read";
             steps.Add(facts.InPlaceOf is { } before && facts.Runs
@@ -105,6 +109,7 @@ public static class LinkPlanner
                 : new(LinkAct.Attach, shown, $"{path}", $"{path} of {owner} is seen in {capsule}, to be {rights}"));
             foreach (GuestPath own in facts.Link.Private) steps.Add(new(LinkAct.KeepPrivate, shown, $"{own}", $"{own} below it is {capsule}'s own"));
         }
+        if (facts.Export?.TakesLogs == true) steps.Add(new(LinkAct.Log, shown, $"{SystemLogPlace.Path}", $"{SystemLogPlace.Path} of {capsule} leads to that of {owner}, for programs that begin to log"));
         if (facts.Link.Preset >= LinkPreset.Partner)
             foreach (GuestPath program in facts.Export?.Programs ?? []) steps.Add(new(LinkAct.OfferProgram, facts.Runs ? LinkMoment.Now : LinkMoment.NextStart, $"{program}", $"{program} is run in {owner}"));
         if (!facts.IsOneNetwork)
@@ -117,7 +122,8 @@ public static class LinkPlanner
     {
         var steps = ImmutableArray.CreateBuilder<LinkStep>();
         CapsuleName capsule = facts.Capsule;
-        if (facts.Export?.Path is { } path && facts.Runs) steps.Add(new(LinkAct.Detach, LinkMoment.Now, $"{path}", $"{path} is seen in {capsule} no more"));
+        if (facts.Export?.Directory is { } path && facts.Runs) steps.Add(new(LinkAct.Detach, LinkMoment.Now, $"{path}", $"{path} is seen in {capsule} no more"));
+        if (facts.Export?.TakesLogs == true && facts.Runs) steps.Add(new(LinkAct.EndLog, LinkMoment.Now, $"{SystemLogPlace.Path}", $"{SystemLogPlace.Path} of {capsule} is its own again, for programs that begin to log"));
         if (facts.Link.Preset >= LinkPreset.Partner && facts.Runs)
             foreach (GuestPath program in facts.Export?.Programs ?? []) steps.Add(new(LinkAct.WithdrawProgram, LinkMoment.Now, $"{program}", $"{program} is run in {facts.Link.Import.From} no more"));
         if (facts.Runs && !facts.IsOneNetwork)

@@ -145,7 +145,7 @@ internal sealed class CrossingLaunch(LinkFacts links)
     private GuestPath DirectoryOf(Crossing crossing)
     {
         if (crossing.Message!.Directory is not { } wanted || wanted.IsRoot) return GuestPath.Root;
-        bool isShown = links.UsedBy(crossing.User.Name).Any(u => u.Export.Path is { } shown && wanted.IsWithin(shown));
+        bool isShown = links.UsedBy(crossing.User.Name).Any(u => u.Export.Directory is { } shown && wanted.IsWithin(shown));
         if (isShown && crossing.Directory is { } open && IsSame(open, crossing.Owner!.Run, wanted)) return wanted;
         crossing.Say(Warnings.DirectoryStays(wanted.ToString(), crossing.Program) + "\n");
         return GuestPath.Root;

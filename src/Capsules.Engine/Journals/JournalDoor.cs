@@ -63,7 +63,7 @@ public static class JournalDoor
     {
         CapsuleRecord[] all = [.. store.Names().Select(store.TryFind).OfType<CapsuleRecord>()];
         var owners = all.Where(c => c.Journal).Select(c => new JournalledCapsule(c.Name, [.. StateOf(store, c).Select(v => (v.Name, v.Path))]));
-        var writers = all.Where(c => running.Contains(c.Name)).Select(c => new WritingCapsule(c.Name, [.. c.Links.Where(l => l.IsWritable).Select(l => (l.Import.From, store.Offered(l.Import)?.Path)).Where(l => l.Path is not null).Select(l => (l.From, l.Path!.Value))]));
+        var writers = all.Where(c => running.Contains(c.Name)).Select(c => new WritingCapsule(c.Name, [.. c.Links.Where(l => l.IsWritable).Select(l => (l.Import.From, Path: store.Offered(l.Import)?.Directory)).Where(l => l.Path is not null).Select(l => (l.From, l.Path!.Value))]));
         return JournalPlanner.Plan(owners, [.. writers]);
     }
 }

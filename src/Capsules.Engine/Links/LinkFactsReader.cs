@@ -56,7 +56,7 @@ public sealed class LinkFactsReader(CapsuleStore store)
         ImmutableArray<string> abstracts = [.. owner.Manifest.Listeners.Where(l => l.Protocol == "unix" && l.Address.StartsWith('@')).Select(l => l.Address)];
         user = user with
         {
-            Mentions = [.. Mentions(user.Manifest, hereTree, abstracts).Where(m => m.Path is not { } path || export.Path is { } exported && path.IsWithin(exported))],
+            Mentions = [.. Mentions(user.Manifest, hereTree, abstracts).Where(m => m.Path is not { } path || export.Directory is { } exported && path.IsWithin(exported))],
             CLibrary = owner.Libraries.IsEmpty ? null : CLibrary(user, hereTree),
         };
         if (link.Merge)
@@ -107,12 +107,13 @@ public sealed class LinkFactsReader(CapsuleStore store)
             Programs = [.. export.Programs.Select(p => Program(p)).OfType<ProgramFact>()],
             Links = [.. capsule.Links.GroupBy(l => l.Import.From).SelectMany(OfOwner)],
             Listening = [.. Listening(capsule)],
+            HasLogger = export.TakesLogs && RunRecord.Find(store.Layout, capsule.Name) is { IsAlive: true } run && SystemLogs.IsTakenBy(run.Init),
             HasHostNetwork = ForwardDoor.HasHostNetwork(new(store.Layout), capsule.Stack),
             Identity = new StackRunner(store.Layout).Find(capsule.Stack)?.Identity,
             Locale = Variable(manifest, "LC_ALL") ?? Variable(manifest, "LANG") ?? Setting("/etc/default/locale", "LANG") ?? Setting("/etc/locale.conf", "LANG"),
             TimeZone = Variable(manifest, "TZ") ?? Zone(),
         };
-        if (export.Path is not { } path || tree.Resolve(path) is not { } found) return side;
+        if (export.Directory is not { } path || tree.Resolve(path) is not { } found) return side;
         var (entries, more) = Entries(tree, path, found);
         return side with
         {
@@ -128,7 +129,7 @@ public sealed class LinkFactsReader(CapsuleStore store)
         IEnumerable<LinkedPath> OfOwner(IGrouping<CapsuleName, CapsuleLink> links)
         {
             ImmutableArray<Export> offered = store.TryFind(links.Key) is { } owner ? store.Offered(owner) : [];
-            return links.Select(l => (Link: l, Export: offered.FirstOrDefault(e => e.Name == l.Import.Export))).Select(l => new LinkedPath(l.Link, l.Export?.Path) { Ports = LoopbackPort.Of(l.Export, l.Link.Preset) });
+            return links.Select(l => (Link: l, Export: offered.FirstOrDefault(e => e.Name == l.Import.Export))).Select(l => new LinkedPath(l.Link, l.Export?.Directory) { Ports = LoopbackPort.Of(l.Export, l.Link.Preset), TakesLogs = l.Export?.TakesLogs == true });
         }
 
         ImmutableArray<T> AccountsOf<T>(string file, Func<ReadOnlyMemory<byte>, ImmutableArray<T>> parse) => tree.Read(GuestPath.Parse(file)) is { } text ? parse(text) : [];

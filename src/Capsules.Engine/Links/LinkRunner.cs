@@ -18,29 +18,12 @@ using Capsules.Linux.Namespaces;
 
 namespace Capsules.Engine.Links;
 
-/// <summary>How a link is now.</summary>
-public enum LinkState
-{
-    /// <summary>The capsule that uses it does not run.</summary>
-    Down,
-    /// <summary>It runs, and sees what is offered.</summary>
-    Live,
-    /// <summary>It runs, and the owner does not offer it now.</summary>
-    Waiting,
-}
-
-/// <summary>What came of a link that was made or taken away.</summary>
-/// <param name="Link">The link.</param>
-/// <param name="Warnings">What will not be as expected.</param>
-/// <param name="Holders">Who has something open of it.</param>
-public sealed record LinkChange(CapsuleLink Link, ImmutableArray<Warning> Warnings, ImmutableArray<MountHolder> Holders);
-
 /// <summary>
 /// Makes links between capsules and keeps them true while their ends start and stop. What is seen through a link is the owner's own directory: a copy of the
 /// owner's mount, with less rights, attached at the host's side of the other's root (docs/adr/0031).
 /// </summary>
 /// <param name="store">Capsules and images.</param>
-public sealed class LinkRunner(CapsuleStore store)
+public sealed partial class LinkRunner(CapsuleStore store)
 {
     private const int LockPollMilliseconds = 20, MostMillisecondsForOwner = 15_000, StartMinutes = 30;
 
@@ -62,7 +45,7 @@ public sealed class LinkRunner(CapsuleStore store)
         CapsuleRecord capsule = store.Get(owner.ToString());
         ImmutableArray<Export> offered = store.Offered(capsule);
         if (offered.Any(e => e.Name == export.Name)) throw new CapsuleException(Problems.AlreadyOffered($"{owner}", $"{export.Name}"));
-        if (export.Path is { } path && export.Preset >= LinkPreset.Partner && !IsState(capsule, path)) throw new CapsuleException(Problems.NotSharable($"{path}", "it is to be written, and it is no state: what is written there is the capsule's own layer") with { Fix = $"capsule state add {owner} {path}, or --preset reader" });
+        if (export.Directory is { } path && export.Preset >= LinkPreset.Partner && !IsState(capsule, path)) throw new CapsuleException(Problems.NotSharable($"{path}", "it is to be written, and it is no state: what is written there is the capsule's own layer") with { Fix = $"capsule state add {owner} {path}, or --preset reader" });
         LinkAccounts accounts = new(store, _runner);
         foreach (string user in export.Users)
             if (!accounts.HasUser(capsule, user)) throw new CapsuleException(Problems.NoSuchAccount($"{owner}", user, "user"));
@@ -122,7 +105,7 @@ public sealed class LinkRunner(CapsuleStore store)
             else if (!decision.UsersCount) warnings.Add(Warnings.UsersComeLater($"{name}", string.Join(", ", decision.Link.Users.Concat(decision.Link.Groups))));
             if (run is not null)
             {
-                if (inPlaceOf is not null && export.Path is { } path) holders = PeerMounts.Holders(path, new RunningCapsule(_layout, run).Processes());
+                if (inPlaceOf is not null && export.Directory is { } path) holders = PeerMounts.Holders(path, new RunningCapsule(_layout, run).Processes());
                 if (Attach(after, decision.Link) is { } waits)
                     warnings.Add(inPlaceOf is null ? Warnings.LinkWaits($"{name}", $"{link.Import}", waits) : throw new CapsuleException(Problems.OwnerDown($"{name}", $"{owner.Name}", waits)));
                 CrossingMounts.Follow(store, after);
@@ -173,9 +156,10 @@ public sealed class LinkRunner(CapsuleStore store)
     {
         try
         {
-            CapsuleLink? same = capsule.Links.FirstOrDefault(l => export.Path is not null && store.Offered(l.Import)?.Path == export.Path);
+            CapsuleLink? same = capsule.Links.FirstOrDefault(l => export.Directory is not null && store.Offered(l.Import)?.Path == export.Path);
             if (same is not null) Attach(capsule, same);
-            else if (export.Path is { } path) new PeerMounts(_layout, capsule.Name).Detach(path);
+            else if (export.Directory is { } path) new PeerMounts(_layout, capsule.Name).Detach(path);
+            if (export.TakesLogs) FollowLogs(capsule);
             CrossingMounts.Follow(store, capsule);
             ForwardDoor.Follow(store, capsule);
         }
@@ -282,7 +266,7 @@ public sealed class LinkRunner(CapsuleStore store)
         bool leaves = Leaves(capsule, link);
         Export? export = store.Offered(import);
         IReadOnlyList<int> processes = _runner.Running(name) is { } run ? new RunningCapsule(_layout, run).Processes() : [];
-        return (LinkPlanner.Remove(new() { Capsule = name, Link = link, Export = export, Runs = processes.Count > 0, Stack = leaves ? capsule.Stack : null, IsOneNetwork = store.TryFind(import.From)?.Stack == capsule.Stack }), export?.Path is { } path ? PeerMounts.Holders(path, processes) : []);
+        return (LinkPlanner.Remove(new() { Capsule = name, Link = link, Export = export, Runs = processes.Count > 0, Stack = leaves ? capsule.Stack : null, IsOneNetwork = store.TryFind(import.From)?.Stack == capsule.Stack }), export?.Directory is { } path ? PeerMounts.Holders(path, processes) : []);
     }
 
     /// <summary>Takes a link away, also of a capsule that runs.</summary>
@@ -293,7 +277,7 @@ public sealed class LinkRunner(CapsuleStore store)
         CapsuleLink link = LinkOf(capsule, import);
         ImmutableArray<MountHolder> holders = [];
         bool leaves = Leaves(capsule, link);
-        if (_runner.Running(name) is { } run && store.Offered(link.Import)?.Path is { } path)
+        if (_runner.Running(name) is { } run && store.Offered(link.Import)?.Directory is { } path)
         {
             IReadOnlyList<int> processes = new RunningCapsule(_layout, run).Processes();
             holders = PeerMounts.Holders(path, processes);
@@ -301,6 +285,7 @@ public sealed class LinkRunner(CapsuleStore store)
             holders = holders.AddRange(PeerMounts.Unreached(path, processes));
             new PrivateDirectories(store, capsule, link).Uncover();
         }
+        if (_runner.Running(name) is not null && store.Offered(import)?.TakesLogs == true) new SystemLogs(_layout, name).Keep();
         CapsuleRecord unlinked = capsule with { Links = capsule.Links.Remove(link), Stack = leaves ? name : capsule.Stack };
         store.Save(unlinked);
         if (leaves) new StackSeats(store).Leave(capsule.Stack);
@@ -332,8 +317,10 @@ public sealed class LinkRunner(CapsuleStore store)
     {
         if (_runner.Running(capsule.Name) is null) return LinkState.Down;
         if (store.TryFind(link.Import.From) is not { } owner || store.Offered(link.Import) is not { } export) return LinkState.Waiting;
-        if (ForwardDoor.Of(_layout, capsule.Name).Any(f => f.Import == link.Import && !f.IsOpen)) return LinkState.Waiting;
-        if (export.Path is not { } path || IsSeenAnyway(capsule, owner, path)) return _runner.Running(owner.Name) is null ? LinkState.Waiting : LinkState.Live;
+        // One network leads a port once, whichever of its capsules asked for it; of one that nobody has been told of nothing is known.
+        if (capsule.Stack != owner.Stack && LoopbackPort.Of(export, link.Preset).Except(_runner.Members(capsule.Stack).SelectMany(m => ForwardDoor.Of(_layout, m.Name)).Where(f => f.IsOpen && f.Import.From == owner.Name).Select(f => f.Port)).Any()) return LinkState.Waiting;
+        if (export.TakesLogs && !(_runner.Running(owner.Name) is { } takes && new SystemLogs(_layout, capsule.Name).IsLedTo(takes.Init))) return LinkState.Waiting;
+        if (export.Directory is not { } path || IsSeenAnyway(capsule, owner, path)) return _runner.Running(owner.Name) is null ? LinkState.Waiting : LinkState.Live;
         using Descriptor? there = new PeerMounts(_layout, capsule.Name).Open(path);
         if (there is not null && !new PrivateDirectories(store, capsule, link).AreSeen()) return LinkState.Waiting;
         if (there is null || link.Merge) return there is null ? LinkState.Waiting : LinkState.Live;
@@ -423,7 +410,11 @@ public sealed class LinkRunner(CapsuleStore store)
         {
             if (_runner.Running(name) is null || store.TryFind(name) is not { } capsule) continue;
             CapsuleLink[] links = [.. capsule.Links.Where(l => l.Import.From == owner && !l.Merge && l.WhenDown is WhenDown.Require or WhenDown.Bind)];
-            if (links.Length == 0) continue;
+            if (links.Length == 0)
+            {
+                LetLogsGo(capsule, owner);
+                continue;
+            }
             if (Run("stop", name) is { } why) throw new CapsuleException(Problems.LinkStepFailed("stop first", $"{name}", why));
             if (startsAgain || links.Any(l => l.WhenDown == WhenDown.Bind)) SmallFiles.Write(_layout.StartMark(owner, name), "start\n"u8, durable: false);
         }
@@ -502,7 +493,8 @@ public sealed class LinkRunner(CapsuleStore store)
     private string? Attach(CapsuleRecord capsule, CapsuleLink link)
     {
         var (owner, export) = Find(capsule, link);
-        if (export.Path is not { } path || IsSeenAnyway(capsule, owner, path)) return null;
+        if (export.TakesLogs) return LeadLogs(capsule, link, owner);
+        if (export.Directory is not { } path || IsSeenAnyway(capsule, owner, path)) return null;
         var mounts = new PeerMounts(_layout, capsule.Name);
         try
         {

@@ -36,9 +36,10 @@ public sealed class LinkTester(CapsuleStore store)
         CapsuleRecord owner = store.TryFind(import.From) ?? throw new CapsuleException(Problems.OwnerNotHere($"{name}", $"{import.From}"));
         Export export = store.Offered(import) ?? throw new CapsuleException(Problems.NotOffered($"{owner.Name}", $"{import.Export}", []));
         var proofs = ImmutableArray.CreateBuilder<LinkProof>();
-        if (export.Path is { } path)
+        if (export.Directory is { } path)
             if (link.Merge) proofs.Add(Merged(capsule, owner, path));
             else Directory(capsule, owner, link, path, proofs);
+        if (export.TakesLogs) proofs.Add(Log(capsule, owner));
         if (link.Preset >= LinkPreset.Partner)
             foreach (GuestPath program in export.Programs) proofs.Add(Program(capsule, owner, program));
         return proofs.ToImmutable();
@@ -57,6 +58,14 @@ public sealed class LinkTester(CapsuleStore store)
                 ? new("merged", LinkResult.Failed, $"{missing.Length} names of {owner.Name} are not seen at {path}: {missing[0]}")
                 : new("merged", LinkResult.Proved, $"what {owner.Name} has at {path} is seen among {capsule.Name}'s own");
         }
+    }
+
+    private LinkProof Log(CapsuleRecord capsule, CapsuleRecord owner)
+    {
+        string place = $"{SystemLogPlace.Path}";
+        if (At(Running(owner), SystemLogPlace.Path) is not { Kind: FileKind.Socket } taken) return new("log", LinkResult.Failed, $"{owner.Name} has no socket {place}");
+        return At(Running(capsule), SystemLogPlace.Path) is { } seen && seen.Device == taken.Device && seen.Inode == taken.Inode
+            ? new("log", LinkResult.Proved, $"{place} of {capsule.Name} is that of {owner.Name}") : new("log", LinkResult.Failed, $"{place} of {capsule.Name} is another socket than that of {owner.Name}, or none");
     }
 
     private LinkProof Program(CapsuleRecord capsule, CapsuleRecord owner, GuestPath program)

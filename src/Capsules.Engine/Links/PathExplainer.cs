@@ -141,7 +141,7 @@ public sealed class PathExplainer(CapsuleStore store)
     {
         (CapsuleLink Link, GuestPath Path)? covering = null;
         foreach (CapsuleLink link in capsule.Links)
-            if (store.Offered(link.Import)?.Path is { } at && path.IsWithin(at) && !link.Private.Any(path.IsWithin) && !(link.Merge && TreeWith(capsule, capsule.Folded(store.Manifest(capsule.Image)), path) is { Status: not { Kind: FileKind.CharacterDevice, DeviceMajor: 0, DeviceMinor: 0 } }) && (covering is null || at.IsWithin(covering.Value.Path))) covering = (link, at);
+            if (store.Offered(link.Import)?.Directory is { } at && path.IsWithin(at) && !link.Private.Any(path.IsWithin) && !(link.Merge && TreeWith(capsule, capsule.Folded(store.Manifest(capsule.Image)), path) is { Status: not { Kind: FileKind.CharacterDevice, DeviceMajor: 0, DeviceMinor: 0 } }) && (covering is null || at.IsWithin(covering.Value.Path))) covering = (link, at);
         return covering;
     }
 

@@ -187,7 +187,7 @@ internal sealed class PeerMounts(StoreLayout layout, CapsuleName capsule)
     }
 
     /// <summary>What is made belongs to the capsule's root.</summary>
-    private T AsRoot<T>(Func<T> work)
+    internal T AsRoot<T>(Func<T> work)
     {
         string at = $"/proc/{(RunRecord.Find(layout, capsule) ?? throw new SyscallException("open", $"{capsule}", Errno.ESRCH)).Init}";
         uint Root(string map) => IdMaps.Parse(FileCalls.ReadText($"{at}/{map}")).Outside(0) ?? 0;

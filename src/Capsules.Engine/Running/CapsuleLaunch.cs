@@ -40,7 +40,6 @@ internal sealed record CapsuleLaunch(CapsuleRecord Capsule, CapsuleManifest Mani
             VolumeImages = [.. manifest.Volumes.Where(v => v.Kind == VolumeKind.Image).Select(v => (v.Path, new HostPath(layout.VolumeImage(capsule.Name, v.Name))))],
             IdentityFiles = stack.IdentityFiles,
             Notify = manifest.Services.Any(s => s.Kind == ServiceKind.Notify) ? new(layout.RunOf(capsule.Name) + "/notify") : null,
-            SystemLog = new(layout.RunOf(capsule.Name) + "/log"),
             HostDirectories = [.. capsule.HostDirectories.Select(d => (new HostPath(d.Source), d.Target, d.ReadOnly))],
             Limits = capsule.Limits,
             Cgroup = CgroupOf(layout, capsule.Name),

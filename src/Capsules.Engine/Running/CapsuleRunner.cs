@@ -377,7 +377,7 @@ public sealed class CapsuleRunner(CapsuleStore store)
         Seat seat = request.BoardEntries == 0 ? StackInit.SeatOf(_layout, name) : default;
         using Descriptor? board = seat.Init == 0 ? Board.Create(run + "/board", request.BoardEntries) : null;
         using Descriptor nothing = FileCalls.Open("/dev/null", OpenFlags.ReadWrite);
-        using Descriptor systemLog = UnixDatagram.Bind(run + "/log");
+        using Descriptor systemLog = UnixDatagram.Create();
         using Descriptor? writes = WriteWatch.TryCreate();
         Descriptor[] queues = watch ? WatchDoor.MakeQueues() : [];
         StrayWriters.Begin(_layout, name);
@@ -389,7 +389,7 @@ public sealed class CapsuleRunner(CapsuleStore store)
             Descriptor[] kept = [.. pipes.SelectMany(p => new[] { p.Read, p.Write }), systemLog, .. ((Descriptor?[])[writes, fills]).OfType<Descriptor>(), .. queues];
             try
             {
-                Launched launched = Launcher.Launch(LaunchPlanner.Plan(request), request.Spec, new HostPath(run), new() { Board = board, Kept = kept, Cgroups = groups, Gate = markRoot ? fills : null, Input = nothing, Output = nothing, Error = nothing });
+                Launched launched = Launcher.Launch(LaunchPlanner.Plan(request), request.Spec, new HostPath(run), new() { Board = board, Kept = kept, Cgroups = groups, Gate = markRoot ? fills : null, SystemLog = systemLog, Input = nothing, Output = nothing, Error = nothing });
                 rollback.Add(() => { if (ProcessCalls.Signal(launched.Pid, Signals.KILL)) ProcessCalls.TryWait(launched.Pid); });
                 bool watched = writes is not null && WriteWatch.TryMark(writes, run + "/peer"); // before any service runs
                 var record = new RunRecord

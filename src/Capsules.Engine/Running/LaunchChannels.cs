@@ -26,6 +26,8 @@ internal sealed record LaunchChannels
     public Descriptor? Board { get; init; }
     /// <summary>What PID 1 keeps open.</summary>
     public IReadOnlyList<Descriptor> Kept { get; init; } = [];
+    /// <summary>The socket that is /dev/log inside.</summary>
+    public Descriptor? SystemLog { get; init; }
     /// <summary>A group of events that holds up all opens of the root's files, from its mount on.</summary>
     public Descriptor? Gate { get; init; }
     /// <summary>PID 1 of the capsule that is entered.</summary>

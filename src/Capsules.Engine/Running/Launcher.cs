@@ -32,7 +32,7 @@ internal static class Launcher
         var (mapsRead, mapsWrite) = writesMaps ? FileCalls.Pipe() : default;
         using (mapsRead) using (mapsWrite)
         {
-            using var world = new World(plan, runDirectory, users, groups, userFile is { } file ? joined.Open(file) : null);
+            using var world = new World(plan, runDirectory, users, groups, userFile is { } file ? joined.Open(file) : null) { SystemLog = channels.SystemLog };
             bool terminal = channels.Terminal is null && plan.Tail.OfType<TailStep.TakeStreams>().Any(s => s.Terminal);
             using var rollback = new Rollback();
             try

@@ -5,6 +5,7 @@ using Capsules.Linux;
 using Capsules.Linux.Files;
 using Capsules.Linux.Mounts;
 using Capsules.Linux.Namespaces;
+using Capsules.Linux.Sockets;
 using Capsules.Linux.Terminals;
 
 namespace Capsules.Engine.Running;
@@ -23,6 +24,9 @@ internal sealed class World(LaunchPlan plan, HostPath runDirectory, IReadOnlyLis
 
     /// <summary>Mounts that the tail attaches, by number.</summary>
     public IReadOnlyDictionary<int, Descriptor> Prepared => _prepared;
+
+    /// <summary>The socket that becomes /dev/log; null for none. It is an entry like any other of /dev: a daemon that takes it over puts its own in the place.</summary>
+    public Descriptor? SystemLog { get; init; }
 
     /// <summary>The pair of terminals, when one was asked for.</summary>
     public (Descriptor Master, Descriptor Slave)? Terminal { get; private set; }
@@ -213,6 +217,7 @@ internal sealed class World(LaunchPlan plan, HostPath runDirectory, IReadOnlyLis
             FileCalls.ChangeOwner(mount, "ptmx", RootUid, RootGid);
         }
         foreach (string name in step.Directories) FileCalls.MakeDirectory(mount, name);
+        if (SystemLog is not null && step.Target.Bytes.SequenceEqual("/dev"u8)) UnixDatagram.Bind(SystemLog, mount, "log"); // before a directory of the host may lie over it
         if (step.Options.Propagation is not null) SetOptions(mount, new MountOptions { Propagation = step.Options.Propagation }, step.Type);
         return mount;
     }

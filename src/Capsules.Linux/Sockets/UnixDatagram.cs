@@ -12,7 +12,19 @@ public static unsafe class UnixDatagram
     public static Descriptor Bind(string path)
     {
         FileCalls.Remove(null, path);
-        var socket = new Descriptor(Native.Check(Native.socket(Unix, Datagram | CloseOnExec | NonBlocking, 0), "socket", "unix"));
+        Descriptor socket = Create();
+        Bind(socket, path);
+        return socket;
+    }
+
+    /// <summary>socket(2): one that is nowhere yet.</summary>
+    public static Descriptor Create() => new(Native.Check(Native.socket(Unix, Datagram | CloseOnExec | NonBlocking, 0), "socket", "unix"));
+
+    /// <summary>Gives a socket its place, in a directory of a mount that need not be attached; for everybody to write to.</summary>
+    public static void Bind(Descriptor socket, Descriptor directory, string name) => Bind(socket, $"/proc/thread-self/fd/{directory.Number}/{name}");
+
+    private static void Bind(Descriptor socket, string path)
+    {
         byte[] name = Encoding.UTF8.GetBytes(path);
         if (name.Length > 107) throw new SyscallException("bind", path, Errno.ENAMETOOLONG);
         byte* address = stackalloc byte[110]; // struct sockaddr_un
@@ -20,7 +32,6 @@ public static unsafe class UnixDatagram
         name.CopyTo(new Span<byte>(address + 2, 107));
         Native.Check(Native.bind(socket.Number, address, (uint)(3 + name.Length)), "bind", path);
         FileCalls.ChangeMode(null, path, 0x1B6);
-        return socket;
     }
 
     /// <summary>recv(2): the next message, which stays in the socket when it is only looked at; null when there is none now.</summary>

@@ -22,6 +22,34 @@ public sealed class LinkCheckerTests
         (LinkChecker.Check(Fine with { Owner = null })[0].Concern, LinkChecker.Check(Fine with { Owner = Fine.Here })[0].Level).ShouldBe((LinkConcern.Owner, LinkLevel.Error));
 
     [Fact]
+    public void What_is_logged_has_one_daemon_that_takes_it()
+    {
+        LinkQuestion logs = Fine with { Export = Fine.Export! with { Path = SystemLogPlace.Path }, Preset = LinkPreset.Client };
+        LinkQuestion good = logs.There(s => s.Runs(Service("/usr/sbin/rsyslogd")));
+        LinkChecker.Check(good).ShouldAllBe(f => f.Level < LinkLevel.Warning);
+        good.LevelOf(LinkConcern.ForbiddenPath).ShouldBeNull();
+        logs.LevelOf(LinkConcern.Logs).ShouldBe(LinkLevel.Warning, "nobody takes it");
+        logs.There(s => s with { HasLogger = true }).LevelOf(LinkConcern.Logs).ShouldBe(LinkLevel.Note);
+        good.With(LinkPreset.Reader).LevelOf(LinkConcern.Logs).ShouldBe(LinkLevel.Error);
+        good.Here(s => s.Runs(new ServiceManifest { Name = "log", Command = ["/bin/busybox", "syslogd", "-n"] })).LevelOf(LinkConcern.TwoOwners).ShouldBe(LinkLevel.Error);
+        good.Here(s => s with { HasLogger = true }).LevelOf(LinkConcern.TwoOwners).ShouldBe(LinkLevel.Error);
+        good.Here(s => s with { Links = [new(new() { Import = Import.Parse("old/log"), Preset = LinkPreset.Client }, null) { TakesLogs = true }] }).LevelOf(LinkConcern.NestedLink).ShouldBe(LinkLevel.Error);
+    }
+
+    [Fact]
+    public void A_message_bus_knows_a_user_by_the_number_that_it_has_in_both()
+    {
+        LinkQuestion bus = Fine.At("/run/dbus", PathGround.Run, Dir("/run/dbus"), Socket("/run/dbus/system_bus_socket")).With(LinkPreset.Client);
+        bus.About(LinkConcern.Bus)!.What.ShouldBe("no user of shop is known to the D-Bus of db");
+        bus.As("www-data").LevelOf(LinkConcern.Bus).ShouldBe(LinkLevel.Ok);
+        LinkFinding other = bus.There(s => s.Knows(User("postgres", 105))).As("www-data=postgres").About(LinkConcern.Bus)!;
+        (other.Level, other.What).ShouldBe((LinkLevel.Warning, "the D-Bus of db refuses programs with libdbus as www-data of shop: they tell 33, and the kernel 105"));
+        other.Fix!.ShouldContain("give www-data the number 105 in shop");
+        (bus with { Preset = LinkPreset.SameMachine }).LevelOf(LinkConcern.Bus).ShouldBeNull();
+        Fine.At("/run/db", PathGround.Run, Dir("/run/db"), Socket("/run/db/s")).LevelOf(LinkConcern.Bus).ShouldBeNull();
+    }
+
+    [Fact]
     public void Without_an_offer_there_is_no_link() => LinkChecker.Check(Fine with { Export = null }).ShouldHaveSingleItem().Level.ShouldBe(LinkLevel.Error);
 
     [Fact]

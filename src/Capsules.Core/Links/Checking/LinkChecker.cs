@@ -25,7 +25,7 @@ public static partial class LinkChecker
         [
             .. Offers(asked), .. Places(asked), .. State(asked), .. Privates(asked), .. Hidden(asked), .. Nested(asked), .. Renames(asked), .. HardLinks(asked),
             .. SharedUsers(asked), .. SharedGroups(asked), .. Accounts(asked), .. ForeignFiles(asked),
-            .. Databases(asked), .. PidFiles(asked), .. Sockets(asked), .. Rotation(asked), .. Locales(asked), .. Programs(asked), .. Libraries(asked), .. Merges(asked),
+            .. Databases(asked), .. PidFiles(asked), .. Sockets(asked), .. Rotation(asked), .. Logging(asked), .. Buses(asked), .. Locales(asked), .. Programs(asked), .. Libraries(asked), .. Merges(asked),
             .. Loopback(asked), .. Ports(asked), .. Forwards(asked), .. Identities(asked), .. Cycles(asked),
         ];
     }
@@ -38,7 +38,7 @@ public static partial class LinkChecker
         public LinkSide There { get; } = question.Owner!;
         public Export Export { get; } = question.Export!;
         public LinkPreset Preset { get; } = question.Preset ?? question.Export!.Preset;
-        public GuestPath? Path => Export.Path;
+        public GuestPath? Path => Export.Directory;
         public bool IsWritable => Preset >= LinkPreset.Partner;
         /// <summary>Ports of the owner that are reached as if they were one's own.</summary>
         public ImmutableArray<LoopbackPort> Ports { get; } = LoopbackPort.Of(question.Export, question.Preset ?? question.Export!.Preset);

@@ -58,6 +58,8 @@ public enum LinkConcern
     PidFile,
     /// <summary>A socket.</summary>
     Socket,
+    /// <summary>A message bus (D-Bus).</summary>
+    Bus,
     /// <summary>Logs and their rotation.</summary>
     Logs,
     /// <summary>Language, character set or time zone.</summary>

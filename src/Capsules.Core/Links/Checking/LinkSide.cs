@@ -71,6 +71,8 @@ public sealed record LibraryFact(GuestPath Path, Version CLibrary)
 /// <summary>A link that a capsule has already, with the path that it covers.</summary>
 public sealed record LinkedPath(CapsuleLink Link, GuestPath? Path)
 {
+    /// <summary>Whether what the capsule's programs log goes to the owner.</summary>
+    public bool TakesLogs { get; init; }
     /// <summary>Ports that it leads to the owner's.</summary>
     public ImmutableArray<LoopbackPort> Ports { get; init; } = [];
 }
@@ -109,6 +111,8 @@ public sealed record LinkSide
     public ImmutableArray<Mention> Mentions { get; init; } = [];
     /// <summary>Ports of its loopback network on which somebody listens now; of one that runs.</summary>
     public ImmutableArray<LoopbackPort> Listening { get; init; } = [];
+    /// <summary>Whether a program of it takes what is logged at /dev/log now; of one that runs.</summary>
+    public bool HasLogger { get; init; }
     /// <summary>Whether its network is the host's.</summary>
     public bool HasHostNetwork { get; init; }
     /// <summary>Its packages.</summary>

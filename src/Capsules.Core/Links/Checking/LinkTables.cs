@@ -42,6 +42,9 @@ public static class LinkTables
     /// <summary>File systems of a capsule that are new at each start.</summary>
     public static ImmutableArray<GuestPath> NewAtEachStart { get; } = [.. ((string[])["/proc", "/sys", "/dev", "/tmp", "/run"]).Select(GuestPath.Parse)];
 
+    /// <summary>Programs that make /dev/log and take what is logged there.</summary>
+    public static ImmutableArray<string> Loggers { get; } = ["rsyslogd", "syslog-ng", "syslogd", "metalog", "socklog", "systemd-journald"];
+
     /// <summary>Programs that rename from one directory to another.</summary>
     public static ImmutableArray<RenameFamily> Renamers { get; } =
     [
