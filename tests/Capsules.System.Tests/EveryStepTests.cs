@@ -197,6 +197,56 @@ public sealed class EveryStepTests(ITestOutputHelper output) : IDisposable
     }
 
     [Fact]
+    public void A_fork_that_is_killed_before_any_call_is_made_or_not_and_whoever_was_held_still_goes_on()
+    {
+        BusyBox.MakeCapsule(_sandbox, "db", m => m with { Volumes = [new() { Name = CapsuleName.Parse("data"), Path = GuestPath.Parse("/var/lib/shop") }] }, BusyBox.Script("i=0; while :; do i=$((i+1)); echo $i > /var/lib/shop/count.new; mv /var/lib/shop/count.new /var/lib/shop/count; usleep 10000; done"));
+        BusyBox.MakeCapsule(_sandbox, "app", null, BusyBox.Script("while :; do sleep 1; done"));
+        string data = $"{_sandbox.Store}/capsules/db/volumes/data", volumes = $"{_sandbox.Store}/capsules/app/volumes";
+        _sandbox.Shell($"cd {data}; for i in 1 2 3 4 5; do echo $i > $i; done; ln 1 same").Ok();
+        _sandbox.Capsule("share", "add", "db/data", "--path", "/var/lib/shop").Ok();
+        _sandbox.Capsule("start", "db").Ok();
+        string[] add = [Sandbox.Programs + "/capsule-tools", "link", "add", "app", "db/data", "--fork"], remove = [Sandbox.Programs + "/capsule-tools", "link", "rm", "app", "db/data", "--volumes", "--yes"];
+        string Count() => _sandbox.Shell($"cat {data}/count").Out;
+        bool IsFork() => _sandbox.Capsule("link", "list", "app").Ok().Out.Contains("fork of db/data", StringComparison.Ordinal);
+        int made = 0, not = 0;
+        foreach (string[] words in (string[][])[add, remove])
+        {
+            if (words == remove && !IsFork()) _sandbox.Run(add).Ok();
+            (Result whole, string[] calls) = KilledAt(0, words);
+            whole.Ok();
+            foreach (string kind in words == add ? (string[])["renameat", "syncfs", "flock", "setsid"] : ["renameat", "unlinkat"]) calls.ShouldContain(c => c.EndsWith(' ' + kind), $"a fork has no {kind} any more: is it followed?\n{string.Join('\n', calls)}");
+            foreach (int number in Sample(All(calls), words == add ? 35 : 15))
+            {
+                if (words == add) _sandbox.Run(remove);
+                else if (!IsFork()) _sandbox.Run(add).Ok();
+                string at = $"{words[2]} killed at {KilledAt(number, words).Calls.ElementAtOrDefault(number - 1) ?? $"{number}, which did not come"}", before = Count();
+                Sandbox.Eventually(() => Count() != before, at + ": db goes on", 10);
+                DoctorClears(at);
+                if (IsFork())
+                {
+                    made++;
+                    _sandbox.Shell($"cd {volumes}/var-lib-shop && cat 1 2 3 4 5 && [ same -ef 1 ] && [ -s count ]").Ok().Out.ShouldBe("1\n2\n3\n4\n5\n", at + ": whole");
+                }
+                else
+                {
+                    not++;
+                    _sandbox.Shell($"ls {volumes}").Out.ShouldBe("data\n", at + ": nothing");
+                    _sandbox.Run(add).Ok();
+                }
+                _sandbox.Capsule("run", "app").Ok();
+                _sandbox.Capsule("exec", "app", "cat", "/var/lib/shop/5").Ok().Out.ShouldBe("5\n", at);
+                _sandbox.Capsule("stop", "-t", "0", "app").Ok();
+                _sandbox.Shell($"ls {_sandbox.Store}/tmp").Out.ShouldBeEmpty(at);
+            }
+        }
+        output.WriteLine($"{made} were there, {not} were not");
+        made.ShouldBeGreaterThan(0);
+        not.ShouldBeGreaterThan(0);
+        _sandbox.Capsule("stop", "-t", "0", "db").Ok();
+        _sandbox.Traces().ShouldBeEmpty();
+    }
+
+    [Fact]
     public void A_crossing_that_is_killed_before_any_call_leaves_nobody_and_the_next_one_works()
     {
         var pair = new LinkedPair(_sandbox);

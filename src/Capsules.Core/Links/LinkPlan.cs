@@ -22,6 +22,12 @@ public enum LinkAct
     ShareUser,
     /// <summary>A directory becomes state of the capsule.</summary>
     MakeState,
+    /// <summary>The directory is copied, and the copy becomes state of the capsule.</summary>
+    Fork,
+    /// <summary>A copy is state of the capsule like any other.</summary>
+    KeepFork,
+    /// <summary>A copy is removed.</summary>
+    RemoveFork,
     /// <summary>The directory is seen.</summary>
     Attach,
     /// <summary>A directory below it is the capsule's own.</summary>
@@ -125,6 +131,20 @@ public static class LinkPlanner
         if (facts.Stack is { } stack) steps.Add(new(LinkAct.LeaveStack, LinkMoment.Now, $"{stack}", $"{capsule} leaves the stack {stack} and has one of its own"));
         return steps.ToImmutable();
     }
+
+    /// <summary>The step by which a capsule gets a copy.</summary>
+    /// <param name="capsule">The capsule.</param>
+    /// <param name="path">Where it is seen.</param>
+    /// <param name="of">What is copied.</param>
+    /// <param name="volume">What it will be.</param>
+    /// <param name="size">How much it is, and who is held still for it.</param>
+    public static ImmutableArray<LinkStep> Fork(CapsuleName capsule, GuestPath path, Import of, CapsuleName volume, string size) =>
+        [new(LinkAct.Fork, LinkMoment.Now, $"{path}", $"{path} of {of.From} is copied to {capsule}, as state of its own: the volume {volume} ({size})")];
+
+    /// <summary>The step by which a copy is no copy any more, or is removed.</summary>
+    public static ImmutableArray<LinkStep> RemoveFork(CapsuleName capsule, StateFork fork, bool volumes) =>
+        [volumes ? new(LinkAct.RemoveFork, LinkMoment.Now, $"{fork.Path}", $"{fork.Path} of {capsule} is removed with its data: {fork}")
+            : new(LinkAct.KeepFork, LinkMoment.Now, $"{fork.Path}", $"{fork.Path} of {capsule} stays its state, the volume {fork.Volume}, and is no longer labelled {fork}")];
 
     private static ImmutableArray<LoopbackPort> Ports(LinkChangeFacts facts) => LoopbackPort.Of(facts.Export, facts.Link.Preset);
 

@@ -29,13 +29,14 @@ public sealed class LinkFactsReader(CapsuleStore store)
     /// <param name="capsule">The capsule.</param>
     /// <param name="link">The link.</param>
     /// <param name="inPlaceOf">A link of it that goes when this one comes.</param>
-    public LinkQuestion Read(CapsuleName capsule, CapsuleLink link, Import? inPlaceOf = null)
+    /// <param name="fork">Whether a copy is asked for, not the directory itself.</param>
+    public LinkQuestion Read(CapsuleName capsule, CapsuleLink link, Import? inPlaceOf = null, bool fork = false)
     {
         CapsuleRecord here = store.Get(capsule.ToString());
         link = link.WithPrivateOf(here.Links.FirstOrDefault(l => l.Import == (inPlaceOf ?? link.Import)));
         here = here with { Links = [.. here.Links.Where(l => l.Import != inPlaceOf)] };
         if (store.Find(link.Import.From) is not { } there) return Asked(here, link);
-        return Read(here, there, link, there.Folded(store.Manifest(there.Image)).Exports.FirstOrDefault(e => e.Name == link.Import.Export));
+        return Read(here, there, link, there.Folded(store.Manifest(there.Image)).Exports.FirstOrDefault(e => e.Name == link.Import.Export)) with { Fork = fork };
     }
 
     /// <summary>The same, of an offer that need not be made yet.</summary>

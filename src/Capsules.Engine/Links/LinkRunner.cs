@@ -40,7 +40,7 @@ public sealed record LinkChange(CapsuleLink Link, ImmutableArray<Warning> Warnin
 /// owner's mount, with less rights, attached at the host's side of the other's root (docs/adr/0031).
 /// </summary>
 /// <param name="store">Capsules and images.</param>
-public sealed class LinkRunner(CapsuleStore store)
+public sealed partial class LinkRunner(CapsuleStore store)
 {
     private const int LockPollMilliseconds = 20, MostMillisecondsForOwner = 15_000, StartMinutes = 30;
 
@@ -440,11 +440,15 @@ public sealed class LinkRunner(CapsuleStore store)
         if (!_runner.Members(capsule.Stack).Any()) _runner.Stacks.Remove(capsule.Stack);
     }
 
-    private (CapsuleRecord Owner, Export Export) Find(CapsuleRecord capsule, CapsuleLink link)
+    private (CapsuleRecord Owner, Export Export) Find(CapsuleRecord capsule, CapsuleLink link) => Find(store, capsule.Name, link.Import);
+
+    /// <summary>The owner of what a capsule uses, and what that offers.</summary>
+    /// <exception cref="CapsuleException">It is not here, or offers no such thing.</exception>
+    internal static (CapsuleRecord Owner, Export Export) Find(CapsuleStore store, CapsuleName capsule, Import import)
     {
-        CapsuleRecord owner = store.TryFind(link.Import.From) ?? throw new CapsuleException(Problems.OwnerNotHere($"{capsule.Name}", $"{link.Import.From}"));
+        CapsuleRecord owner = store.TryFind(import.From) ?? throw new CapsuleException(Problems.OwnerNotHere($"{capsule}", $"{import.From}"));
         ImmutableArray<Export> offered = store.Offered(owner);
-        return (owner, offered.FirstOrDefault(e => e.Name == link.Import.Export) ?? throw new CapsuleException(Problems.NotOffered($"{owner.Name}", $"{link.Import.Export}", offered.Select(e => $"{e.Name}"))));
+        return (owner, offered.FirstOrDefault(e => e.Name == import.Export) ?? throw new CapsuleException(Problems.NotOffered($"{owner.Name}", $"{import.Export}", offered.Select(e => $"{e.Name}"))));
     }
 
     /// <summary>No more is asked for than is offered.</summary>
@@ -528,52 +532,6 @@ public sealed class LinkRunner(CapsuleStore store)
             return null;
         }
         catch (SyscallException e) { throw new CapsuleException(Problems.CannotShow($"{link.Import}", $"{path}", e.Message), e); }
-    }
-
-    /// <summary>The owner's software among the capsule's own files; the owner need not run for it.</summary>
-    private (Descriptor? Merged, string? Why) OpenMerged(CapsuleRecord capsule, CapsuleRecord owner, GuestPath path) =>
-        MergedSoftware.Make(_layout, _runner.Running(capsule.Name)!, store.Manifest(owner.Image).Layers, path) is { } merged ? (merged, null) : (null, $"neither {owner.Name} nor {capsule.Name} has {path}");
-
-    /// <summary>A copy of the owner's mount: from its root when it runs, else of the directory on disk, through the owner's ids.</summary>
-    private (Descriptor? Clone, string? Why) OpenSource(CapsuleRecord capsule, CapsuleRecord owner, GuestPath path)
-    {
-        if (_runner.Running(owner.Name) is not null)
-        {
-            using Descriptor root = FileCalls.Open(_layout.RunOf(owner.Name) + "/peer", OpenFlags.PathOnly | OpenFlags.Directory);
-            var (at, errno) = FileCalls.TryOpenResolved(root, path.BelowRoot(), OpenFlags.PathOnly | OpenFlags.Directory, ResolveFlags.InRoot | ResolveFlags.NoMagicLinks);
-            if (at is null) return (null, errno == Errno.ENOENT ? $"{owner.Name} has no {path} yet" : $"{path} of {owner.Name}: {Errno.Name(errno)}");
-            using (at) return (MountCalls.Clone(at, "", recursive: true), null);
-        }
-        ImmutableArray<StateVolume> volumes = owner.Folded(store.Manifest(owner.Image)).Volumes;
-        if (volumes.FirstOrDefault(v => v.Kind == VolumeKind.Directory && path.IsWithin(v.Path)) is not { } volume || volumes.Any(v => v != volume && v.Path.IsWithin(path))) return (null, $"{owner.Name} does not run");
-        using Descriptor data = FileCalls.Open(owner.PlaceOf(_layout, volume.Name), OpenFlags.PathOnly | OpenFlags.Directory);
-        string below = path.ToString()[volume.Path.ToString().Length..].TrimStart('/');
-        var (found, problem) = FileCalls.TryOpenResolved(data, below.Length == 0 ? "." : below, OpenFlags.PathOnly | OpenFlags.Directory, ResolveFlags.Beneath | ResolveFlags.NoMagicLinks);
-        if (found is null) return (null, $"{path} of {owner.Name}: {Errno.Name(problem)}");
-        using (found)
-        {
-            Descriptor clone = MountCalls.Clone(found, "");
-            if (Host.IsInitial) WithIdsOf(capsule, owner, ids => MountCalls.MapIds(clone, ids, path.ToString()));
-            return (clone, null);
-        }
-    }
-
-    private void WithIdsOf(CapsuleRecord capsule, CapsuleRecord owner, Action<Descriptor> work)
-    {
-        StackRecord stack = _runner.Stacks.Ensure(owner.Stack, store.Manifest(owner.Image).Identity);
-        string pin = $"{_layout.RunOf(capsule.Name)}/ids.{Environment.ProcessId}.tmp";
-        FileCalls.MakeNode(null, pin, FileKind.Regular, 0x180);
-        try
-        {
-            NamespaceHolder.Make(NamespaceKinds.None, stack.UserMap, stack.GroupMap, null, _ => pin);
-            using Descriptor ids = FileCalls.Open(pin, OpenFlags.ReadOnly);
-            work(ids);
-        }
-        finally
-        {
-            MountCalls.Detach(pin);
-            FileCalls.Remove(null, pin);
-        }
     }
 
     /// <summary>Starts an owner unless it is up; why it is not, when it is not.</summary>

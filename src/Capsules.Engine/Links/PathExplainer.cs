@@ -161,7 +161,7 @@ public sealed class PathExplainer(CapsuleStore store)
         if (manifest.Volumes.Where(v => place.IsWithin(v.Path)).MaxBy(v => v.Path.Bytes.Length) is { } volume)
         {
             string data = volume.Kind == VolumeKind.Image ? layout.VolumeImage(capsule.Name, volume.Name) : capsule.PlaceOf(layout, volume.Name);
-            string whose = capsule.SharedVolumes.FirstOrDefault(s => s.Name == volume.Name) is { } shared ? $" of {shared.Owner}" : "";
+            string whose = capsule.SharedVolumes.FirstOrDefault(s => s.Name == volume.Name) is { } shared ? $" of {shared.Owner}" : StateFork.TryRead(volume) is { } fork ? $", a {fork}" : "";
             return Of("volume", $"the volume {volume.Name}{whose}", volume.Kind == VolumeKind.Image ? data : At(data, GuestPath.Root.Combine(place.RelativeTo(volume.Path))));
         }
         if (place.IsWithin(Run)) return Of("stack", $"/run of stack {capsule.Stack}, new when the stack starts");
@@ -192,8 +192,8 @@ public sealed class PathExplainer(CapsuleStore store)
     private static Account NameOf(uint number, ImmutableArray<GroupAccount> groups) => new(number, groups.FirstOrDefault(g => g.Gid == number)?.Name);
     private static Account NameOf(uint number, IEnumerable<(uint Number, string Name)> names) => new(number, names.FirstOrDefault(n => n.Number == number).Name);
 
-    internal static (ImmutableArray<UserAccount> Users, ImmutableArray<GroupAccount> Groups) Accounts(CapsuleTree tree) =>
-        (tree.Read(GuestPath.Parse("/etc/passwd")) is { } users ? Core.Formats.Accounts.AccountFiles.Users(users) : [], tree.Read(GuestPath.Parse("/etc/group")) is { } groups ? Core.Formats.Accounts.AccountFiles.Groups(groups) : []);
+    internal static AccountLists Accounts(CapsuleTree tree) =>
+        new(tree.Read(GuestPath.Parse("/etc/passwd")) is { } users ? Core.Formats.Accounts.AccountFiles.Users(users) : [], tree.Read(GuestPath.Parse("/etc/group")) is { } groups ? Core.Formats.Accounts.AccountFiles.Groups(groups) : []);
 
     private static PathUser Resolve(string user, CapsuleTree tree)
     {

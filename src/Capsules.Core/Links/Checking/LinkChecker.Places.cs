@@ -53,7 +53,8 @@ public static partial class LinkChecker
         {
             string what = volume.Path == path ? $"{path} is state of {a.Here.Name} and of {a.There.Name}" : $"{volume.Path} is state of {a.Here.Name}, and the link would hide it";
             yield return new(LinkLevel.Error, LinkConcern.TwoOwners, volume.Path.ToString(), what, "a directory has one owner: what the other wrote there before would be out of sight",
-                volume.Path != path && !a.Question.Merge ? $"keep it {a.Here.Name}'s own: {a.LinkWith($"--private {volume.Path}")}" : $"decide whose it is: take the volume {volume.Name} from {a.Here.Name}, or offer a directory below {path} that {a.Here.Name} does not have");
+                StateFork.TryRead(volume) is { } fork ? $"capsule link rm {a.Here.Name} {fork.Of} --volumes"
+                : volume.Path != path && !a.Question.Merge ? $"keep it {a.Here.Name}'s own: {a.LinkWith($"--private {volume.Path}")}" : $"decide whose it is: take the volume {volume.Name} from {a.Here.Name}, or offer a directory below {path} that {a.Here.Name} does not have");
         }
         if (!a.IsOneStack)
         {

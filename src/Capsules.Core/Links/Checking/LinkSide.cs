@@ -163,6 +163,8 @@ public sealed record LinkQuestion
     public bool Merge { get; init; }
     /// <summary>See <see cref="CapsuleLink.Private"/>.</summary>
     public ImmutableArray<GuestPath> Private { get; init; } = [];
+    /// <summary>A copy is asked for, which is the capsule's own state, in place of the directory itself.</summary>
+    public bool Fork { get; init; }
     /// <summary>Users of the one that are users of the other.</summary>
     public ImmutableArray<SharedName> Users { get; init; } = [];
     /// <summary>Groups of the one that are groups of the other.</summary>
