@@ -197,6 +197,51 @@ public sealed class EveryStepTests(ITestOutputHelper output) : IDisposable
     }
 
     [Fact]
+    public void A_merge_beside_another_that_is_killed_before_any_call_can_be_made_and_taken_away_again_and_the_other_stays()
+    {
+        var pair = new LinkedPair(_sandbox);
+        ServiceManifest idle = BusyBox.Script("while :; do sleep 1; done");
+        foreach (string name in (string[])["app", "one", "two"])
+        {
+            pair.Make(name, 100, null, idle);
+            Directory.CreateDirectory($"{pair.TreeOf(name)}/usr/lib/plugins");
+            foreach (string file in (string[])["both", "of-" + name]) File.WriteAllText($"{pair.TreeOf(name)}/usr/lib/plugins/{file}", name + "\n");
+            if (name != "app") _sandbox.Capsule("share", "add", $"{name}/plugins", "--path", "/usr/lib/plugins").Ok();
+        }
+        File.Delete($"{pair.TreeOf("app")}/usr/lib/plugins/both");
+        _sandbox.Capsule("start", "app").Ok();
+        string[] add = [Sandbox.Programs + "/capsule-tools", "link", "add", "app", "two/plugins", "--merge", "--priority", "1"], remove = [Sandbox.Programs + "/capsule-tools", "link", "rm", "app", "two"];
+        string See() => _sandbox.Capsule("exec", "app", "sh", "-c", "cd /usr/lib/plugins; cat both of-app of-one of-two 2>/dev/null").Out.Trim().Replace('\n', ' ');
+        const string Alone = "one app one", Both = "two app one two";
+        string Mounts() => _sandbox.Shell("wc -l < /proc/self/mountinfo").Out;
+        _sandbox.Capsule("link", "add", "app", "one/plugins", "--merge").Ok();
+        string before = Mounts();
+        foreach (string[] words in (string[][])[add, remove])
+        {
+            if (words == remove) _sandbox.Run(add).Ok();
+            (Result whole, string[] calls) = KilledAt(0, words);
+            whole.Ok();
+            calls.ShouldContain(c => c.EndsWith(" move_mount"), "an attach has no move_mount any more: is it followed?");
+            foreach (int number in Sample(All(calls), 25))
+            {
+                if (words == add) _sandbox.Run(remove);
+                else _sandbox.Run(add);
+                string at = $"{words[2]} killed at {KilledAt(number, words).Calls.ElementAtOrDefault(number - 1) ?? $"{number}, which did not come"}";
+                DoctorClears(at);
+                See().ShouldBeOneOf(Alone, Both);
+                _sandbox.Run(add);
+                See().ShouldBe(Both, at + ": it is made whatever was left");
+                _sandbox.Capsule("link", "list", "app").Ok().Out.ShouldNotContain("waiting", customMessage: at);
+                _sandbox.Run(remove).Ok();
+                See().ShouldBe(Alone, at);
+                Mounts().ShouldBe(before, at);
+            }
+        }
+        _sandbox.Capsule("stop", "-t", "0", "app").Ok();
+        _sandbox.Traces().ShouldBeEmpty();
+    }
+
+    [Fact]
     public void A_fork_that_is_killed_before_any_call_is_made_or_not_and_whoever_was_held_still_goes_on()
     {
         BusyBox.MakeCapsule(_sandbox, "db", m => m with { Volumes = [new() { Name = CapsuleName.Parse("data"), Path = GuestPath.Parse("/var/lib/shop") }] }, BusyBox.Script("i=0; while :; do i=$((i+1)); echo $i > /var/lib/shop/count.new; mv /var/lib/shop/count.new /var/lib/shop/count; usleep 10000; done"));

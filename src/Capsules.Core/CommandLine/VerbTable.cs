@@ -22,6 +22,7 @@ public static class VerbTable
         new("--preset", "PRESET", "ask for less than is offered"), new("--as", "HERE=THERE", "a user of this capsule is that one of the owner", Repeats: true), new("--as-group", "HERE=THERE", "a group, likewise", Repeats: true),
         new("--when-down", "WHAT", "when the owner does not run at a start: require (the default), want, bind, wait[:SECONDS] or degrade"),
         new("--merge", null, "see the owner's software among the capsule's own files at that path, which win"),
+        new("--priority", "N", "with --merge, of several owners at one path: the lower number wins, 50 when none is given"),
         new("--private", "DIR", "a directory below the linked one that is this capsule's own state", Repeats: true),
     ];
     private static readonly Option Fork = new("--fork", null, "a copy, for tests, as state of this capsule's own");
@@ -208,7 +209,7 @@ public static class VerbTable
         new("share rm", LinkGroup, "CAPSULE/SHARE", "offer something no more", Door.Tools, 1, 1) { Options = [Plan, Json] },
         new("link add", LinkGroup, "CAPSULE [OWNER/SHARE...]", "let a capsule use what another offers; without names, what its image says that it uses", Door.Tools, 1, 64) { Options = [.. HowToLink, Fork, Plan, Json] },
         new("link swap", LinkGroup, "CAPSULE OWNER/SHARE OTHER/SHARE", "let a capsule use what another offers in the place of what it uses, at the same path and without a moment between", Door.Tools, 3, 3) { Options = [.. HowToLink, Plan, Json] },
-        new("link list", LinkGroup, "[CAPSULE]", "list links and how they are", Door.Tools, 0, 1) { Options = [JsonWith("from", "to", "preset", "whenDown", "wait", "merge", "private", "users", "groups", "path", "programs", "ports", "state", "volume", "time", "used")] },
+        new("link list", LinkGroup, "[CAPSULE]", "list links and how they are", Door.Tools, 0, 1) { Options = [JsonWith("from", "to", "preset", "whenDown", "wait", "merge", "priority", "private", "users", "groups", "path", "programs", "ports", "state", "volume", "time", "used")] },
         new("link rm", LinkGroup, "CAPSULE OWNER[/SHARE]", "take links away", Door.Tools, 2, 2) { Options = [new("--volumes", null, "of a copy (--fork) the data too", 'v'), Yes, Plan, Json] },
         new("link test", LinkGroup, "CAPSULE OWNER/SHARE", "try between two capsules that run whether a link makes them one machine: the file, events, locks, memory, sockets, users", Door.Tools, 2, 2) { Options = [Json] },
         new("link check", LinkGroup, "CAPSULE OWNER/SHARE", "tell what would go wrong if a capsule used what another offers; nothing is changed", Door.Tools, 2, 2) { Options = [.. HowToLink, Fork, new("--strict", null, "refuse for a warning, too"), Json] },

@@ -81,6 +81,8 @@ public sealed record LinkChangeFacts
     public Import? InPlaceOf { get; init; }
     /// <summary>The stack that the capsule joins or leaves by it.</summary>
     public CapsuleName? Stack { get; init; }
+    /// <summary>Others whose software is merged at the same path, and stays.</summary>
+    public ImmutableArray<Import> MergedWith { get; init; } = [];
     /// <summary>Private directories that become state by it, each with its volume.</summary>
     public ImmutableArray<StateVolume> NewState { get; init; } = [];
     /// <summary>Whether both have one network, before and after.</summary>
@@ -123,7 +125,7 @@ public static class LinkPlanner
     {
         var steps = ImmutableArray.CreateBuilder<LinkStep>();
         CapsuleName capsule = facts.Capsule;
-        if (facts.Export?.Path is { } path && facts.Runs) steps.Add(new(LinkAct.Detach, LinkMoment.Now, $"{path}", $"{path} is seen in {capsule} no more"));
+        if (facts.Export?.Path is { } path && facts.Runs) steps.Add(new(LinkAct.Detach, LinkMoment.Now, $"{path}", facts.MergedWith.IsEmpty ? $"{path} is seen in {capsule} no more" : $"{path} of {facts.Link.Import.From} is seen in {capsule} no more; that of {string.Join(" and ", facts.MergedWith)} stays"));
         if (facts.Link.Preset >= LinkPreset.Partner && facts.Runs)
             foreach (GuestPath program in facts.Export?.Programs ?? []) steps.Add(new(LinkAct.WithdrawProgram, LinkMoment.Now, $"{program}", $"{program} is run in {facts.Link.Import.From} no more"));
         if (facts.Runs && !facts.IsOneNetwork)

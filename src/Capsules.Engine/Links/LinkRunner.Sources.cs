@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using Capsules.Core.Links;
 using Capsules.Core.Model;
 using Capsules.Engine.Running;
 using Capsules.Engine.Stacks;
@@ -14,9 +15,12 @@ namespace Capsules.Engine.Links;
 /// <summary>What is attached for a link.</summary>
 public sealed partial class LinkRunner
 {
-    /// <summary>The owner's software among the capsule's own files; the owner need not run for it.</summary>
-    private (Descriptor? Merged, string? Why) OpenMerged(CapsuleRecord capsule, CapsuleRecord owner, GuestPath path) =>
-        MergedSoftware.Make(_layout, _runner.Running(capsule.Name)!, store.Manifest(owner.Image).Layers, path) is { } merged ? (merged, null) : (null, $"neither {owner.Name} nor {capsule.Name} has {path}");
+    /// <summary>The links by which software is merged at a path, who wins first.</summary>
+    private ImmutableArray<CapsuleLink> MergedAt(CapsuleRecord capsule, GuestPath path) => [.. CapsuleLink.ByPriority(capsule.Links).Where(l => l.Merge && store.Offered(l.Import)?.Path == path)];
+
+    /// <summary>The owners' software among the capsule's own files; the owners need not run for it.</summary>
+    private (Descriptor? Merged, string? Why) OpenMerged(CapsuleRecord capsule, ImmutableArray<CapsuleLink> links, GuestPath path) =>
+        MergedSoftware.Make(_layout, _runner.Running(capsule.Name)!, [.. links.Select(l => store.Manifest(store.Get($"{l.Import.From}").Image).Layers)], path) is { } merged ? (merged, null) : (null, $"neither {string.Join(", ", links.Select(l => l.Import.From))} nor {capsule.Name} has {path}");
 
     /// <summary>A copy of the owner's mount: from its root when it runs, else of the directory on disk, through the owner's ids.</summary>
     private (Descriptor? Clone, string? Why) OpenSource(CapsuleRecord capsule, CapsuleRecord owner, GuestPath path)

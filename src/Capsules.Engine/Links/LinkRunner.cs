@@ -233,7 +233,7 @@ public sealed partial class LinkRunner(CapsuleStore store)
         LinkAccounts accounts = new(store, _runner);
         CheckAllowed(link, export);
         link = link.WithPrivateOf(replaced).WithUsers(export, user => accounts.HasUser(capsule, user));
-        CapsuleRecord after = capsule with { Links = capsule.Links.Add(link), Stack = link.Preset == LinkPreset.SameMachine ? owner.Stack : capsule.Stack };
+        CapsuleRecord after = capsule with { Links = replaced is null ? capsule.Links.Add(link) : before.Links.Replace(replaced, link), Stack = link.Preset == LinkPreset.SameMachine ? owner.Stack : capsule.Stack };
         if (after.Stack != capsule.Stack) CheckMove(capsule);
         CheckCircle(after);
         LinkQuestion facts = new LinkFactsReader(store).Read(name, link, inPlaceOf);
@@ -281,7 +281,7 @@ public sealed partial class LinkRunner(CapsuleStore store)
         bool leaves = Leaves(capsule, link);
         Export? export = store.Offered(import);
         IReadOnlyList<int> processes = _runner.Running(name) is { } run ? new RunningCapsule(_layout, run).Processes() : [];
-        return (LinkPlanner.Remove(new() { Capsule = name, Link = link, Export = export, Runs = processes.Count > 0, Stack = leaves ? capsule.Stack : null, IsOneNetwork = store.TryFind(import.From)?.Stack == capsule.Stack }), export?.Path is { } path ? PeerMounts.Holders(path, processes) : []);
+        return (LinkPlanner.Remove(new() { Capsule = name, Link = link, Export = export, Runs = processes.Count > 0, Stack = leaves ? capsule.Stack : null, IsOneNetwork = store.TryFind(import.From)?.Stack == capsule.Stack, MergedWith = link.Merge && export?.Path is { } at ? [.. MergedAt(capsule, at).Select(l => l.Import).Where(i => i != import)] : [] }), export?.Path is { } path ? PeerMounts.Holders(path, processes) : []);
     }
 
     /// <summary>Takes a link away, also of a capsule that runs.</summary>
@@ -292,15 +292,19 @@ public sealed partial class LinkRunner(CapsuleStore store)
         CapsuleLink link = LinkOf(capsule, import);
         ImmutableArray<MountHolder> holders = [];
         bool leaves = Leaves(capsule, link);
+        CapsuleRecord unlinked = capsule with { Links = capsule.Links.Remove(link), Stack = leaves ? name : capsule.Stack };
         if (_runner.Running(name) is { } run && store.Offered(link.Import)?.Path is { } path)
         {
             IReadOnlyList<int> processes = new RunningCapsule(_layout, run).Processes();
             holders = PeerMounts.Holders(path, processes);
-            new PeerMounts(_layout, name).Detach(path);
-            holders = holders.AddRange(PeerMounts.Unreached(path, processes));
-            new PrivateDirectories(store, capsule, link).Uncover();
+            if (link.Merge && MergedAt(unlinked, path) is [var other, ..]) Attach(unlinked, other); // the others stay merged
+            else
+            {
+                new PeerMounts(_layout, name).Detach(path);
+                holders = holders.AddRange(PeerMounts.Unreached(path, processes));
+                new PrivateDirectories(store, capsule, link).Uncover();
+            }
         }
-        CapsuleRecord unlinked = capsule with { Links = capsule.Links.Remove(link), Stack = leaves ? name : capsule.Stack };
         store.Save(unlinked);
         if (leaves) LeaveStack(capsule);
         if (!unlinked.Links.Any(l => l.Import.From == import.From)) FileCalls.Remove(null, _layout.StartMark(import.From, name));
@@ -333,9 +337,11 @@ public sealed partial class LinkRunner(CapsuleStore store)
         if (store.TryFind(link.Import.From) is not { } owner || store.Offered(link.Import) is not { } export) return LinkState.Waiting;
         if (ForwardDoor.Of(_layout, capsule.Name).Any(f => f.Import == link.Import && !f.IsOpen)) return LinkState.Waiting;
         if (export.Path is not { } path || IsSeenAnyway(capsule, owner, path)) return _runner.Running(owner.Name) is null ? LinkState.Waiting : LinkState.Live;
-        using Descriptor? there = new PeerMounts(_layout, capsule.Name).Open(path);
+        var mounts = new PeerMounts(_layout, capsule.Name);
+        using Descriptor? there = mounts.Open(path);
         if (there is not null && !new PrivateDirectories(store, capsule, link).AreSeen()) return LinkState.Waiting;
-        if (there is null || link.Merge) return there is null ? LinkState.Waiting : LinkState.Live;
+        if (there is null) return LinkState.Waiting;
+        if (link.Merge) return mounts.Shows(path).Contains($"{link.Import}") ? LinkState.Live : LinkState.Waiting; // cut off before it was put in
         var (source, _) = OpenSource(capsule, owner, path);
         using (source) return source is null || IsSame(source, there) ? LinkState.Live : LinkState.Waiting; // cut off in the middle of a swap, it shows another's
     }
@@ -378,7 +384,7 @@ public sealed partial class LinkRunner(CapsuleStore store)
     {
         CapsuleRecord capsule = store.Get(name.ToString());
         var warnings = ImmutableArray.CreateBuilder<Warning>();
-        foreach (CapsuleLink link in capsule.Links)
+        foreach (CapsuleLink link in capsule.Links.DistinctBy(l => l.Merge ? (object?)store.Offered(l.Import)?.Path : l)) // what is merged at one path is one mount
             if (Attach(capsule, link) is { } why) warnings.Add(Warnings.LinkWaits($"{name}", $"{link.Import}", why));
         CrossingMounts.Follow(store, capsule);
         warnings.AddRange(ForwardDoor.Follow(store, capsule).Select(f => Warnings.PortNotLed($"{name}", $"{f.Port}", $"{f.Import.From}", f.Problem!)));
@@ -515,7 +521,8 @@ public sealed partial class LinkRunner(CapsuleStore store)
         var mounts = new PeerMounts(_layout, capsule.Name);
         try
         {
-            var (clone, why) = link.Merge ? OpenMerged(capsule, owner, path) : OpenSource(capsule, owner, path);
+            ImmutableArray<CapsuleLink> merged = link.Merge ? MergedAt(capsule, path) : [];
+            var (clone, why) = link.Merge ? OpenMerged(capsule, merged, path) : OpenSource(capsule, owner, path);
             using (clone)
             using (Descriptor? there = mounts.Open(path))
             {
@@ -526,8 +533,9 @@ public sealed partial class LinkRunner(CapsuleStore store)
                 MountCalls.SetAttributes(clone, path.ToString(), rights, recursive: true);
                 MountCalls.SetPropagation(clone, Propagation.Slave, path.ToString(), recursive: true); // what the owner mounts there later is seen, too; nothing goes the other way
                 using Descriptor? whole = link.Private.IsEmpty ? null : own.Over(clone, path);
-                if (there is null) mounts.Attach(path, whole ?? clone);
-                else mounts.Swap(path, whole ?? clone);
+                ImmutableArray<string> shows = [.. merged.Select(m => $"{m.Import}")];
+                if (there is null) mounts.Attach(path, whole ?? clone, shows);
+                else mounts.Swap(path, whole ?? clone, shows);
             }
             return null;
         }

@@ -8,6 +8,7 @@ using Capsules.Core.Links.Explaining;
 using Capsules.Core.Model;
 using Capsules.Core.Problems;
 using Capsules.Engine.Capturing;
+using Capsules.Engine.Images;
 using Capsules.Engine.Running;
 using Capsules.Engine.Stacks;
 using Capsules.Engine.Store;
@@ -140,9 +141,17 @@ public sealed class PathExplainer(CapsuleStore store)
     internal (CapsuleLink Link, GuestPath Path)? LinkOf(CapsuleRecord capsule, GuestPath path)
     {
         (CapsuleLink Link, GuestPath Path)? covering = null;
-        foreach (CapsuleLink link in capsule.Links)
-            if (store.Offered(link.Import)?.Path is { } at && path.IsWithin(at) && !link.Private.Any(path.IsWithin) && !(link.Merge && TreeWith(capsule, capsule.Folded(store.Manifest(capsule.Image)), path) is { Status: not { Kind: FileKind.CharacterDevice, DeviceMajor: 0, DeviceMinor: 0 } }) && (covering is null || at.IsWithin(covering.Value.Path))) covering = (link, at);
+        foreach (CapsuleLink link in CapsuleLink.ByPriority(capsule.Links))
+            if (store.Offered(link.Import)?.Path is { } at && path.IsWithin(at) && !link.Private.Any(path.IsWithin) && !(link.Merge && TreeWith(capsule, capsule.Folded(store.Manifest(capsule.Image)), path) is { Status: not { Kind: FileKind.CharacterDevice, DeviceMajor: 0, DeviceMinor: 0 } }) && (covering is null || at.IsWithin(covering.Value.Path) && !(link.Merge && at == covering.Value.Path && (Has(covering.Value.Link) || !Has(link))))) covering = (link, at);
         return covering;
+
+        // Of several whose software is merged at one path the first that has it.
+        bool Has(CapsuleLink link)
+        {
+            if (store.TryFind(link.Import.From) is not { } owner) return false;
+            using var software = Overlay.OfLayers(store.Layout, store.Manifest(owner.Image).Layers);
+            return FileCalls.TryStat(null, new NativePath(software.Place + "/").Append(path.RelativeTo(GuestPath.Root))) is not null;
+        }
     }
 
     /// <summary>By what a place is seen that no link covers.</summary>

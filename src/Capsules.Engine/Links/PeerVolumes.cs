@@ -27,7 +27,7 @@ internal sealed class PeerVolumes(CapsuleStore store, CapsuleRecord capsule)
     {
         if (IsSeen(path)) return;
         using Descriptor volume = Clone(path);
-        new PeerMounts(store.Layout, capsule.Name).Attach(path, volume);
+        new PeerMounts(store.Layout, capsule.Name).Attach(path, volume, []);
     }
 
     /// <summary>A copy of a volume's mount, with the capsule's numbers and rights as at its start; attached nowhere.</summary>

@@ -56,7 +56,7 @@ internal static class LinkWords
     {
         if (command.Has("--fork"))
         {
-            foreach (string option in (string[])["--merge", "--private", "--preset", "--when-down"])
+            foreach (string option in (string[])["--merge", "--priority", "--private", "--preset", "--when-down"])
                 if (command.Has(option) || command.Value(option) is not null || command.Values(option).Any()) throw new CapsuleException(Problems.WrongUsage($"{option} tells how a link is, and --fork asks for a copy", "capsule link add CAPSULE OWNER/SHARE --fork [--as HERE=THERE]..."));
             return new() { Import = import, Preset = LinkPreset.Reader, Users = Names(command.Values("--as")), Groups = Names(command.Values("--as-group")) };
         }
@@ -68,6 +68,7 @@ internal static class LinkWords
             WhenDown = when,
             WaitMilliseconds = milliseconds,
             Merge = command.Has("--merge"),
+            Priority = Priority(command),
             Private = [.. command.Values("--private").Select(w => PathWords.Inside("--private", w)).Distinct().Order()],
             Users = Names(command.Values("--as")),
             Groups = Names(command.Values("--as-group")),
@@ -84,6 +85,13 @@ internal static class LinkWords
 
     /// <summary>Several words in a cell of a table; a dash for none.</summary>
     public static string Cell<T>(IEnumerable<T> words, string between = " ") => string.Join(between, words) is { Length: > 0 } text ? text : "-";
+
+    private static int Priority(ParsedCommand command)
+    {
+        if (command.Value("--priority") is not { } word) return CapsuleLink.StandardPriority;
+        if (!command.Has("--merge")) throw new CapsuleException(Problems.WrongUsage("--priority tells whose software is seen where several are merged", "capsule link add CAPSULE OWNER/SHARE --merge --priority N"));
+        return int.TryParse(word, NumberStyles.None, CultureInfo.InvariantCulture, out int number) && number <= CapsuleLink.MostPriority ? number : throw new CapsuleException(Problems.BadValue("--priority", word, $"a number from 0 to {CapsuleLink.MostPriority}"));
+    }
 
     private static ImmutableArray<SharedName> Names(IEnumerable<string> words)
     {
@@ -162,7 +170,7 @@ public static class LinkCommand
         Export? export = store.Offered(link.Import);
         string path = export?.Path?.ToString() ?? "-", state = JsonReading.Dashed(links.StateOf(capsule, link));
         ImmutableArray<LoopbackPort> ports = LoopbackPort.Of(export, link.Preset);
-        string[] how = [.. link.Merge ? ["merged"] : Array.Empty<string>(), .. link.Private.Select(p => $"private {p}")];
+        string[] how = [.. link.Merge ? [$"merged, priority {link.Priority}"] : Array.Empty<string>(), .. link.Private.Select(p => $"private {p}")];
         return new([$"{capsule.Name}", $"{link.Import}", LinkWords.Of(link.Preset), path, LinkWords.Cell(ports), LinkWords.Cell(link.Users), state, LinkWords.Cell(how, ", ")], w =>
         {
             w.Text("from", capsule.Name.ToString());

@@ -339,6 +339,22 @@ public sealed class LinkCheckerTests
     }
 
     [Fact]
+    public void Of_several_that_are_merged_at_one_path_the_check_tells_who_wins_where_they_differ()
+    {
+        LinkQuestion merge = Fine.At("/usr/lib/plugins", PathGround.Software, Dir("/usr/lib/plugins"), File("/usr/lib/plugins/a.so"), File("/usr/lib/plugins/b.so")).Here(s => s with { Links = [Linked("other/plugins", "/usr/lib/plugins") with { Link = new() { Import = Import.Parse("other/plugins"), Preset = LinkPreset.Reader, Merge = true } }] }) with { Merge = true };
+        merge.LevelOf(LinkConcern.NestedLink).ShouldBeNull();
+        (merge with { Merge = false }).LevelOf(LinkConcern.NestedLink).ShouldBe(LinkLevel.Error, "a link would hide what is merged");
+        merge.Here(s => s with { Links = [Linked("other/plugins", "/usr/lib/plugins")] }).LevelOf(LinkConcern.NestedLink).ShouldBe(LinkLevel.Error, "nothing is merged with what is linked");
+        LinkQuestion Beside(bool wins, params string[] differing) => merge with { MergedWith = [new(Import.Parse("other/plugins"), wins, [.. differing.Select(P)])] };
+        Beside(true).LevelOf(LinkConcern.Merge).ShouldBe(LinkLevel.Ok);
+        Beside(true, "/usr/lib/plugins/a.so").About(LinkConcern.Merge)!.ShouldSatisfyAllConditions(
+            f => f.Level.ShouldBe(LinkLevel.Warning),
+            f => f.What.ShouldBe("1 files are in other/plugins and in db/files and differ; those of other/plugins are seen: a.so"),
+            f => f.Fix.ShouldBe("capsule link add shop db/files --merge --priority N"));
+        Beside(false, "/usr/lib/plugins/a.so").About(LinkConcern.Merge)!.What.ShouldBe("1 files are in db/files and in other/plugins and differ; those of db/files are seen: a.so");
+    }
+
+    [Fact]
     public void A_copy_of_a_database_that_runs_is_no_conflict_and_the_fix_of_one()
     {
         LinkQuestion database = Fine.At("/srv/files", PathGround.State, Dir("/srv/files"), File("/srv/files/PG_VERSION") with { Content = "15" }).There(s => s.Runs(Service("/usr/lib/postgresql/15/bin/postgres")) with { IsRunning = true });

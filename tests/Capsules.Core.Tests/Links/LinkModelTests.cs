@@ -61,6 +61,16 @@ public sealed class LinkModelTests
     }
 
     [Fact]
+    public void Links_are_merged_by_priority_and_of_equal_ones_in_the_order_in_which_they_were_made()
+    {
+        static CapsuleLink Merged(string import, int priority = CapsuleLink.StandardPriority) => new() { Import = Import.Parse(import), Preset = LinkPreset.Reader, Merge = true, Priority = priority };
+        CapsuleLink.ByPriority([Merged("a/x"), Merged("b/x", 99), Merged("c/x"), Merged("d/x", 0)]).Select(l => $"{l}").ShouldBe(["d/x", "a/x", "c/x", "b/x"]);
+        LinkChangeFacts facts = new() { Capsule = CapsuleName.Parse("app"), Link = Merged("a/x"), Export = new() { Name = CapsuleName.Parse("x"), Preset = LinkPreset.Reader, Path = GuestPath.Parse("/usr/lib/x") }, Runs = true };
+        LinkPlanner.Remove(facts).ShouldHaveSingleItem().Text.ShouldBe("/usr/lib/x is seen in app no more");
+        LinkPlanner.Remove(facts with { MergedWith = [Import.Parse("c/x")] }).ShouldHaveSingleItem().Text.ShouldBe("/usr/lib/x of a is seen in app no more; that of c/x stays");
+    }
+
+    [Fact]
     public void A_label_of_a_copy_is_read_as_it_was_written_and_other_words_are_none()
     {
         var fork = new StateFork(CapsuleName.Parse("v"), GuestPath.Parse("/srv/x"), Import.Parse("db/data"), new DateTimeOffset(2026, 11, 30, 9, 15, 7, TimeSpan.FromHours(1)));

@@ -159,6 +159,12 @@ public static partial class LinkChecker
         var owned = a.There.Entries.ToDictionary(e => e.Path);
         LinkEntry[] both = [.. a.Here.Entries.Where(e => !e.IsDirectory && owned.TryGetValue(e.Path, out LinkEntry? theirs) && (theirs.Kind != e.Kind || e.Digest is null || theirs.Digest != e.Digest))];
         if (both.Length > 0) yield return new(LinkLevel.Warning, LinkConcern.Merge, path.ToString(), $"{both.Length} files are in both and differ; {a.Here.Name}'s own are seen: {Some(both.Select(e => BytePicture.Of(e.Path.RelativeTo(path))))}", "two versions of one thing", $"offer a directory below {path} that has only what {a.Here.Name} lacks");
-        else yield return new(LinkLevel.Ok, LinkConcern.Merge, path.ToString(), $"{a.There.Entries.Count(e => !e.IsDirectory && !a.Here.Entries.Any(h => h.Path == e.Path))} files of {a.There.Name} are added at {path}");
+        foreach (MergedBeside beside in a.Question.MergedWith.Where(b => b.Differing.Length > 0))
+        {
+            Import winner = beside.Wins ? beside.Import : a.Question.Import, other = beside.Wins ? a.Question.Import : beside.Import;
+            yield return new(LinkLevel.Warning, LinkConcern.Merge, path.ToString(), $"{beside.Differing.Length} files are in {winner} and in {other} and differ; those of {winner} are seen: {Some(beside.Differing.Select(e => BytePicture.Of(e.RelativeTo(path))))}",
+                "two versions of one thing; the lower priority wins, of equal ones the link that was made first", a.LinkWith("--merge --priority N"));
+        }
+        if (both.Length == 0) yield return new(LinkLevel.Ok, LinkConcern.Merge, path.ToString(), $"{a.There.Entries.Count(e => !e.IsDirectory && !a.Here.Entries.Any(h => h.Path == e.Path))} files of {a.There.Name} are added at {path}");
     }
 }

@@ -136,6 +136,7 @@ public static partial class LinkChecker
         foreach (LinkedPath link in a.Here.Links.Where(l => l.Link.Import != a.Question.Import && l.Path is not null).OrderBy(l => l.Path!.Value))
         {
             GuestPath other = link.Path!.Value;
+            if (other == path && a.Question.Merge && link.Link.Merge) continue; // one among others: Merges compares them
             if (other == path)
                 yield return new(LinkLevel.Error, LinkConcern.NestedLink, path.ToString(), $"{a.Here.Name} has {link.Link.Import} at {path} already", null, $"capsule link rm {a.Here.Name} {link.Link.Import}");
             else if (path.IsWithin(other) || other.IsWithin(path))
