@@ -157,6 +157,37 @@ public sealed class LinkForkTests : IDisposable
     }
 
     [Fact]
+    public void Who_was_held_still_when_the_copier_and_its_guard_were_killed_is_let_go_by_doctor()
+    {
+        MakeBoth("i=0; while :; do i=$((i+1)); echo $i > /srv/app/count; done");
+        // So much that the copier is met while it holds db.
+        _sandbox.Shell($"mkdir {Data("db", "data")}/many; cd {Data("db", "data")}/many; for i in $(seq 1 5000); do echo $i > $i; done").Ok();
+        _sandbox.Capsule("start", "db").Ok();
+        string freezer = Freezer("db"), mark = $"{_sandbox.RunDirectory}/capsules/db/held";
+        // Each is stopped first, so that neither does the other's part.
+        _sandbox.Shell($$"""
+            {{Sandbox.Programs}}/capsule-tools link add app db/data --fork >/dev/null 2>&1 &
+            copier=$!
+            until read -rN1 held 2>/dev/null < {{mark}} && [ $held = 1 ]; do kill -0 $copier || exit 1; done
+            kill -STOP $copier
+            guard=$(cat /proc/$copier/task/*/children | tr ' ' '\n' | while read p; do [ "$(cat /proc/$p/comm)" != capsule-tools ] && echo $p; done)
+            kill -9 $guard $copier
+            """).Ok();
+        string[] frozen = ["FROZEN", "1"];
+        Sandbox.Eventually(() => frozen.Contains(File.ReadAllText(freezer).Trim()), "it stands still", 5);
+        _sandbox.Capsule("doctor").Out.ShouldContain("`db`, held still for a copy that was cut off");
+        _sandbox.Capsule("doctor", "--fix").Ok();
+        string Count() => _sandbox.Shell($"cat {Data("db", "data")}/count").Out;
+        string before = Count();
+        Sandbox.Eventually(() => Count() is { Length: > 0 } now && now != before, "it goes on");
+        _sandbox.Capsule("doctor").Out.ShouldNotContain("left ");
+        Listed("app").ShouldBeEmpty();
+        Fork("app", "db/data").Ok();
+        _sandbox.Capsule("stop", "-t", "0", "db").Ok();
+        _sandbox.Traces().ShouldBeEmpty();
+    }
+
+    [Fact]
     public void Without_room_nothing_is_made_and_who_was_held_still_goes_on()
     {
         MakeBoth("i=0; while :; do i=$((i+1)); echo $i > /srv/app/count; done");

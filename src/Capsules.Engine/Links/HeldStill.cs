@@ -10,12 +10,14 @@ namespace Capsules.Engine.Links;
 
 /// <summary>
 /// All processes of a capsule, held still by the freezer of its control group while something of it is read, with those of its programs that others run. They go on
-/// when this object is closed, also when this program is killed (a guard of the tail), and when the guard is (we do it then). Who was paused before stays paused.
+/// when this object is closed, also when this program is killed (a guard of the tail), and when the guard is (we do it then). Who was paused before stays paused. A mark
+/// in the run directory says whose pause it is: when both were killed, `doctor` finds it.
 /// </summary>
 internal sealed class HeldStill : IDisposable
 {
     private readonly RunningCapsule _capsule;
     private readonly Descriptor _lock;
+    private readonly string _mark;
     private readonly List<IDisposable> _pauses = [];
     private bool _isOurs;
 
@@ -25,7 +27,8 @@ internal sealed class HeldStill : IDisposable
     {
         _capsule = new(layout, run);
         // One at a time: whoever finds them frozen by another would be surprised when they go on.
-        _lock = FileCalls.Open(layout.RunOf(run.Name) + "/held", OpenFlags.ReadWrite | OpenFlags.Create, 0x180);
+        _mark = layout.HeldMark(run.Name);
+        _lock = FileCalls.Open(_mark, OpenFlags.ReadWrite | OpenFlags.Create, 0x180);
         try
         {
             FileCalls.Lock(_lock, exclusive: true, wait: true);
@@ -34,8 +37,9 @@ internal sealed class HeldStill : IDisposable
                 if (ProcessPause.Start(ProcessPause.Of(layout, run)) is { } pause) _pauses.Add(pause);
                 return;
             }
-            if (_capsule.Group.IsFrozen()) return;
-            _pauses.Add(ThawGuard.Start([], [(freezer.File, freezer.Thawed)]));
+            if (_capsule.Group.IsFrozen() && FileCalls.ReadText(_mark) != StoreLayout.Held) return;
+            _pauses.Add(ThawGuard.Start([], [(freezer.File, freezer.Thawed), (_mark, StoreLayout.LetGo)]));
+            FileCalls.WriteText(_mark, StoreLayout.Held);
             _isOurs = true;
             _capsule.Group.Freeze();
         }
@@ -55,7 +59,9 @@ internal sealed class HeldStill : IDisposable
         try
         {
             _pauses.ForEach(p => p.Dispose());
-            if (_isOurs && _capsule.Group.IsFrozen()) _capsule.Group.Thaw(); // the guard was killed
+            if (!_isOurs) return;
+            if (_capsule.Group.IsFrozen()) _capsule.Group.Thaw(); // the guard was killed
+            FileCalls.WriteText(_mark, StoreLayout.LetGo);
         }
         catch (SyscallException e) when (e.Errno == Errno.ENOENT) { } // it has ended, and its group is gone
         finally
