@@ -291,6 +291,101 @@ public sealed class EveryStepTests(ITestOutputHelper output) : IDisposable
     }
 
     [Fact]
+    public void A_merge_beside_another_that_is_killed_before_any_call_can_be_made_and_taken_away_again_and_the_other_stays()
+    {
+        var pair = new LinkedPair(_sandbox);
+        ServiceManifest idle = BusyBox.Script("while :; do sleep 1; done");
+        foreach (string name in (string[])["app", "one", "two"])
+        {
+            pair.Make(name, 100, null, idle);
+            Directory.CreateDirectory($"{pair.TreeOf(name)}/usr/lib/plugins");
+            foreach (string file in (string[])["both", "of-" + name]) File.WriteAllText($"{pair.TreeOf(name)}/usr/lib/plugins/{file}", name + "\n");
+            if (name != "app") _sandbox.Capsule("share", "add", $"{name}/plugins", "--path", "/usr/lib/plugins").Ok();
+        }
+        File.Delete($"{pair.TreeOf("app")}/usr/lib/plugins/both");
+        _sandbox.Capsule("start", "app").Ok();
+        string[] add = [Sandbox.Programs + "/capsule-tools", "link", "add", "app", "two/plugins", "--merge", "--priority", "1"], remove = [Sandbox.Programs + "/capsule-tools", "link", "rm", "app", "two"];
+        string See() => _sandbox.Capsule("exec", "app", "sh", "-c", "cd /usr/lib/plugins; cat both of-app of-one of-two 2>/dev/null").Out.Trim().Replace('\n', ' ');
+        const string Alone = "one app one", Both = "two app one two";
+        string Mounts() => _sandbox.Shell("wc -l < /proc/self/mountinfo").Out;
+        _sandbox.Capsule("link", "add", "app", "one/plugins", "--merge").Ok();
+        string before = Mounts();
+        foreach (string[] words in (string[][])[add, remove])
+        {
+            if (words == remove) _sandbox.Run(add).Ok();
+            (Result whole, string[] calls) = KilledAt(0, words);
+            whole.Ok();
+            calls.ShouldContain(c => c.EndsWith(" move_mount"), "an attach has no move_mount any more: is it followed?");
+            foreach (int number in Sample(All(calls), 25))
+            {
+                if (words == add) _sandbox.Run(remove);
+                else _sandbox.Run(add);
+                string at = $"{words[2]} killed at {KilledAt(number, words).Calls.ElementAtOrDefault(number - 1) ?? $"{number}, which did not come"}";
+                DoctorClears(at);
+                See().ShouldBeOneOf(Alone, Both);
+                _sandbox.Run(add);
+                See().ShouldBe(Both, at + ": it is made whatever was left");
+                _sandbox.Capsule("link", "list", "app").Ok().Out.ShouldNotContain("waiting", customMessage: at);
+                _sandbox.Run(remove).Ok();
+                See().ShouldBe(Alone, at);
+                Mounts().ShouldBe(before, at);
+            }
+        }
+        _sandbox.Capsule("stop", "-t", "0", "app").Ok();
+        _sandbox.Traces().ShouldBeEmpty();
+    }
+
+    [Fact]
+    public void A_fork_that_is_killed_before_any_call_is_made_or_not_and_whoever_was_held_still_goes_on()
+    {
+        BusyBox.MakeCapsule(_sandbox, "db", m => m with { Volumes = [new() { Name = CapsuleName.Parse("data"), Path = GuestPath.Parse("/var/lib/shop") }] }, BusyBox.Script("i=0; while :; do i=$((i+1)); echo $i > /var/lib/shop/count.new; mv /var/lib/shop/count.new /var/lib/shop/count; usleep 10000; done"));
+        BusyBox.MakeCapsule(_sandbox, "app", null, BusyBox.Script("while :; do sleep 1; done"));
+        string data = $"{_sandbox.Store}/capsules/db/volumes/data", volumes = $"{_sandbox.Store}/capsules/app/volumes";
+        _sandbox.Shell($"cd {data}; for i in 1 2 3 4 5; do echo $i > $i; done; ln 1 same").Ok();
+        _sandbox.Capsule("share", "add", "db/data", "--path", "/var/lib/shop").Ok();
+        _sandbox.Capsule("start", "db").Ok();
+        string[] add = [Sandbox.Programs + "/capsule-tools", "link", "add", "app", "db/data", "--fork"], remove = [Sandbox.Programs + "/capsule-tools", "link", "rm", "app", "db/data", "--volumes", "--yes"];
+        string Count() => _sandbox.Shell($"cat {data}/count").Out;
+        bool IsFork() => _sandbox.Capsule("link", "list", "app").Ok().Out.Contains("fork of db/data", StringComparison.Ordinal);
+        int made = 0, not = 0;
+        foreach (string[] words in (string[][])[add, remove])
+        {
+            if (words == remove && !IsFork()) _sandbox.Run(add).Ok();
+            (Result whole, string[] calls) = KilledAt(0, words);
+            whole.Ok();
+            foreach (string kind in words == add ? (string[])["renameat", "syncfs", "flock", "setsid"] : ["renameat", "unlinkat"]) calls.ShouldContain(c => c.EndsWith(' ' + kind), $"a fork has no {kind} any more: is it followed?\n{string.Join('\n', calls)}");
+            foreach (int number in Sample(All(calls), words == add ? 35 : 15))
+            {
+                if (words == add) _sandbox.Run(remove);
+                else if (!IsFork()) _sandbox.Run(add).Ok();
+                string at = $"{words[2]} killed at {KilledAt(number, words).Calls.ElementAtOrDefault(number - 1) ?? $"{number}, which did not come"}", before = Count();
+                Sandbox.Eventually(() => Count() != before, at + ": db goes on", 10);
+                DoctorClears(at);
+                if (IsFork())
+                {
+                    made++;
+                    _sandbox.Shell($"cd {volumes}/var-lib-shop && cat 1 2 3 4 5 && [ same -ef 1 ] && [ -s count ]").Ok().Out.ShouldBe("1\n2\n3\n4\n5\n", at + ": whole");
+                }
+                else
+                {
+                    not++;
+                    _sandbox.Shell($"ls {volumes}").Out.ShouldBe("data\n", at + ": nothing");
+                    _sandbox.Run(add).Ok();
+                }
+                _sandbox.Capsule("run", "app").Ok();
+                _sandbox.Capsule("exec", "app", "cat", "/var/lib/shop/5").Ok().Out.ShouldBe("5\n", at);
+                _sandbox.Capsule("stop", "-t", "0", "app").Ok();
+                _sandbox.Shell($"ls {_sandbox.Store}/tmp").Out.ShouldBeEmpty(at);
+            }
+        }
+        output.WriteLine($"{made} were there, {not} were not");
+        made.ShouldBeGreaterThan(0);
+        not.ShouldBeGreaterThan(0);
+        _sandbox.Capsule("stop", "-t", "0", "db").Ok();
+        _sandbox.Traces().ShouldBeEmpty();
+    }
+
+    [Fact]
     public void A_crossing_that_is_killed_before_any_call_leaves_nobody_and_the_next_one_works()
     {
         var pair = new LinkedPair(_sandbox);

@@ -115,4 +115,56 @@ public sealed class LinkJourneyTests(JourneyTests.SourceTree source) : IClassFix
         In("one", "lite", "stat -c %d:%i /srv/wal/a.db-shm").Out.ShouldBe(In("two", "lite", "stat -c %d:%i /srv/wal/a.db-shm").Out);
         _sandbox.Shell($"stat -c %u {_sandbox.Store}/capsules/one/volumes/*/a.db").Out.Trim().ShouldBe("1500");
     }
+
+    [Fact]
+    public void A_fork_of_a_SQLite_database_that_two_capsules_write_is_whole_and_neither_writer_notices()
+    {
+        foreach (string name in (string[])["one", "two", "test"]) AdoptClient(name);
+        AddUser("one", "lite", 1500);
+        AddUser("two", "lite", 2600);
+        AddUser("test", "tester", 3700);
+        string upper = $"{_sandbox.Store}/capsules/one/writable/upper/srv/wal";
+        Directory.CreateDirectory(upper);
+        _sandbox.Shell($"chown 1500:1500 {upper}").Ok();
+        _sandbox.Capsule("state", "add", "one", "/srv/wal").Ok();
+        _sandbox.Capsule("share", "add", "one/wal", "--path", "/srv/wal", "--preset", "partner", "--user", "lite").Ok();
+        _sandbox.Capsule("link", "add", "two", "one/wal").Ok();
+        _sandbox.Run([Sandbox.Programs + "/capsule", "start", "two", "test"], seconds: 120).Ok();
+        In("one", "lite", $"cat > /srv/wal/writer.py <<'E'\n{Writer}\nE").Ok();
+        string[] names = ["one-a", "two-a"];
+        Process[] writers = [.. names.Select(n => _sandbox.Start(["bash", "-c", $"exec {Sandbox.Programs}/capsule exec --user lite {n[..3]} python3.11 /srv/wal/writer.py {n} 20 > {_sandbox.State}/{n} 2>&1"]))];
+        int Acknowledged(string name) => _sandbox.Shell($"tail -1 {_sandbox.State}/{name}").Out.Trim() is { Length: > 0 } last ? int.Parse(last) : 0;
+        string Ask(string capsule, string user, string what) => In(capsule, user, $"python3.11 -c \"import sqlite3; print(sqlite3.connect('/srv/wal/a.db', timeout=60).execute(\\\"{what}\\\").fetchone()[0])\"").Ok().Out.Trim();
+        Sandbox.Eventually(() => names.All(n => Acknowledged(n) > 20), "both write");
+        int forks = 0;
+        for (; forks < 4 && writers.All(w => !w.HasExited); forks++)
+        {
+            int[] before = [.. names.Select(Acknowledged)];
+            Result made = _sandbox.Capsule("link", "add", "test", "one/wal", "--fork", "--as", "tester=lite").Ok();
+            made.Error.ShouldContain("two and one held still for");
+            int[] after = [.. names.Select(Acknowledged)];
+            Ask("test", "tester", "pragma integrity_check").ShouldBe("ok");
+            foreach (var (name, i) in names.Select((n, i) => (n, i)))
+            {
+                int copied = int.Parse(Ask("test", "tester", $"select count(*) from t where who = '{name}'"));
+                copied.ShouldBeInRange(before[i], after[i] + 1, $"what was acknowledged before is in the copy of {name}");
+                Ask("test", "tester", $"select max(n) from t where who = '{name}'").ShouldBe($"{copied - 1}", "and nothing is missing between");
+            }
+            // It is the tester's own to write, and to break.
+            In("test", "tester", "python3.11 -c \"import sqlite3; c = sqlite3.connect('/srv/wal/a.db'); c.execute('delete from t'); c.commit()\"").Ok();
+            Ask("test", "tester", "select count(*) from t").ShouldBe("0");
+            _sandbox.Run([Sandbox.Programs + "/capsule", "stop", "-t", "0", "test"]).Ok();
+            _sandbox.Capsule("link", "rm", "test", "one/wal", "--volumes", "--yes").Ok();
+            _sandbox.Run([Sandbox.Programs + "/capsule", "start", "test"], seconds: 120).Ok();
+        }
+        forks.ShouldBeGreaterThan(1);
+        foreach (Process writer in writers)
+        {
+            writer.WaitForExit(60_000).ShouldBeTrue();
+            writer.ExitCode.ShouldBe(0);
+            writer.Dispose();
+        }
+        Ask("one", "lite", "pragma integrity_check").ShouldBe("ok");
+        foreach (string name in names) Ask("one", "lite", $"select count(*) from t where who = '{name}'").ShouldBe($"{Acknowledged(name)}");
+    }
 }

@@ -85,6 +85,30 @@ public sealed class RootlessTests : IDisposable
     }
 
     [Fact]
+    public void A_users_capsule_gets_a_copy_of_anothers_state_while_that_writes()
+    {
+        _user.Import("app", Forever);
+        _user.Import("db", BusyBox.Script("mkdir -p /srv/shop; chown web /srv/shop; i=0; while :; do i=$((i+1)); echo $i > /srv/shop/new; chown web /srv/shop/new; mv /srv/shop/new /srv/shop/count; sleep 0.01; done"));
+        _user.Capsule("run", "-d", "db").Ok();
+        Sandbox.Eventually(() => _user.Capsule("exec", "db", "cat", "/srv/shop/count").Code == 0, "it counts");
+        _user.Capsule("stop", "-t", "0", "db").Ok();
+        _user.Capsule("state", "add", "db", "/srv/shop").Ok();
+        _user.Capsule("run", "-d", "db").Ok();
+        _user.Capsule("run", "-d", "app").Ok();
+        _user.Capsule("share", "add", "db/shop", "--path", "/srv/shop").Ok();
+        _user.Capsule("link", "add", "app", "db/shop", "--fork").Ok().Error.ShouldContain("db held still");
+        string Count(string capsule) => _user.Capsule("exec", "-u", "web", capsule, "cat", "/srv/shop/count").Ok().Out;
+        string copied = Count("app"), before = Count("db");
+        Sandbox.Eventually(() => Count("db") != before, "it goes on");
+        Count("app").ShouldBe(copied);
+        _user.Capsule("exec", "app", "stat", "-c", "%u", "/srv/shop/count").Out.ShouldBe("105\n");
+        _user.Capsule("link", "list").Ok().Out.ShouldContain("fork of db/shop");
+        _user.Capsule("stop", "-t", "0", "app").Ok();
+        _user.Capsule("link", "rm", "app", "db", "--volumes", "--yes").Ok();
+        _user.Capsule("link", "list").Ok().Out.ShouldNotContain("fork");
+    }
+
+    [Fact]
     public void A_users_capsule_lives_its_life()
     {
         _user.Import("web", BusyBox.Script("echo up; echo kept >> /data/file; chown web:web /data/file; while :; do sleep 1; done"), Forever with { Name = "second" });

@@ -22,8 +22,10 @@ public static class VerbTable
         new("--preset", "PRESET", "ask for less than is offered"), new("--as", "HERE=THERE", "a user of this capsule is that one of the owner", Repeats: true), new("--as-group", "HERE=THERE", "a group, likewise", Repeats: true),
         new("--when-down", "WHAT", "when the owner does not run at a start: require (the default), want, bind, wait[:SECONDS] or degrade"),
         new("--merge", null, "see the owner's software among the capsule's own files at that path, which win"),
+        new("--priority", "N", "with --merge, of several owners at one path: the lower number wins, 50 when none is given"),
         new("--private", "DIR", "a directory below the linked one that is this capsule's own state", Repeats: true),
     ];
+    private static readonly Option Fork = new("--fork", null, "a copy, for tests, as state of this capsule's own");
     private static readonly Option Plan = new("--plan", null, "show what would be done, and stop");
     private static readonly Option Yes = new("--yes", null, "do not ask", 'y');
     private static readonly Option Quiet = new("--quiet", null, "names only", 'q');
@@ -209,12 +211,12 @@ public static class VerbTable
         },
         new("share list", LinkGroup, "[CAPSULE]", "list what capsules offer, and who uses it", Door.Tools, 0, 1) { Options = [JsonWith("capsule", "name", "preset", "path", "programs", "ports", "arguments", "runAs", "environment", "users", "groups", "usedBy")] },
         new("share rm", LinkGroup, "CAPSULE/SHARE", "offer something no more", Door.Tools, 1, 1) { Options = [Plan, Json] },
-        new("link add", LinkGroup, "CAPSULE [OWNER/SHARE...]", "let a capsule use what another offers; without names, what its image says that it uses", Door.Tools, 1, 64) { Options = [.. HowToLink, Plan, Json] },
+        new("link add", LinkGroup, "CAPSULE [OWNER/SHARE...]", "let a capsule use what another offers; without names, what its image says that it uses", Door.Tools, 1, 64) { Options = [.. HowToLink, Fork, Plan, Json] },
         new("link swap", LinkGroup, "CAPSULE OWNER/SHARE OTHER/SHARE", "let a capsule use what another offers in the place of what it uses, at the same path and without a moment between", Door.Tools, 3, 3) { Options = [.. HowToLink, Plan, Json] },
-        new("link list", LinkGroup, "[CAPSULE]", "list links and how they are", Door.Tools, 0, 1) { Options = [JsonWith("from", "to", "preset", "whenDown", "wait", "merge", "private", "users", "groups", "path", "programs", "ports", "state", "used")] },
-        new("link rm", LinkGroup, "CAPSULE OWNER[/SHARE]", "take links away", Door.Tools, 2, 2) { Options = [Plan, Json] },
+        new("link list", LinkGroup, "[CAPSULE]", "list links and how they are", Door.Tools, 0, 1) { Options = [JsonWith("from", "to", "preset", "whenDown", "wait", "merge", "priority", "private", "users", "groups", "path", "programs", "ports", "state", "volume", "time", "used")] },
+        new("link rm", LinkGroup, "CAPSULE OWNER[/SHARE]", "take links away", Door.Tools, 2, 2) { Options = [new("--volumes", null, "of a copy (--fork) the data too", 'v'), Yes, Plan, Json] },
         new("link test", LinkGroup, "CAPSULE OWNER/SHARE", "try between two capsules that run whether a link makes them one machine: the file, events, locks, memory, sockets, users", Door.Tools, 2, 2) { Options = [Json] },
-        new("link check", LinkGroup, "CAPSULE OWNER/SHARE", "tell what would go wrong if a capsule used what another offers; nothing is changed", Door.Tools, 2, 2) { Options = [.. HowToLink, new("--strict", null, "refuse for a warning, too"), Json] },
+        new("link check", LinkGroup, "CAPSULE OWNER/SHARE", "tell what would go wrong if a capsule used what another offers; nothing is changed", Door.Tools, 2, 2) { Options = [.. HowToLink, Fork, new("--strict", null, "refuse for a warning, too"), Json] },
         new("journal add", LinkGroup, "CAPSULE", "note from now on who writes to a capsule's state", Door.Tools, 1, 1),
         new("journal list", LinkGroup, "[CAPSULE]", "list journals and how they are", Door.Tools, 0, 1) { Options = [JsonWith("capsule", "state", "problem", "since", "size", "most")] },
         new("journal rm", LinkGroup, "CAPSULE", "note it no more, and remove what was noted", Door.Tools, 1, 1),

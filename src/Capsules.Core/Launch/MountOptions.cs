@@ -30,6 +30,9 @@ public enum MountFlags
 /// <summary>The options of a mount entry, sorted by who takes them: the mount, its propagation, or the file system.</summary>
 public sealed record MountOptions
 {
+    /// <inheritdoc/>
+    public override string ToString() => $"{Set}";
+
     /// <summary>Attributes to set.</summary>
     public MountFlags Set { get; init; }
     /// <summary>Attributes to clear.</summary>

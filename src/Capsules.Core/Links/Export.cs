@@ -79,6 +79,11 @@ public enum WhenDown
 /// <summary>A link that was made: a capsule uses what another offers.</summary>
 public sealed record CapsuleLink
 {
+    /// <summary>Of a link for which nobody gave one.</summary>
+    public const int StandardPriority = 50;
+    /// <summary>The highest number that may be given.</summary>
+    public const int MostPriority = 99;
+
     /// <inheritdoc/>
     public override string ToString() => $"{Import}";
 
@@ -92,6 +97,8 @@ public sealed record CapsuleLink
     public long WaitMilliseconds { get; init; } = 30_000;
     /// <summary>Whether the owner's software is seen among the capsule's own files at the path, which win, instead of in their place.</summary>
     public bool Merge { get; init; }
+    /// <summary>Of several owners whose software is merged at one path, whose is seen: the lower number wins, of equal ones the link that was made first.</summary>
+    public int Priority { get; init; } = StandardPriority;
     /// <summary>Directories below the linked one that are state of the capsule's own: they lie over the owner's, which neither sees nor has what is written there.</summary>
     public ImmutableArray<GuestPath> Private { get; init; } = [];
     /// <summary>Users of the capsule that are users of the owner.</summary>
@@ -105,6 +112,9 @@ public sealed record CapsuleLink
 
     /// <summary>As it will be in the place of another: what was the capsule's own below that one stays so.</summary>
     public CapsuleLink WithPrivateOf(CapsuleLink? before) => before is null || before.Private.IsEmpty ? this : this with { Private = [.. Private.Union(before.Private)] };
+
+    /// <summary>Links of a capsule in the order in which they were made, with who wins first where several are merged at one path.</summary>
+    public static IEnumerable<CapsuleLink> ByPriority(IEnumerable<CapsuleLink> links) => links.OrderBy(l => l.Priority); // a stable order
 
     /// <summary>Whether the owner's directory can be written through it.</summary>
     public bool IsWritable => Preset >= LinkPreset.Partner;

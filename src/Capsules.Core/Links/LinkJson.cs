@@ -52,7 +52,11 @@ public static class LinkJson
         w.Text("preset", JsonReading.Dashed(l.Preset));
         w.Text("whenDown", JsonReading.Dashed(l.WhenDown));
         if (l.WhenDown == WhenDown.Wait) w.WriteNumber("wait", l.WaitMilliseconds);
-        if (l.Merge) w.WriteBoolean("merge", true);
+        if (l.Merge)
+        {
+            w.WriteBoolean("merge", true);
+            w.WriteNumber("priority", l.Priority);
+        }
         w.Texts("private", [.. l.Private.Select(p => p.ToString())]);
         w.Texts("users", [.. l.Users.Select(u => u.ToString())]);
         w.Texts("groups", [.. l.Groups.Select(g => g.ToString())]);
@@ -67,6 +71,7 @@ public static class LinkJson
         WhenDown = l.Choice<WhenDown>("whenDown") ?? WhenDown.Require,
         WaitMilliseconds = l.Integer("wait") ?? 30_000,
         Merge = l.Flag("merge") == true,
+        Priority = (int)(l.Integer("priority") ?? CapsuleLink.StandardPriority),
         Private = [.. l.Texts("private").Select(GuestPath.Parse)],
         Users = [.. l.Texts("users").Select(SharedName.Parse)],
         Groups = [.. l.Texts("groups").Select(SharedName.Parse)],

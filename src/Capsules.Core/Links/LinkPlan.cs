@@ -22,6 +22,12 @@ public enum LinkAct
     ShareUser,
     /// <summary>A directory becomes state of the capsule.</summary>
     MakeState,
+    /// <summary>The directory is copied, and the copy becomes state of the capsule.</summary>
+    Fork,
+    /// <summary>A copy is state of the capsule like any other.</summary>
+    KeepFork,
+    /// <summary>A copy is removed.</summary>
+    RemoveFork,
     /// <summary>The directory is seen.</summary>
     Attach,
     /// <summary>A directory below it is the capsule's own.</summary>
@@ -79,6 +85,8 @@ public sealed record LinkChangeFacts
     public Import? InPlaceOf { get; init; }
     /// <summary>The stack that the capsule joins or leaves by it.</summary>
     public CapsuleName? Stack { get; init; }
+    /// <summary>Others whose software is merged at the same path, and stays.</summary>
+    public ImmutableArray<Import> MergedWith { get; init; } = [];
     /// <summary>Private directories that become state by it, each with its volume.</summary>
     public ImmutableArray<StateVolume> NewState { get; init; } = [];
     /// <summary>Whether both have one network, before and after.</summary>
@@ -122,7 +130,7 @@ public static class LinkPlanner
     {
         var steps = ImmutableArray.CreateBuilder<LinkStep>();
         CapsuleName capsule = facts.Capsule;
-        if (facts.Export?.Directory is { } path && facts.Runs) steps.Add(new(LinkAct.Detach, LinkMoment.Now, $"{path}", $"{path} is seen in {capsule} no more"));
+        if (facts.Export?.Directory is { } path && facts.Runs) steps.Add(new(LinkAct.Detach, LinkMoment.Now, $"{path}", facts.MergedWith.IsEmpty ? $"{path} is seen in {capsule} no more" : $"{path} of {facts.Link.Import.From} is seen in {capsule} no more; that of {string.Join(" and ", facts.MergedWith)} stays"));
         if (facts.Export?.TakesLogs == true && facts.Runs) steps.Add(new(LinkAct.EndLog, LinkMoment.Now, $"{SystemLogPlace.Path}", $"{SystemLogPlace.Path} of {capsule} is its own again, for programs that begin to log"));
         if (facts.Link.Preset >= LinkPreset.Partner && facts.Runs)
             foreach (GuestPath program in facts.Export?.Programs ?? []) steps.Add(new(LinkAct.WithdrawProgram, LinkMoment.Now, $"{program}", $"{program} is run in {facts.Link.Import.From} no more"));
@@ -131,6 +139,20 @@ public static class LinkPlanner
         if (facts.Stack is { } stack) steps.Add(new(LinkAct.LeaveStack, LinkMoment.Now, $"{stack}", $"{capsule} leaves the stack {stack} and has one of its own"));
         return steps.ToImmutable();
     }
+
+    /// <summary>The step by which a capsule gets a copy.</summary>
+    /// <param name="capsule">The capsule.</param>
+    /// <param name="path">Where it is seen.</param>
+    /// <param name="of">What is copied.</param>
+    /// <param name="volume">What it will be.</param>
+    /// <param name="size">How much it is, and who is held still for it.</param>
+    public static ImmutableArray<LinkStep> Fork(CapsuleName capsule, GuestPath path, Import of, CapsuleName volume, string size) =>
+        [new(LinkAct.Fork, LinkMoment.Now, $"{path}", $"{path} of {of.From} is copied to {capsule}, as state of its own: the volume {volume} ({size})")];
+
+    /// <summary>The step by which a copy is no copy any more, or is removed.</summary>
+    public static ImmutableArray<LinkStep> RemoveFork(CapsuleName capsule, StateFork fork, bool volumes) =>
+        [volumes ? new(LinkAct.RemoveFork, LinkMoment.Now, $"{fork.Path}", $"{fork.Path} of {capsule} is removed with its data: {fork}")
+            : new(LinkAct.KeepFork, LinkMoment.Now, $"{fork.Path}", $"{fork.Path} of {capsule} stays its state, the volume {fork.Volume}, and is no longer labelled {fork}")];
 
     private static ImmutableArray<LoopbackPort> Ports(LinkChangeFacts facts) => LoopbackPort.Of(facts.Export, facts.Link.Preset);
 

@@ -152,7 +152,11 @@ public enum NamespaceKind { Pid, Network, Mount, Ipc, Uts, User, Cgroup, Time }
 public readonly record struct IdMapping(uint Inside, uint Outside, uint Count);
 
 /// <summary>One entry of linux.devices; the type is c, b, u or p.</summary>
-public sealed record DeviceSpec(GuestPath Path, char Type, uint Major, uint Minor, int Mode, uint Uid, uint Gid);
+public sealed record DeviceSpec(GuestPath Path, char Type, uint Major, uint Minor, int Mode, uint Uid, uint Gid)
+{
+    /// <inheritdoc/>
+    public override string ToString() => $"{Path}";
+}
 
 /// <summary>linux.resources, as far as it is applied.</summary>
 public sealed record ResourcesSpec

@@ -71,6 +71,14 @@ public static partial class Problems
     public static Problem NoPlaceForPrivate(string capsule, string owner, string path, string why) =>
         new("CAP4175", ExitCode.NotFound, $"{path} cannot be {capsule}'s own: {owner} has no such directory", $"{why}; nothing is made in the state of another, and without it {capsule} would write to {owner}'s", $"capsule exec {owner} mkdir -p {path}");
 
+    /// <summary>Who writes to what is copied could not be held still.</summary>
+    public static Problem CannotFreeze(string writer, string why) =>
+        new("CAP4177", ExitCode.Failed, $"{writer} could not be held still while its state was copied", why, $"nothing was made; capsule stop {writer}, or try again");
+
+    /// <summary>Who writes came and went at every try.</summary>
+    public static Problem ForkKeepsChanging(string import) =>
+        new("CAP4178", ExitCode.Failed, $"{import} could not be copied: those who write to it were started and stopped at every try", null, "nothing was made; try again when they stay as they are");
+
     /// <summary>One link cannot take the place of the other.</summary>
     public static Problem NotSwappable(string capsule, string before, string after, string why) =>
         new("CAP4116", ExitCode.Conflict, $"{capsule}: {after} cannot take the place of {before}", why, $"capsule link rm {capsule} {before}, then capsule link add {capsule} {after}");
@@ -86,6 +94,10 @@ public static partial class Warnings
     /// <summary>The capsules of a stack that is as one machine number their processes each for itself, for now or always.</summary>
     public static Warning ProcessesOwn(string stack, string why, string? fix) =>
         new("CAP4180", $"each capsule of the stack {stack} still numbers its own processes: {why}", fix);
+
+    /// <summary>Files of a copy whose owner the capsule does not know.</summary>
+    public static Warning ForkKeepsNumber(string capsule, string kind, string option, IEnumerable<string> who) =>
+        new("CAP4176", $"files of the {kind} {string.Join(" and ", who)} keep that number in the copy: {capsule} has no {kind} of that name", $"link rm --volumes, then link add --fork {option} HERE=THERE");
 
     /// <summary>A link waits for its owner.</summary>
     public static Warning LinkWaits(string capsule, string import, string why) => new("CAP4121", $"{capsule} runs without {import}: {why}", null);

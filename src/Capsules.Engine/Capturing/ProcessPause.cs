@@ -4,6 +4,8 @@ using System.Text;
 using Capsules.Core.Capture;
 using Capsules.Core.Formats.Proc;
 using Capsules.Core.Problems;
+using Capsules.Engine.Running;
+using Capsules.Engine.Store;
 using Capsules.Linux;
 using Capsules.Linux.Cgroups;
 using Capsules.Linux.Files;
@@ -59,6 +61,13 @@ internal sealed class ProcessPause : IDisposable
             pause.Dispose();
             throw;
         }
+    }
+
+    /// <summary>The processes of a capsule that runs.</summary>
+    public static ImmutableArray<PausedProcess> Of(StoreLayout layout, RunRecord run)
+    {
+        using var running = new RunningCapsule(layout, run);
+        return [.. running.Processes().Select(pid => (Pid: pid, Status: ProcessTable.TryRead(pid))).Where(p => p.Status is not null).Select(p => new PausedProcess(p.Pid, p.Status!.Value.StartTime, ""))];
     }
 
     /// <inheritdoc/>

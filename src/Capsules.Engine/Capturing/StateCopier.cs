@@ -1,3 +1,4 @@
+using Capsules.Core.Links;
 using Capsules.Core.Model;
 using Capsules.Core.Problems;
 using Capsules.Engine.Scanning;
@@ -17,10 +18,10 @@ internal sealed class StateCopier : IDisposable
     private readonly TreeCopier _copier;
     private readonly Dictionary<GuestPath, Likeness> _copied = [];
 
-    public StateCopier(RootTree source, GuestPath directory, string target)
+    public StateCopier(RootTree source, GuestPath directory, string target, ForkOwners? owners = null)
     {
         (_source, _directory) = (source, directory);
-        _copier = new(source, directory, target);
+        _copier = new(source, directory, target, owners: owners);
     }
 
     /// <summary>One pass; how many files were copied. Only in the last one must nothing move: then a file that cannot be copied is an error.</summary>

@@ -1,3 +1,4 @@
+using Capsules.Core.Links;
 using Capsules.Core.Model;
 using Capsules.Core.Problems;
 using Capsules.Engine.Scanning;
@@ -28,14 +29,16 @@ internal sealed class TreeCopier : IDisposable
     private readonly GuestPath _from;
     private readonly long? _latest;
     private readonly bool _isHollow;
+    private readonly ForkOwners? _owners;
     private (GuestPath Path, Descriptor Directory)? _parent;
 
     /// <summary>Copies into a directory that exists; <paramref name="from"/> of the source becomes its root.</summary>
     /// <param name="latest">What is younger is dated so; null leaves all times.</param>
     /// <param name="hollow">Files get name, size and attributes, and a mark in the place of their content.</param>
-    public TreeCopier(RootTree source, GuestPath from, string target, long? latest = null, bool hollow = false)
+    /// <param name="owners">Whose the copies are; null leaves all owners.</param>
+    public TreeCopier(RootTree source, GuestPath from, string target, long? latest = null, bool hollow = false, ForkOwners? owners = null)
     {
-        (_source, _from, _latest, _isHollow) = (source, from, latest, hollow);
+        (_source, _from, _latest, _isHollow, _owners) = (source, from, latest, hollow, owners);
         _target = FileCalls.Open(target, OpenFlags.ReadOnly | OpenFlags.Directory);
     }
 
@@ -241,11 +244,11 @@ internal sealed class TreeCopier : IDisposable
     /// <summary>Owner first, because chown(2) takes set-uid bits and capabilities away; then mode, attributes (an ACL and the mode agree), time.</summary>
     private void Dress(Descriptor directory, NativePath name, FileStatus status, List<(string Name, byte[] Value)> attributes)
     {
-        FileCalls.ChangeOwner(directory, name, status.Uid, status.Gid);
+        FileCalls.ChangeOwner(directory, name, _owners?.User(status.Uid) ?? status.Uid, _owners?.Group(status.Gid) ?? status.Gid);
         if (!status.IsSymbolicLink) FileCalls.ChangeMode(directory, name, status.Mode);
         NativePath place = new([.. System.Text.Encoding.ASCII.GetBytes($"/proc/self/fd/{directory.Number}/"), .. name.Bytes]);
         foreach (var (key, value) in attributes)
-            if (IsKept(key)) ExtendedAttributes.Write(place, key, value);
+            if (IsKept(key)) ExtendedAttributes.Write(place, key, _owners?.Attribute(key, value) ?? value);
         FileCalls.SetModified(directory, name, _latest is long latest && status.Modified > new Timestamp(latest, 0) ? new(latest, 0) : status.Modified);
     }
 

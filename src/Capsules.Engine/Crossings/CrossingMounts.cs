@@ -35,7 +35,7 @@ internal static class CrossingMounts
         using Descriptor clone = MountCalls.Clone(null, source);
         MountCalls.SetAttributes(clone, path.ToString(), attributes);
         MountCalls.SetPropagation(clone, Propagation.Private, path.ToString());
-        mounts.Attach(path, clone);
+        mounts.Attach(path, clone, []);
     }
 
     /// <summary>Links show directories: a file that was attached is a shim.</summary>

@@ -48,6 +48,15 @@ internal sealed class StateMaker(CapsuleStore store)
         foreach (var (volume, _) in made) FileCalls.Remove(null, _layout.MakingMark(record.Name, volume));
     }
 
+    /// <summary>Takes state that was added, and its data, away. From the rename of the record on it is none; what a crash leaves, `doctor` finds by the same mark.</summary>
+    public void Remove(CapsuleRecord capsule, CapsuleName volume)
+    {
+        SmallFiles.Write(_layout.MakingMark(capsule.Name, volume), [], durable: false);
+        CapsuleRecord without = capsule with { FurtherVolumes = capsule.FurtherVolumes.RemoveAll(v => v.Name == volume) };
+        store.Save(without);
+        Clear(store, without, $"{volume}");
+    }
+
     /// <summary>What was written over the layers at a path is in a volume now; where it stays, the volume covers it. The capsule does not run.</summary>
     public void RemoveSeed(CapsuleName capsule, GuestPath path) => SmallFiles.RemoveTree(Upper(capsule) + System.Text.Encoding.UTF8.GetString(path.Bytes));
 

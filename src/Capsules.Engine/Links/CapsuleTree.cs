@@ -24,10 +24,10 @@ internal sealed class CapsuleTree : ISourceTree, IDisposable
     private readonly IReadOnlyList<IdExtent>? _users, _groups;
     private readonly TreeResolver _resolver;
 
-    private CapsuleTree(CapsuleStore store, CapsuleRecord capsule, CapsuleManifest manifest)
+    private CapsuleTree(CapsuleStore store, CapsuleRecord capsule, CapsuleManifest manifest, bool atRest)
     {
         StoreLayout layout = store.Layout;
-        RunRecord? run = RunRecord.Find(layout, capsule.Name);
+        RunRecord? run = atRest ? null : RunRecord.Find(layout, capsule.Name);
         if (run is { IsAlive: true })
         {
             _mounts.Add((GuestPath.Root, new RootTree($"/proc/{run.Init}/root")));
@@ -53,7 +53,10 @@ internal sealed class CapsuleTree : ISourceTree, IDisposable
     }
 
     /// <summary>Opens a capsule.</summary>
-    public static CapsuleTree Open(CapsuleStore store, CapsuleRecord capsule) => new(store, capsule, store.Manifest(capsule.Image));
+    /// <param name="store">Capsules and images.</param>
+    /// <param name="capsule">The capsule.</param>
+    /// <param name="atRest">As if it did not run: without what comes into it only then.</param>
+    public static CapsuleTree Open(CapsuleStore store, CapsuleRecord capsule, bool atRest = false) => new(store, capsule, store.Manifest(capsule.Image), atRest);
 
     /// <summary>The trees that are its root when it starts, the topmost first, each with what it is.</summary>
     public static IEnumerable<(string Tree, string What)> TreesOf(StoreLayout layout, CapsuleRecord capsule, CapsuleManifest manifest)

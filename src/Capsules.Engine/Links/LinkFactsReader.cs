@@ -29,13 +29,14 @@ public sealed class LinkFactsReader(CapsuleStore store)
     /// <param name="capsule">The capsule.</param>
     /// <param name="link">The link.</param>
     /// <param name="inPlaceOf">A link of it that goes when this one comes.</param>
-    public LinkQuestion Read(CapsuleName capsule, CapsuleLink link, Import? inPlaceOf = null)
+    /// <param name="fork">Whether a copy is asked for, not the directory itself.</param>
+    public LinkQuestion Read(CapsuleName capsule, CapsuleLink link, Import? inPlaceOf = null, bool fork = false)
     {
         CapsuleRecord here = store.Get(capsule.ToString());
         link = link.WithPrivateOf(here.Links.FirstOrDefault(l => l.Import == (inPlaceOf ?? link.Import)));
         here = here with { Links = [.. here.Links.Where(l => l.Import != inPlaceOf)] };
         if (store.Find(link.Import.From) is not { } there) return Asked(here, link);
-        return Read(here, there, link, there.Folded(store.Manifest(there.Image)).Exports.FirstOrDefault(e => e.Name == link.Import.Export));
+        return Read(here, there, link, there.Folded(store.Manifest(there.Image)).Exports.FirstOrDefault(e => e.Name == link.Import.Export)) with { Fork = fork };
     }
 
     /// <summary>The same, of an offer that need not be made yet.</summary>
@@ -52,6 +53,7 @@ public sealed class LinkFactsReader(CapsuleStore store)
 
         using CapsuleTree hereTree = CapsuleTree.Open(store, here), thereTree = CapsuleTree.Open(store, there);
         LinkSide user = Side(here, there, hereTree, export), owner = Side(there, here, thereTree, export);
+        if (link.Merge && MergedAt(here, export).Any()) user = user with { Entries = OwnEntries(here, export) };
         (user, owner) = Compared(user, hereTree, owner, thereTree);
         ImmutableArray<string> abstracts = [.. owner.Manifest.Listeners.Where(l => l.Protocol == "unix" && l.Address.StartsWith('@')).Select(l => l.Address)];
         user = user with
@@ -62,6 +64,7 @@ public sealed class LinkFactsReader(CapsuleStore store)
         if (link.Merge)
         {
             HashSet<string> merged = [.. owner.Entries.Select(e => e.Name)];
+            question = question with { MergedWith = [.. MergedWith(here, link, export, user, owner, thereTree, merged)] };
             owner = owner with { Libraries = [.. owner.Libraries.Select(l => l with { Missing = Missing(l, thereTree, hereTree, merged) })] };
         }
         return question with
@@ -70,6 +73,44 @@ public sealed class LinkFactsReader(CapsuleStore store)
             Owner = owner,
             Users = link.WithUsers(export, name => user.User(name) is not null).Users,
         };
+    }
+
+    /// <summary>Links of a capsule by which software is merged where something is offered.</summary>
+    private IEnumerable<CapsuleLink> MergedAt(CapsuleRecord capsule, Export export) => capsule.Links.Where(l => l.Merge && export.Path is not null && store.Offered(l.Import)?.Path == export.Path);
+
+    /// <summary>What a capsule has itself where, while it runs, others' software is seen among it.</summary>
+    private ImmutableArray<LinkEntry> OwnEntries(CapsuleRecord capsule, Export export)
+    {
+        using CapsuleTree tree = CapsuleTree.Open(store, capsule, atRest: true);
+        return tree.Resolve(export.Path!.Value) is { } found ? Entries(tree, export.Path.Value, found).Entries : [];
+    }
+
+    /// <summary>Compares an owner with the others whose software is merged at the same path; the names that they have are added.</summary>
+    private IEnumerable<MergedBeside> MergedWith(CapsuleRecord here, CapsuleLink link, Export export, LinkSide user, LinkSide owner, CapsuleTree tree, HashSet<string> names)
+    {
+        CapsuleLink[] before = [.. here.Links.TakeWhile(l => l.Import != link.Import)]; // all, when it is new
+        HashSet<GuestPath> own = [.. user.Entries.Where(e => !e.IsDirectory).Select(e => e.Path)];
+        foreach (CapsuleLink other in MergedAt(here, export).Where(l => l.Import != link.Import))
+        {
+            using CapsuleTree beside = CapsuleTree.Open(store, store.Get($"{other.Import.From}"));
+            if (beside.Resolve(export.Path!.Value) is not { } found) continue;
+            var (entries, _) = Entries(beside, export.Path.Value, found);
+            names.UnionWith(entries.Select(e => e.Name));
+            HashSet<GuestPath> theirs = [.. entries.Where(e => !e.IsDirectory).Select(e => e.Path)];
+            long read = 0;
+            yield return new(other.Import, other.Priority < link.Priority || other.Priority == link.Priority && before.Contains(other),
+                [.. owner.Entries.Where(e => !e.IsDirectory && !own.Contains(e.Path) && theirs.Contains(e.Path) && !IsSame(tree, beside, e.Path, ref read)).Select(e => e.Path)]);
+        }
+    }
+
+    /// <summary>Whether a file or symbolic link is the same in two capsules, as far as so much is read.</summary>
+    private static bool IsSame(CapsuleTree one, CapsuleTree other, GuestPath path, ref long read)
+    {
+        if (one.Look(path) is not { } a || other.Look(path) is not { } b || a.Kind != b.Kind || a.Size != b.Size) return false;
+        if (a.Kind == EntryKind.SymbolicLink) return a.Target.AsSpan().SequenceEqual(b.Target.AsSpan());
+        if (read > MostCompared || !a.IsRegular || a.Size > LargestCompared) return false;
+        read += a.Size;
+        return one.Read(path, LargestCompared) is { } x && other.Read(path, LargestCompared) is { } y && x.Span.SequenceEqual(y.Span);
     }
 
     private LinkQuestion Asked(CapsuleRecord here, CapsuleLink link)
@@ -208,9 +249,7 @@ public sealed class LinkFactsReader(CapsuleStore store)
         long read = 0;
         foreach (LinkEntry entry in here.Entries.Where(e => e.Kind == EntryKind.Regular && theirs.ContainsKey(e.Path)))
         {
-            if (read > MostCompared || hereTree.Look(entry.Path) is not { } one || thereTree.Look(entry.Path) is not { } other || one.Size != other.Size || one.Size > LargestCompared) continue;
-            read += one.Size;
-            if (hereTree.Read(entry.Path, LargestCompared) is { } a && thereTree.Read(entry.Path, LargestCompared) is { } b && a.Span.SequenceEqual(b.Span)) same.Add(entry.Path);
+            if (IsSame(hereTree, thereTree, entry.Path, ref read)) same.Add(entry.Path);
         }
         ImmutableArray<LinkEntry> Marked(ImmutableArray<LinkEntry> entries) => same.Count == 0 ? entries : [.. entries.Select(e => same.Contains(e.Path) ? e with { Digest = "same" } : e)];
         return (here with { Entries = Marked(here.Entries) }, there with { Entries = Marked(there.Entries) });

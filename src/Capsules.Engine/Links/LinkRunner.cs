@@ -218,7 +218,7 @@ public sealed partial class LinkRunner(CapsuleStore store)
         LinkAccounts accounts = new(store, _runner);
         CheckAllowed(link, export);
         link = link.WithPrivateOf(replaced).WithUsers(export, user => accounts.HasUser(capsule, user));
-        CapsuleRecord after = capsule with { Links = capsule.Links.Add(link), Stack = link.Preset == LinkPreset.SameMachine ? owner.Stack : capsule.Stack };
+        CapsuleRecord after = capsule with { Links = replaced is null ? capsule.Links.Add(link) : before.Links.Replace(replaced, link), Stack = link.Preset == LinkPreset.SameMachine ? owner.Stack : capsule.Stack };
         if (after.Stack != capsule.Stack) CheckMove(capsule);
         CheckCircle(after);
         LinkQuestion facts = new LinkFactsReader(store).Read(name, link, inPlaceOf);
@@ -266,7 +266,7 @@ public sealed partial class LinkRunner(CapsuleStore store)
         bool leaves = Leaves(capsule, link);
         Export? export = store.Offered(import);
         IReadOnlyList<int> processes = _runner.Running(name) is { } run ? new RunningCapsule(_layout, run).Processes() : [];
-        return (LinkPlanner.Remove(new() { Capsule = name, Link = link, Export = export, Runs = processes.Count > 0, Stack = leaves ? capsule.Stack : null, IsOneNetwork = store.TryFind(import.From)?.Stack == capsule.Stack }), export?.Directory is { } path ? PeerMounts.Holders(path, processes) : []);
+        return (LinkPlanner.Remove(new() { Capsule = name, Link = link, Export = export, Runs = processes.Count > 0, Stack = leaves ? capsule.Stack : null, IsOneNetwork = store.TryFind(import.From)?.Stack == capsule.Stack, MergedWith = link.Merge && export?.Path is { } at ? [.. MergedAt(capsule, at).Select(l => l.Import).Where(i => i != import)] : [] }), export?.Directory is { } path ? PeerMounts.Holders(path, processes) : []);
     }
 
     /// <summary>Takes a link away, also of a capsule that runs.</summary>
@@ -277,16 +277,20 @@ public sealed partial class LinkRunner(CapsuleStore store)
         CapsuleLink link = LinkOf(capsule, import);
         ImmutableArray<MountHolder> holders = [];
         bool leaves = Leaves(capsule, link);
+        CapsuleRecord unlinked = capsule with { Links = capsule.Links.Remove(link), Stack = leaves ? name : capsule.Stack };
         if (_runner.Running(name) is { } run && store.Offered(link.Import)?.Directory is { } path)
         {
             IReadOnlyList<int> processes = new RunningCapsule(_layout, run).Processes();
             holders = PeerMounts.Holders(path, processes);
-            new PeerMounts(_layout, name).Detach(path);
-            holders = holders.AddRange(PeerMounts.Unreached(path, processes));
-            new PrivateDirectories(store, capsule, link).Uncover();
+            if (link.Merge && MergedAt(unlinked, path) is [var other, ..]) Attach(unlinked, other); // the others stay merged
+            else
+            {
+                new PeerMounts(_layout, name).Detach(path);
+                holders = holders.AddRange(PeerMounts.Unreached(path, processes));
+                new PrivateDirectories(store, capsule, link).Uncover();
+            }
         }
         if (_runner.Running(name) is not null && store.Offered(import)?.TakesLogs == true) new SystemLogs(_layout, name).Keep();
-        CapsuleRecord unlinked = capsule with { Links = capsule.Links.Remove(link), Stack = leaves ? name : capsule.Stack };
         store.Save(unlinked);
         if (leaves) new StackSeats(store).Leave(capsule.Stack);
         if (!unlinked.Links.Any(l => l.Import.From == import.From)) FileCalls.Remove(null, _layout.StartMark(import.From, name));
@@ -321,9 +325,11 @@ public sealed partial class LinkRunner(CapsuleStore store)
         if (capsule.Stack != owner.Stack && LoopbackPort.Of(export, link.Preset).Except(_runner.Members(capsule.Stack).SelectMany(m => ForwardDoor.Of(_layout, m.Name)).Where(f => f.IsOpen && f.Import.From == owner.Name).Select(f => f.Port)).Any()) return LinkState.Waiting;
         if (export.TakesLogs && !(_runner.Running(owner.Name) is { } takes && new SystemLogs(_layout, capsule.Name).IsLedTo(takes.Init))) return LinkState.Waiting;
         if (export.Directory is not { } path || IsSeenAnyway(capsule, owner, path)) return _runner.Running(owner.Name) is null ? LinkState.Waiting : LinkState.Live;
-        using Descriptor? there = new PeerMounts(_layout, capsule.Name).Open(path);
+        var mounts = new PeerMounts(_layout, capsule.Name);
+        using Descriptor? there = mounts.Open(path);
         if (there is not null && !new PrivateDirectories(store, capsule, link).AreSeen()) return LinkState.Waiting;
-        if (there is null || link.Merge) return there is null ? LinkState.Waiting : LinkState.Live;
+        if (there is null) return LinkState.Waiting;
+        if (link.Merge) return mounts.Shows(path).Contains($"{link.Import}") ? LinkState.Live : LinkState.Waiting; // cut off before it was put in
         var (source, _) = OpenSource(capsule, owner, path);
         using (source) return source is null || IsSame(source, there) ? LinkState.Live : LinkState.Waiting; // cut off in the middle of a swap, it shows another's
     }
@@ -366,7 +372,7 @@ public sealed partial class LinkRunner(CapsuleStore store)
     {
         CapsuleRecord capsule = store.Get(name.ToString());
         var warnings = ImmutableArray.CreateBuilder<Warning>();
-        foreach (CapsuleLink link in capsule.Links)
+        foreach (CapsuleLink link in capsule.Links.DistinctBy(l => l.Merge ? (object?)store.Offered(l.Import)?.Path : l)) // what is merged at one path is one mount
             if (Attach(capsule, link) is { } why) warnings.Add(Warnings.LinkWaits($"{name}", $"{link.Import}", why));
         CrossingMounts.Follow(store, capsule);
         warnings.AddRange(ForwardDoor.Follow(store, capsule).Select(f => Warnings.PortNotLed($"{name}", $"{f.Port}", $"{f.Import.From}", f.Problem!)));
@@ -426,11 +432,15 @@ public sealed partial class LinkRunner(CapsuleStore store)
         if (_runner.Running(capsule.Name) is not null) throw new CapsuleException(Problems.AlreadyRunning($"{capsule.Name}"));
     }
 
-    private (CapsuleRecord Owner, Export Export) Find(CapsuleRecord capsule, CapsuleLink link)
+    private (CapsuleRecord Owner, Export Export) Find(CapsuleRecord capsule, CapsuleLink link) => Find(store, capsule.Name, link.Import);
+
+    /// <summary>The owner of what a capsule uses, and what that offers.</summary>
+    /// <exception cref="CapsuleException">It is not here, or offers no such thing.</exception>
+    internal static (CapsuleRecord Owner, Export Export) Find(CapsuleStore store, CapsuleName capsule, Import import)
     {
-        CapsuleRecord owner = store.TryFind(link.Import.From) ?? throw new CapsuleException(Problems.OwnerNotHere($"{capsule.Name}", $"{link.Import.From}"));
+        CapsuleRecord owner = store.TryFind(import.From) ?? throw new CapsuleException(Problems.OwnerNotHere($"{capsule}", $"{import.From}"));
         ImmutableArray<Export> offered = store.Offered(owner);
-        return (owner, offered.FirstOrDefault(e => e.Name == link.Import.Export) ?? throw new CapsuleException(Problems.NotOffered($"{owner.Name}", $"{link.Import.Export}", offered.Select(e => $"{e.Name}"))));
+        return (owner, offered.FirstOrDefault(e => e.Name == import.Export) ?? throw new CapsuleException(Problems.NotOffered($"{owner.Name}", $"{import.Export}", offered.Select(e => $"{e.Name}"))));
     }
 
     /// <summary>No more is asked for than is offered.</summary>
@@ -498,7 +508,8 @@ public sealed partial class LinkRunner(CapsuleStore store)
         var mounts = new PeerMounts(_layout, capsule.Name);
         try
         {
-            var (clone, why) = link.Merge ? OpenMerged(capsule, owner, path) : OpenSource(capsule, owner, path);
+            ImmutableArray<CapsuleLink> merged = link.Merge ? MergedAt(capsule, path) : [];
+            var (clone, why) = link.Merge ? OpenMerged(capsule, merged, path) : OpenSource(capsule, owner, path);
             using (clone)
             using (Descriptor? there = mounts.Open(path))
             {
@@ -509,58 +520,13 @@ public sealed partial class LinkRunner(CapsuleStore store)
                 MountCalls.SetAttributes(clone, path.ToString(), rights, recursive: true);
                 MountCalls.SetPropagation(clone, Propagation.Slave, path.ToString(), recursive: true); // what the owner mounts there later is seen, too; nothing goes the other way
                 using Descriptor? whole = link.Private.IsEmpty ? null : own.Over(clone, path);
-                if (there is null) mounts.Attach(path, whole ?? clone);
-                else mounts.Swap(path, whole ?? clone);
+                ImmutableArray<string> shows = [.. merged.Select(m => $"{m.Import}")];
+                if (there is null) mounts.Attach(path, whole ?? clone, shows);
+                else mounts.Swap(path, whole ?? clone, shows);
             }
             return null;
         }
         catch (SyscallException e) { throw new CapsuleException(Problems.CannotShow($"{link.Import}", $"{path}", e.Message), e); }
-    }
-
-    /// <summary>The owner's software among the capsule's own files; the owner need not run for it.</summary>
-    private (Descriptor? Merged, string? Why) OpenMerged(CapsuleRecord capsule, CapsuleRecord owner, GuestPath path) =>
-        MergedSoftware.Make(_layout, _runner.Running(capsule.Name)!, store.Manifest(owner.Image).Layers, path) is { } merged ? (merged, null) : (null, $"neither {owner.Name} nor {capsule.Name} has {path}");
-
-    /// <summary>A copy of the owner's mount: from its root when it runs, else of the directory on disk, through the owner's ids.</summary>
-    private (Descriptor? Clone, string? Why) OpenSource(CapsuleRecord capsule, CapsuleRecord owner, GuestPath path)
-    {
-        if (_runner.Running(owner.Name) is not null)
-        {
-            using Descriptor root = FileCalls.Open(_layout.RunOf(owner.Name) + "/peer", OpenFlags.PathOnly | OpenFlags.Directory);
-            var (at, errno) = FileCalls.TryOpenResolved(root, path.BelowRoot(), OpenFlags.PathOnly | OpenFlags.Directory, ResolveFlags.InRoot | ResolveFlags.NoMagicLinks);
-            if (at is null) return (null, errno == Errno.ENOENT ? $"{owner.Name} has no {path} yet" : $"{path} of {owner.Name}: {Errno.Name(errno)}");
-            using (at) return (MountCalls.Clone(at, "", recursive: true), null);
-        }
-        ImmutableArray<StateVolume> volumes = owner.Folded(store.Manifest(owner.Image)).Volumes;
-        if (volumes.FirstOrDefault(v => v.Kind == VolumeKind.Directory && path.IsWithin(v.Path)) is not { } volume || volumes.Any(v => v != volume && v.Path.IsWithin(path))) return (null, $"{owner.Name} does not run");
-        using Descriptor data = FileCalls.Open(owner.PlaceOf(_layout, volume.Name), OpenFlags.PathOnly | OpenFlags.Directory);
-        string below = path.ToString()[volume.Path.ToString().Length..].TrimStart('/');
-        var (found, problem) = FileCalls.TryOpenResolved(data, below.Length == 0 ? "." : below, OpenFlags.PathOnly | OpenFlags.Directory, ResolveFlags.Beneath | ResolveFlags.NoMagicLinks);
-        if (found is null) return (null, $"{path} of {owner.Name}: {Errno.Name(problem)}");
-        using (found)
-        {
-            Descriptor clone = MountCalls.Clone(found, "");
-            if (Host.IsInitial) WithIdsOf(capsule, owner, ids => MountCalls.MapIds(clone, ids, path.ToString()));
-            return (clone, null);
-        }
-    }
-
-    private void WithIdsOf(CapsuleRecord capsule, CapsuleRecord owner, Action<Descriptor> work)
-    {
-        StackRecord stack = _runner.Stacks.Ensure(owner.Stack, store.Manifest(owner.Image).Identity);
-        string pin = $"{_layout.RunOf(capsule.Name)}/ids.{Environment.ProcessId}.tmp";
-        FileCalls.MakeNode(null, pin, FileKind.Regular, 0x180);
-        try
-        {
-            NamespaceHolder.Make(NamespaceKinds.None, stack.UserMap, stack.GroupMap, null, _ => pin);
-            using Descriptor ids = FileCalls.Open(pin, OpenFlags.ReadOnly);
-            work(ids);
-        }
-        finally
-        {
-            MountCalls.Detach(pin);
-            FileCalls.Remove(null, pin);
-        }
     }
 
     /// <summary>Starts an owner unless it is up; why it is not, when it is not.</summary>

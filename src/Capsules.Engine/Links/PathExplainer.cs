@@ -8,6 +8,7 @@ using Capsules.Core.Links.Explaining;
 using Capsules.Core.Model;
 using Capsules.Core.Problems;
 using Capsules.Engine.Capturing;
+using Capsules.Engine.Images;
 using Capsules.Engine.Running;
 using Capsules.Engine.Stacks;
 using Capsules.Engine.Store;
@@ -140,9 +141,17 @@ public sealed class PathExplainer(CapsuleStore store)
     internal (CapsuleLink Link, GuestPath Path)? LinkOf(CapsuleRecord capsule, GuestPath path)
     {
         (CapsuleLink Link, GuestPath Path)? covering = null;
-        foreach (CapsuleLink link in capsule.Links)
-            if (store.Offered(link.Import)?.Directory is { } at && path.IsWithin(at) && !link.Private.Any(path.IsWithin) && !(link.Merge && TreeWith(capsule, capsule.Folded(store.Manifest(capsule.Image)), path) is { Status: not { Kind: FileKind.CharacterDevice, DeviceMajor: 0, DeviceMinor: 0 } }) && (covering is null || at.IsWithin(covering.Value.Path))) covering = (link, at);
+        foreach (CapsuleLink link in CapsuleLink.ByPriority(capsule.Links))
+            if (store.Offered(link.Import)?.Directory is { } at && path.IsWithin(at) && !link.Private.Any(path.IsWithin) && !(link.Merge && TreeWith(capsule, capsule.Folded(store.Manifest(capsule.Image)), path) is { Status: not { Kind: FileKind.CharacterDevice, DeviceMajor: 0, DeviceMinor: 0 } }) && (covering is null || at.IsWithin(covering.Value.Path) && !(link.Merge && at == covering.Value.Path && (Has(covering.Value.Link) || !Has(link))))) covering = (link, at);
         return covering;
+
+        // Of several whose software is merged at one path the first that has it.
+        bool Has(CapsuleLink link)
+        {
+            if (store.TryFind(link.Import.From) is not { } owner) return false;
+            using var software = Overlay.OfLayers(store.Layout, store.Manifest(owner.Image).Layers);
+            return FileCalls.TryStat(null, new NativePath(software.Place + "/").Append(path.RelativeTo(GuestPath.Root))) is not null;
+        }
     }
 
     /// <summary>By what a place is seen that no link covers.</summary>
@@ -161,7 +170,7 @@ public sealed class PathExplainer(CapsuleStore store)
         if (manifest.Volumes.Where(v => place.IsWithin(v.Path)).MaxBy(v => v.Path.Bytes.Length) is { } volume)
         {
             string data = volume.Kind == VolumeKind.Image ? layout.VolumeImage(capsule.Name, volume.Name) : capsule.PlaceOf(layout, volume.Name);
-            string whose = capsule.SharedVolumes.FirstOrDefault(s => s.Name == volume.Name) is { } shared ? $" of {shared.Owner}" : "";
+            string whose = capsule.SharedVolumes.FirstOrDefault(s => s.Name == volume.Name) is { } shared ? $" of {shared.Owner}" : StateFork.TryRead(volume) is { } fork ? $", a {fork}" : "";
             return Of("volume", $"the volume {volume.Name}{whose}", volume.Kind == VolumeKind.Image ? data : At(data, GuestPath.Root.Combine(place.RelativeTo(volume.Path))));
         }
         if (place.IsWithin(Run)) return Of("stack", $"/run of stack {capsule.Stack}, new when the stack starts");
@@ -193,8 +202,8 @@ public sealed class PathExplainer(CapsuleStore store)
     private static Account NameOf(uint number, ImmutableArray<GroupAccount> groups) => new(number, groups.FirstOrDefault(g => g.Gid == number)?.Name);
     private static Account NameOf(uint number, IEnumerable<(uint Number, string Name)> names) => new(number, names.FirstOrDefault(n => n.Number == number).Name);
 
-    internal static (ImmutableArray<UserAccount> Users, ImmutableArray<GroupAccount> Groups) Accounts(CapsuleTree tree) =>
-        (tree.Read(GuestPath.Parse("/etc/passwd")) is { } users ? Core.Formats.Accounts.AccountFiles.Users(users) : [], tree.Read(GuestPath.Parse("/etc/group")) is { } groups ? Core.Formats.Accounts.AccountFiles.Groups(groups) : []);
+    internal static AccountLists Accounts(CapsuleTree tree) =>
+        new(tree.Read(GuestPath.Parse("/etc/passwd")) is { } users ? Core.Formats.Accounts.AccountFiles.Users(users) : [], tree.Read(GuestPath.Parse("/etc/group")) is { } groups ? Core.Formats.Accounts.AccountFiles.Groups(groups) : []);
 
     private static PathUser Resolve(string user, CapsuleTree tree)
     {

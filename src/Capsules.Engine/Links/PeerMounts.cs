@@ -28,7 +28,7 @@ public sealed record MountHolder(int Pid, string Name, string What);
 /// <param name="capsule">The capsule, which runs.</param>
 internal sealed class PeerMounts(StoreLayout layout, CapsuleName capsule)
 {
-    private sealed record Entry(GuestPath Path, ulong MountId, ImmutableArray<GuestPath> Made);
+    private sealed record Entry(GuestPath Path, ulong MountId, ImmutableArray<GuestPath> Made, ImmutableArray<string> Shows);
 
     private string RecordFile => layout.RunOf(capsule) + "/mounts.json";
 
@@ -40,9 +40,15 @@ internal sealed class PeerMounts(StoreLayout layout, CapsuleName capsule)
     /// <summary>The root of what is attached at a path; null when nothing is.</summary>
     public Descriptor? Open(GuestPath path) => Read().FirstOrDefault(e => e.Path == path) is { } entry ? Open(entry) : null;
 
+    /// <summary>Of what the mount at a path was put together, where that was said.</summary>
+    public ImmutableArray<string> Shows(GuestPath path) => Read().FirstOrDefault(e => e.Path == path)?.Shows ?? [];
+
     /// <summary>Attaches a detached mount, of a directory or of a file; what it is mounted on is made where it is missing.</summary>
+    /// <param name="path">Where.</param>
+    /// <param name="mount">The mount.</param>
+    /// <param name="shows">Of what it was put together, where that is to be asked for.</param>
     /// <exception cref="SyscallException">The kernel refused; nothing stays.</exception>
-    public void Attach(GuestPath path, Descriptor mount)
+    public void Attach(GuestPath path, Descriptor mount, ImmutableArray<string> shows)
     {
         List<Entry> entries = Read();
         var made = new List<GuestPath>();
@@ -59,9 +65,9 @@ internal sealed class PeerMounts(StoreLayout layout, CapsuleName capsule)
         {
             using Descriptor point = AsRoot(() => FileCalls.Stat(mount).IsDirectory ? BeneathRoot.MakeDirectories(root, path, made) : BeneathRoot.MakeEntry(root, path, made));
             // Written before it is there: whoever takes away what a crash left finds it.
-            Write([.. entries, new(path, 0, [.. made])]);
+            Write([.. entries, new(path, 0, [.. made], [])]);
             MountCalls.Attach(mount, point, "");
-            Write([.. entries, new(path, FileCalls.Stat(mount).MountId, [.. made])]);
+            Write([.. entries, new(path, FileCalls.Stat(mount).MountId, [.. made], shows)]);
         }
         catch (SyscallException)
         {
@@ -72,21 +78,28 @@ internal sealed class PeerMounts(StoreLayout layout, CapsuleName capsule)
     }
 
     /// <summary>Puts another mount in the place of one, without a moment in which the path is not there.</summary>
-    public void Swap(GuestPath path, Descriptor mount)
+    public void Swap(GuestPath path, Descriptor mount, ImmutableArray<string> shows)
     {
         List<Entry> entries = Read();
         int index = entries.FindIndex(e => e.Path == path);
-        using Descriptor top = (index < 0 ? null : Open(entries[index])) ?? throw new SyscallException("move_mount", $"{path} of {capsule}", Errno.ENOENT);
+        Descriptor top = (index < 0 ? null : Open(entries[index])) ?? throw new SyscallException("move_mount", $"{path} of {capsule}", Errno.ENOENT);
+        if (LiesOnAnother(top)) // one came beneath before its maker was killed: it would stay there
+        {
+            using (top) MountCalls.Detach(top);
+            using Descriptor root = FileCalls.Open(Peer, OpenFlags.PathOnly | OpenFlags.Directory);
+            top = FileCalls.OpenResolved(root, path.BelowRoot(), OpenFlags.PathOnly, ResolveFlags.InRoot | ResolveFlags.NoMagicLinks);
+        }
+        using Descriptor seen = top;
         if (!Host.Kernel.Has(KernelFeature.MountBeneath))
         {
-            MountCalls.Detach(top);
-            Attach(path, mount);
+            MountCalls.Detach(seen);
+            Attach(path, mount, shows);
             return;
         }
-        MountCalls.AttachBeneath(mount, top);
-        entries[index] = entries[index] with { MountId = FileCalls.Stat(mount).MountId };
+        MountCalls.AttachBeneath(mount, seen);
+        entries[index] = entries[index] with { MountId = FileCalls.Stat(mount).MountId, Shows = shows };
         Write(entries);
-        MountCalls.Detach(top);
+        MountCalls.Detach(seen);
     }
 
     /// <summary>Takes a mount away in all of the capsule's mount namespaces; what has it open keeps that. False when it was not there.</summary>
@@ -126,6 +139,14 @@ internal sealed class PeerMounts(StoreLayout layout, CapsuleName capsule)
     /// <summary>Mount namespaces of processes that still show a path that was taken away: whoever made one there private cut it off from what happens outside.</summary>
     public static ImmutableArray<MountHolder> Unreached(GuestPath path, IReadOnlyList<int> processes) =>
         [.. processes.GroupBy(p => TryLink($"/proc/{p}/ns/mnt")).Where(g => MountsBelow(path, g.First()).Count > 0).Select(g => new MountHolder(g.First(), NameOf(g.First()), "a mount namespace of its own, which takes nothing from outside"))];
+
+    /// <summary>Whether another mount is at the same place, beneath one.</summary>
+    private static bool LiesOnAnother(Descriptor top)
+    {
+        ulong id = FileCalls.Stat(top).MountId;
+        var mounts = ProcFiles.Mounts(SmallFiles.TryRead("/proc/self/mountinfo") ?? []);
+        return mounts.FirstOrDefault(m => (ulong)m.Id == id) is { } own && mounts.Count(m => m.Target == own.Target) > 1;
+    }
 
     private static HashSet<ulong> MountsBelow(GuestPath path, int pid)
     {
@@ -199,7 +220,7 @@ internal sealed class PeerMounts(StoreLayout layout, CapsuleName capsule)
     {
         if (SmallFiles.TryRead(RecordFile) is not { } bytes) return [];
         JsonElement root = ManifestJson.Parse(bytes);
-        return [.. root.Items("mounts").Select(m => new Entry(GuestPath.Parse(m.RequiredText("path")), (ulong)(m.Integer("mount") ?? 0), [.. m.Texts("made").Select(GuestPath.Parse)]))];
+        return [.. root.Items("mounts").Select(m => new Entry(GuestPath.Parse(m.RequiredText("path")), (ulong)(m.Integer("mount") ?? 0), [.. m.Texts("made").Select(GuestPath.Parse)], m.Texts("shows")))];
     }
 
     private void Write(IEnumerable<Entry> entries) => SmallFiles.Write(RecordFile, JsonWriting.Document(w => w.Objects("mounts", [.. entries], e =>
@@ -207,6 +228,7 @@ internal sealed class PeerMounts(StoreLayout layout, CapsuleName capsule)
         w.Text("path", e.Path.ToString());
         w.WriteNumber("mount", e.MountId);
         w.Texts("made", [.. e.Made.Select(p => p.ToString())]);
+        w.Texts("shows", e.Shows);
     })), durable: false);
 
     private static ulong? TryMountId(string path)

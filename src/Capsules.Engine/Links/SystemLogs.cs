@@ -2,6 +2,7 @@ using System.Text;
 using Capsules.Core.Formats.Proc;
 using Capsules.Core.Links;
 using Capsules.Core.Model;
+using Capsules.Engine.Running;
 using Capsules.Engine.Store;
 using Capsules.Linux;
 using Capsules.Linux.Files;
@@ -43,8 +44,8 @@ internal sealed class SystemLogs(StoreLayout layout, CapsuleName capsule)
         using (Descriptor? there = _mounts.Open(_at))
             if (owner is { } init && (there is null || !IsOf(there, init)))
                 using (Descriptor devices = DevicesOf(init))
-                    if (there is null) _mounts.Attach(_at, devices);
-                    else _mounts.Swap(_at, devices);
+                    if (there is null) _mounts.Attach(_at, devices, []);
+                    else _mounts.Swap(_at, devices, []);
         using Descriptor own = OpenDevices();
         if (LeadsTo(own) == Target) return;
         _mounts.AsRoot(() =>

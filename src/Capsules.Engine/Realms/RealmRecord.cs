@@ -14,6 +14,9 @@ namespace Capsules.Engine.Realms;
 /// </summary>
 internal sealed record RealmRecord
 {
+    /// <inheritdoc/>
+    public override string ToString() => $"{Holder}";
+
     public const int CurrentSchemaVersion = 1;
 
     /// <summary>The process that holds the namespaces.</summary>

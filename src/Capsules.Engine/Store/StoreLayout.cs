@@ -102,6 +102,10 @@ public sealed record StoreLayout(string State, string Run)
     public string Stacks => State + "/stacks";
     /// <summary>A running capsule.</summary>
     public string RunOf(CapsuleName name) => $"{Run}/capsules/{name}";
+    /// <summary>What <see cref="HeldMark"/> holds.</summary>
+    public const string Held = "1", LetGo = "0";
+    /// <summary>Locked by whoever holds a capsule's processes still; whether they are, or were when he was killed.</summary>
+    public string HeldMark(CapsuleName name) => RunOf(name) + "/held";
     /// <summary>All running capsules.</summary>
     public string RunningCapsules => Run + "/capsules";
     /// <summary>Is there when a capsule stopped with an owner of what it sees, and starts with it again.</summary>

@@ -11,7 +11,6 @@ using Capsules.Engine.Store;
 using Capsules.Linux;
 using Capsules.Linux.Files;
 using Capsules.Linux.Netlink;
-using Capsules.Linux.Processes;
 
 namespace Capsules.Engine.Verifying;
 
@@ -118,7 +117,7 @@ internal sealed class ThrowAwayCopy : IDisposable
             RunRecord[] running = [.. writers.Select(runner.Running).OfType<RunRecord>()];
             if (running.Length > 0)
                 foreach (var (_, copier) in copiers) copier.Pass(isLast: false);
-            using ProcessPause? pause = running.Length == 0 ? null : ProcessPause.Start([.. running.SelectMany(r => Processes(layout, r))]);
+            using ProcessPause? pause = running.Length == 0 ? null : ProcessPause.Start([.. running.SelectMany(r => ProcessPause.Of(layout, r))]);
             foreach (var (_, copier) in copiers) copier.Pass(isLast: true);
         }
         finally
@@ -129,12 +128,5 @@ internal sealed class ThrowAwayCopy : IDisposable
                 source.Dispose();
             }
         }
-    }
-
-    private static IEnumerable<PausedProcess> Processes(StoreLayout layout, RunRecord run)
-    {
-        using var running = new RunningCapsule(layout, run);
-        foreach (int pid in running.Processes())
-            if (ProcessTable.TryRead(pid) is { } status) yield return new(pid, status.StartTime, "");
     }
 }

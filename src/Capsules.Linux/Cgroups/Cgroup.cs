@@ -142,6 +142,18 @@ public sealed class Cgroup
         return false;
     }
 
+    /// <summary>The file that stops its processes, and what lets them go on; null where there is none. For a guard that does it when we cannot.</summary>
+    public (string File, string Thawed)? Freezer
+    {
+        get
+        {
+            foreach (var (hierarchy, directory) in _places)
+                if (hierarchy.Controllers.Contains("freezer") && !hierarchy.IsUnified) return ($"{directory}/freezer.state", "THAWED");
+                else if (hierarchy.IsUnified) return ($"{directory}/cgroup.freeze", "0");
+            return null;
+        }
+    }
+
     /// <summary>Stops every process in it; returns when none runs any more.</summary>
     public void Freeze() => SetFrozen(true);
 

@@ -7,6 +7,9 @@ namespace Capsules.Linux.Netlink;
 /// <summary>What is to be changed at a link; what is null stays.</summary>
 public sealed record LinkChange
 {
+    /// <inheritdoc/>
+    public override string ToString() => $"{Name}";
+
     /// <summary>Up or down.</summary>
     public bool? Up { get; init; }
     /// <summary>A new name; the link must be down on older kernels.</summary>
@@ -26,6 +29,9 @@ public sealed record LinkChange
 /// <summary>A new veth pair: the near end here, the far end in another namespace.</summary>
 public sealed record VethPair
 {
+    /// <inheritdoc/>
+    public override string ToString() => Name;
+
     /// <summary>The near end's name.</summary>
     public required string Name { get; init; }
     /// <summary>The bridge that the near end is part of; null for none.</summary>

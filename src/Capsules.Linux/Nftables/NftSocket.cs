@@ -5,7 +5,11 @@ using Capsules.Linux.Netlink;
 namespace Capsules.Linux.Nftables;
 
 /// <summary>A chain; the hook is null for one that is only jumped to.</summary>
-public sealed record NftChain(NftFamily Family, string Table, string Name, NftHook? Hook, int Priority, string? Type, bool DropsByPolicy);
+public sealed record NftChain(NftFamily Family, string Table, string Name, NftHook? Hook, int Priority, string? Type, bool DropsByPolicy)
+{
+    /// <inheritdoc/>
+    public override string ToString() => Name;
+}
 
 /// <summary>A rule as it is listed: its handle and its comment.</summary>
 public sealed record NftRuleStatus(ulong Handle, string? Comment);

@@ -18,7 +18,7 @@ public static class LinkCheckCommand
     {
         CapsuleName capsule = store.Get(command.Arguments[0]).Name;
         Import import = LinkWords.Import(command.Arguments[1]);
-        ImmutableArray<LinkFinding> findings = LinkChecker.Check(new LinkFactsReader(store).Read(capsule, LinkWords.Link(command, import, store.Offered(import))));
+        ImmutableArray<LinkFinding> findings = LinkChecker.Check(new LinkFactsReader(store).Read(capsule, LinkWords.Link(command, import, store.Offered(import)), fork: command.Has("--fork")));
         bool strict = command.Has("--strict");
         output.Data.Write(command.Has("--json") ? Encoding.UTF8.GetString(LinkReport.Json(capsule.ToString(), import.ToString(), findings, strict)) : LinkReport.Text(findings));
         return LinkReport.Refuses(findings, strict) ? throw new CapsuleException(Problems.LinkRefused(capsule.ToString(), import.ToString(), LinkReport.Reasons(findings, strict))) : (int)ExitCode.Done;

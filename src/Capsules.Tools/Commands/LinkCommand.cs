@@ -55,6 +55,12 @@ internal static class LinkWords
     /// <summary>The link that the options ask for; as much as is offered when they do not say.</summary>
     public static CapsuleLink Link(ParsedCommand command, Import import, Export? offered)
     {
+        if (command.Has("--fork"))
+        {
+            foreach (string option in (string[])["--merge", "--priority", "--private", "--preset", "--when-down"])
+                if (command.Has(option) || command.Value(option) is not null || command.Values(option).Any()) throw new CapsuleException(Problems.WrongUsage($"{option} tells how a link is, and --fork asks for a copy", "capsule link add CAPSULE OWNER/SHARE --fork [--as HERE=THERE]..."));
+            return new() { Import = import, Preset = LinkPreset.Reader, Users = Names(command.Values("--as")), Groups = Names(command.Values("--as-group")) };
+        }
         var (when, milliseconds) = WhenDown(command.Value("--when-down"));
         return new()
         {
@@ -63,6 +69,7 @@ internal static class LinkWords
             WhenDown = when,
             WaitMilliseconds = milliseconds,
             Merge = command.Has("--merge"),
+            Priority = Priority(command),
             Private = [.. command.Values("--private").Select(w => PathWords.Inside("--private", w)).Distinct().Order()],
             Users = Names(command.Values("--as")),
             Groups = Names(command.Values("--as-group")),
@@ -79,6 +86,13 @@ internal static class LinkWords
 
     /// <summary>Several words in a cell of a table; a dash for none.</summary>
     public static string Cell<T>(IEnumerable<T> words, string between = " ") => string.Join(between, words) is { Length: > 0 } text ? text : "-";
+
+    private static int Priority(ParsedCommand command)
+    {
+        if (command.Value("--priority") is not { } word) return CapsuleLink.StandardPriority;
+        if (!command.Has("--merge")) throw new CapsuleException(Problems.WrongUsage("--priority tells whose software is seen where several are merged", "capsule link add CAPSULE OWNER/SHARE --merge --priority N"));
+        return int.TryParse(word, NumberStyles.None, CultureInfo.InvariantCulture, out int number) && number <= CapsuleLink.MostPriority ? number : throw new CapsuleException(Problems.BadValue("--priority", word, $"a number from 0 to {CapsuleLink.MostPriority}"));
+    }
 
     private static ImmutableArray<SharedName> Names(IEnumerable<string> words)
     {
@@ -113,6 +127,11 @@ public static class LinkCommand
         var links = new LinkRunner(store);
         Export? offered = store.Offered(import);
         CapsuleLink link = LinkWords.Link(command, import, offered);
+        if (command.Has("--fork"))
+        {
+            ForkCommand.Make(command, store, output, capsule, link);
+            return;
+        }
         if (command.Has("--plan"))
         {
             var (steps, findings) = links.PlanAdd(capsule, link, inPlaceOf);
@@ -137,33 +156,44 @@ public static class LinkCommand
     {
         var links = new LinkRunner(store);
         CapsuleName[] names = command.Arguments.IsEmpty ? [.. store.Names().Order()] : [store.Get(command.Arguments[0]).Name];
-        (CapsuleRecord Capsule, CapsuleLink Link, LinkState State, Export? Export)[] rows = [.. names.Select(store.TryFind).OfType<CapsuleRecord>().SelectMany(c => c.Links.Select(l =>
-            (c, l, links.StateOf(c, l), store.Offered(l.Import))))];
-        if (command.Has("--json"))
-            output.Data.Write(Encoding.UTF8.GetString(JsonFields.Select(JsonWriting.Document(w => w.Objects("links", rows, row =>
-            {
-                w.Text("from", row.Capsule.Name.ToString());
-                LinkJson.WriteLink(w, row.Link);
-                w.Text("path", row.Export?.Path?.ToString());
-                w.Texts("programs", [.. (row.Export?.Programs ?? []).Select(p => p.ToString())]);
-                w.Texts("ports", [.. LoopbackPort.Of(row.Export, row.Link.Preset).Select(p => p.ToString())]);
-                w.Text("state", JsonReading.Dashed(row.State));
-                w.Objects("used", CrossingDoor.UsedBy(store.Layout, row.Capsule.Name, row.Link.Import), used =>
-                {
-                    w.Text("program", used.Text("program"));
-                    foreach (string number in (string[])["count", "refused", "cpuNanoseconds", "memoryPeak"]) w.Integer(number, used.Integer(number));
-                    w.Text("last", used.Text("last"));
-                });
-            })), command.Fields, inside: "links")));
-        else
-            output.WriteTable(["FROM", "TO", "PRESET", "PATH", "PORTS", "USERS", "STATE", "HOW"], [.. rows.Select(r => (string[])
-            [
-                r.Capsule.Name.ToString(), r.Link.Import.ToString(), LinkWords.Of(r.Link.Preset), r.Export?.Path?.ToString() ?? "-",
-                LinkWords.Cell(LoopbackPort.Of(r.Export, r.Link.Preset)),
-                LinkWords.Cell(r.Link.Users), JsonReading.Dashed(r.State), LinkWords.Cell([.. r.Link.Merge ? ["merged"] : Array.Empty<string>(), .. r.Link.Private.Select(p => $"private {p}")], ", "),
-            ])]);
+        CapsuleRecord[] capsules = [.. names.Select(store.TryFind).OfType<CapsuleRecord>()];
+        Row[] rows = [.. capsules.SelectMany(c => c.Links.Select(l => OfLink(store, links, c, l)).Concat(StateFork.Among(c.FurtherVolumes).Select(f => OfFork(c.Name, f))))];
+        if (command.Has("--json")) output.Data.Write(Encoding.UTF8.GetString(JsonFields.Select(JsonWriting.Document(w => w.Objects("links", rows, row => row.Write(w))), command.Fields, inside: "links")));
+        else output.WriteTable(["FROM", "TO", "PRESET", "PATH", "PORTS", "USERS", "STATE", "HOW"], [.. rows.Select(r => r.Cells)]);
         return 0;
     }
+
+    /// <summary>A line of the list, for people and for programs.</summary>
+    private sealed record Row(string[] Cells, Action<Utf8JsonWriter> Write);
+
+    private static Row OfLink(CapsuleStore store, LinkRunner links, CapsuleRecord capsule, CapsuleLink link)
+    {
+        Export? export = store.Offered(link.Import);
+        string path = export?.Path?.ToString() ?? "-", state = JsonReading.Dashed(links.StateOf(capsule, link));
+        ImmutableArray<LoopbackPort> ports = LoopbackPort.Of(export, link.Preset);
+        string[] how = [.. link.Merge ? [$"merged, priority {link.Priority}"] : Array.Empty<string>(), .. link.Private.Select(p => $"private {p}")];
+        return new([$"{capsule.Name}", $"{link.Import}", LinkWords.Of(link.Preset), path, LinkWords.Cell(ports), LinkWords.Cell(link.Users), state, LinkWords.Cell(how, ", ")], w =>
+        {
+            w.Text("from", capsule.Name.ToString());
+            LinkJson.WriteLink(w, link);
+            w.Text("path", export?.Path?.ToString());
+            w.Texts("programs", [.. (export?.Programs ?? []).Select(p => p.ToString())]);
+            w.Texts("ports", [.. ports.Select(p => p.ToString())]);
+            w.Text("state", state);
+            w.Objects("used", CrossingDoor.UsedBy(store.Layout, capsule.Name, link.Import), used =>
+            {
+                w.Text("program", used.Text("program"));
+                foreach (string number in (string[])["count", "refused", "cpuNanoseconds", "memoryPeak"]) w.Integer(number, used.Integer(number));
+                w.Text("last", used.Text("last"));
+            });
+        });
+    }
+
+    private static Row OfFork(CapsuleName capsule, StateFork fork) => new([$"{capsule}", $"{fork.Of}", "-", $"{fork.Path}", "-", "-", "fork", $"{fork}"], w =>
+    {
+        w.Text("from", $"{capsule}");
+        ForkCommand.Write(w, fork);
+    });
 
     /// <summary>Takes links away; the exit code.</summary>
     public static int Remove(ParsedCommand command, CapsuleStore store, CommandOutput output)
@@ -171,7 +201,11 @@ public static class LinkCommand
         CapsuleRecord capsule = store.Get(command.Arguments[0]);
         string word = command.Arguments[1];
         Import[] imports = word.Contains('/', StringComparison.Ordinal) ? [LinkWords.Import(word)] : [.. capsule.Links.Select(l => l.Import).Where(i => i.From.ToString() == word)];
-        if (imports.Length == 0) throw new CapsuleException(Problems.NotLinked($"{capsule.Name}", word));
+        StateFork[] forks = [.. StateFork.Among(capsule.FurtherVolumes).Where(f => word == $"{f.Of}" || word == $"{f.Of.From}")];
+        if (forks.Length > 0) imports = [.. imports.Where(i => capsule.Links.Any(l => l.Import == i))];
+        if (imports.Length == 0 && forks.Length == 0) throw new CapsuleException(Problems.NotLinked($"{capsule.Name}", word));
+        if (forks.Length == 0 && command.Has("--volumes")) throw new CapsuleException(Problems.WrongUsage($"{word} is a link: there is no data of {capsule.Name}'s own to remove", $"capsule link rm {capsule.Name} {word}"));
+        foreach (StateFork fork in forks) ForkCommand.Remove(command, store, output, capsule.Name, fork);
         var links = new LinkRunner(store);
         foreach (Import import in imports)
         {

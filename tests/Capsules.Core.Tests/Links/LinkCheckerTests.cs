@@ -370,6 +370,74 @@ public sealed class LinkCheckerTests
     }
 
     [Fact]
+    public void Of_several_that_are_merged_at_one_path_the_check_tells_who_wins_where_they_differ()
+    {
+        LinkQuestion merge = Fine.At("/usr/lib/plugins", PathGround.Software, Dir("/usr/lib/plugins"), File("/usr/lib/plugins/a.so"), File("/usr/lib/plugins/b.so")).Here(s => s with { Links = [Linked("other/plugins", "/usr/lib/plugins") with { Link = new() { Import = Import.Parse("other/plugins"), Preset = LinkPreset.Reader, Merge = true } }] }) with { Merge = true };
+        merge.LevelOf(LinkConcern.NestedLink).ShouldBeNull();
+        (merge with { Merge = false }).LevelOf(LinkConcern.NestedLink).ShouldBe(LinkLevel.Error, "a link would hide what is merged");
+        merge.Here(s => s with { Links = [Linked("other/plugins", "/usr/lib/plugins")] }).LevelOf(LinkConcern.NestedLink).ShouldBe(LinkLevel.Error, "nothing is merged with what is linked");
+        LinkQuestion Beside(bool wins, params string[] differing) => merge with { MergedWith = [new(Import.Parse("other/plugins"), wins, [.. differing.Select(P)])] };
+        Beside(true).LevelOf(LinkConcern.Merge).ShouldBe(LinkLevel.Ok);
+        Beside(true, "/usr/lib/plugins/a.so").About(LinkConcern.Merge)!.ShouldSatisfyAllConditions(
+            f => f.Level.ShouldBe(LinkLevel.Warning),
+            f => f.What.ShouldBe("1 files are in other/plugins and in db/files and differ; those of other/plugins are seen: a.so"),
+            f => f.Fix.ShouldBe("capsule link add shop db/files --merge --priority N"));
+        Beside(false, "/usr/lib/plugins/a.so").About(LinkConcern.Merge)!.What.ShouldBe("1 files are in db/files and in other/plugins and differ; those of db/files are seen: a.so");
+    }
+
+    [Fact]
+    public void A_copy_of_a_database_that_runs_is_no_conflict_and_the_fix_of_one()
+    {
+        LinkQuestion database = Fine.At("/srv/files", PathGround.State, Dir("/srv/files"), File("/srv/files/PG_VERSION") with { Content = "15" }).There(s => s.Runs(Service("/usr/lib/postgresql/15/bin/postgres")) with { IsRunning = true });
+        database.With(LinkPreset.Partner).About(LinkConcern.Database)!.Fix!.ShouldEndWith("or work on a copy: capsule link add shop db/files --fork");
+        database.About(LinkConcern.Database)!.Fix!.ShouldEndWith("or a copy: capsule link add shop db/files --fork");
+        LinkQuestion fork = database with { Fork = true };
+        fork.LevelOf(LinkConcern.Database).ShouldBeNull();
+        fork.LevelOf(LinkConcern.Fork).ShouldBe(LinkLevel.Ok);
+        LinkChecker.Check(fork).ShouldAllBe(f => f.Level < LinkLevel.Warning);
+        fork.Here(s => s.Runs(Service("/usr/lib/postgresql/17/bin/postgres"))).LevelOf(LinkConcern.FormatVersion).ShouldBe(LinkLevel.Warning, "an upgrade may be what is tried");
+        (database with { Fork = false }).Here(s => s.Runs(Service("/usr/lib/postgresql/17/bin/postgres"))).LevelOf(LinkConcern.FormatVersion).ShouldBe(LinkLevel.Error);
+    }
+
+    [Fact]
+    public void Only_state_in_one_volume_is_copied_to_where_none_is()
+    {
+        LinkQuestion fork = Fine with { Fork = true };
+        fork.LevelOf(LinkConcern.Fork).ShouldBe(LinkLevel.Ok);
+        Fine.LevelOf(LinkConcern.Fork).ShouldBeNull();
+        (fork with { Export = fork.Export! with { Path = null, Programs = [P("/usr/bin/x")] } }).LevelOf(LinkConcern.Fork).ShouldBe(LinkLevel.Error);
+        (Fine.At("/opt/app", PathGround.Software, Dir("/opt/app")) with { Fork = true }).LevelOf(LinkConcern.Fork).ShouldBe(LinkLevel.Error);
+        (Fine.At("/run/db", PathGround.Run, Dir("/run/db"), Socket("/run/db/s")) with { Fork = true }).LevelOf(LinkConcern.Fork).ShouldBe(LinkLevel.Error);
+        (Fine.At("/etc", PathGround.State, Dir("/etc")) with { Fork = true }).LevelOf(LinkConcern.ForbiddenPath).ShouldBe(LinkLevel.Error);
+        fork.There(s => s with { State = [Volume("/srv/files"), Volume("/srv/files/deep")] }).About(LinkConcern.Fork)!.Fix.ShouldBe("offer /srv/files/deep, and copy that");
+        fork.There(s => s with { State = [Volume("/srv/files") with { Kind = VolumeKind.Image }] }).LevelOf(LinkConcern.Fork).ShouldBe(LinkLevel.Error);
+        foreach (string own in (string[])["/srv", "/srv/files", "/srv/files/x"]) fork.Here(s => s with { State = [Volume(own)] }).LevelOf(LinkConcern.Fork).ShouldBe(LinkLevel.Error, own);
+        fork.Here(s => s with { State = [Volume("/srv/files2")] }).LevelOf(LinkConcern.Fork).ShouldBe(LinkLevel.Ok);
+        fork.Here(s => s with { State = [Volume("/srv/files") with { Reason = "fork of db/old at 2026-11-30T08:15:00Z" }] }).About(LinkConcern.Fork)!.Fix.ShouldBe("capsule link rm shop db/old --volumes");
+        Fine.Here(s => s with { State = [Volume("/srv/files") with { Reason = "fork of db/files at 2026-11-30T08:15:00Z" }] }).About(LinkConcern.TwoOwners)!.Fix.ShouldBe("capsule link rm shop db/files --volumes");
+        fork.Here(s => s with { Links = [new(new() { Import = fork.Import, Preset = LinkPreset.Reader }, P("/srv/files"))] }).LevelOf(LinkConcern.Fork).ShouldBe(LinkLevel.Error);
+        fork.Here(s => s with { Links = [new(new() { Import = Import.Parse("else/files"), Preset = LinkPreset.Reader }, P("/srv"))] }).LevelOf(LinkConcern.NestedLink).ShouldBe(LinkLevel.Error);
+        fork.There(s => s with { Entries = [.. s.Entries, Socket("/srv/files/s")] }).LevelOf(LinkConcern.Socket).ShouldBe(LinkLevel.Note);
+    }
+
+    [Fact]
+    public void Files_of_a_copy_go_to_users_of_the_same_name_or_who_was_named_and_others_are_told()
+    {
+        LinkQuestion fork = (Fine with { Fork = true }).There(s => s.Knows(User("db", 998), User("same", 700)) with { Entries = [Dir("/srv/files"), File("/srv/files/a", uid: 998, gid: 998), File("/srv/files/b", uid: 700, gid: 700)] }).Here(s => s.Knows(User("same", 701), User("web", 998)));
+        string[] told = [.. LinkChecker.Check(fork).Where(f => f.Concern == LinkConcern.ForeignFiles).Select(f => $"{f.Level}: {f.What} {f.Fix}")];
+        told.ShouldBe([
+            "Warning: files of the user 998 (db), which is web here keep that number in the copy: shop has no user of that name capsule link add shop db/files --fork --as HERE=db",
+            "Warning: files of the group 998 (db), which is web here keep that number in the copy: shop has no group of that name capsule link add shop db/files --fork --as-group HERE=db",
+        ]);
+        fork.LevelOf(LinkConcern.SharedUser).ShouldBe(LinkLevel.Ok);
+        fork.As("web=db").LevelOf(LinkConcern.ForeignFiles).ShouldBeNull("its group comes with it");
+        fork.As("web=db").About(LinkConcern.SharedUser)!.What.ShouldBe("files go from db (998) to web (998) and same (700) to same (701)");
+        fork.As("none=db").LevelOf(LinkConcern.SharedUser).ShouldBe(LinkLevel.Error);
+        fork.As("web=none").LevelOf(LinkConcern.SharedUser).ShouldBe(LinkLevel.Error);
+        (fork with { Groups = [SharedName.Parse("none=db")] }).LevelOf(LinkConcern.SharedGroup).ShouldBe(LinkLevel.Error);
+    }
+
+    [Fact]
     public void What_is_merged_is_software_that_the_capsules_own_system_can_load_and_hides_nothing()
     {
         LinkQuestion merge = Fine.At("/usr/lib/plugins", PathGround.Software, Dir("/usr/lib/plugins"), File("/usr/lib/plugins/a.so"), File("/usr/lib/plugins/b.so")) with { Merge = true };

@@ -1,3 +1,4 @@
+using Capsules.Core.Formats.Accounts;
 using Capsules.Core.Links;
 using Capsules.Core.Model;
 using Capsules.Core.Oci;
@@ -57,6 +58,42 @@ public sealed class LinkModelTests
         (read.Programs, read.Arguments, read.Environment, read.Users, read.Groups).ShouldSatisfyAllConditions(
             r => r.Programs.ShouldBe(export.Programs), r => r.Arguments.ShouldBe(export.Arguments), r => r.Environment.ShouldBe(export.Environment), r => r.Users.ShouldBe(export.Users), r => r.Groups.ShouldBe(export.Groups));
         ManifestJson.Read(bytes).Imports.ShouldBe([new Import(CapsuleName.Parse("mail"), CapsuleName.Parse("lmtp"))]);
+    }
+
+    [Fact]
+    public void Links_are_merged_by_priority_and_of_equal_ones_in_the_order_in_which_they_were_made()
+    {
+        static CapsuleLink Merged(string import, int priority = CapsuleLink.StandardPriority) => new() { Import = Import.Parse(import), Preset = LinkPreset.Reader, Merge = true, Priority = priority };
+        CapsuleLink.ByPriority([Merged("a/x"), Merged("b/x", 99), Merged("c/x"), Merged("d/x", 0)]).Select(l => $"{l}").ShouldBe(["d/x", "a/x", "c/x", "b/x"]);
+        LinkChangeFacts facts = new() { Capsule = CapsuleName.Parse("app"), Link = Merged("a/x"), Export = new() { Name = CapsuleName.Parse("x"), Preset = LinkPreset.Reader, Path = GuestPath.Parse("/usr/lib/x") }, Runs = true };
+        LinkPlanner.Remove(facts).ShouldHaveSingleItem().Text.ShouldBe("/usr/lib/x is seen in app no more");
+        LinkPlanner.Remove(facts with { MergedWith = [Import.Parse("c/x")] }).ShouldHaveSingleItem().Text.ShouldBe("/usr/lib/x of a is seen in app no more; that of c/x stays");
+    }
+
+    [Fact]
+    public void A_label_of_a_copy_is_read_as_it_was_written_and_other_words_are_none()
+    {
+        var fork = new StateFork(CapsuleName.Parse("v"), GuestPath.Parse("/srv/x"), Import.Parse("db/data"), new DateTimeOffset(2026, 11, 30, 9, 15, 7, TimeSpan.FromHours(1)));
+        $"{fork}".ShouldBe("fork of db/data at 2026-11-30T08:15:07Z");
+        StateFork read = StateFork.TryRead(new() { Name = fork.Volume, Path = fork.Path, Reason = $"{fork}" }).ShouldNotBeNull();
+        (read.Volume, read.Path, read.Of, read.Time).ShouldBe((fork.Volume, fork.Path, fork.Of, fork.Time.ToUniversalTime()));
+        foreach (string? reason in (string?[])[null, "", "fork of db/data", fork.Kept, "fork of db at 2026-11-30T08:15:07Z", "fork of a/b/c at 2026-11-30T08:15:07Z", "fork of db/data at noon", "fork of db/data at 2026-11-30T08:15:07Z at 2026-11-30T08:15:07Z"])
+            StateFork.TryRead(new() { Name = fork.Volume, Path = fork.Path, Reason = reason }).ShouldBeNull(reason);
+    }
+
+    [Fact]
+    public void Access_lists_of_a_copy_name_the_same_users()
+    {
+        AccountLists Accounts(uint number, params string[] names) => new([.. names.Select((n, i) => new UserAccount(n, number + (uint)i, number + (uint)i, "", "/", ""))], [.. names.Select((n, i) => new GroupAccount(n, number + (uint)i, []))]);
+        var owners = new ForkOwners(Accounts(10, "a", "b"), Accounts(50, "b", "z"), [SharedName.Parse("z=a")], []);
+        (owners.User(10), owners.Group(10), owners.User(11), owners.Group(11), owners.User(12)).ShouldBe((51u, 51u, 50u, 50u, 12u));
+        owners.UnknownUsers.ShouldBe([12u]);
+        owners.UnknownGroups.ShouldBeEmpty();
+        static byte[] List(params (ushort Tag, uint Number)[] entries) => [2, 0, 0, 0, .. entries.SelectMany(e => (byte[])[.. BitConverter.GetBytes(e.Tag), 7, 0, .. BitConverter.GetBytes(e.Number)])];
+        byte[] before = List((1, uint.MaxValue), (2, 10), (2, 12), (4, uint.MaxValue), (8, 11), (16, uint.MaxValue), (32, uint.MaxValue));
+        owners.Attribute("system.posix_acl_access", before).ShouldBe(List((1, uint.MaxValue), (2, 51), (2, 12), (4, uint.MaxValue), (8, 50), (16, uint.MaxValue), (32, uint.MaxValue)));
+        owners.Attribute("user.x", before).ShouldBe(before);
+        owners.Attribute("system.posix_acl_default", [2, 0, 0, 0, 2, 0]).ShouldBe([2, 0, 0, 0, 2, 0], "one that is cut off");
     }
 
     [Fact]

@@ -74,7 +74,11 @@ public sealed record ProcMapping(GuestPath Path, bool IsExecutable, bool IsShare
 /// <param name="Type">The file system's type.</param>
 /// <param name="Source">The device or name.</param>
 /// <param name="Options">Options of the file system.</param>
-public sealed record ProcMount(int Id, string Device, string Root, GuestPath Target, string Type, string Source, string Options);
+public sealed record ProcMount(int Id, string Device, string Root, GuestPath Target, string Type, string Source, string Options)
+{
+    /// <inheritdoc/>
+    public override string ToString() => $"{Target}";
+}
 
 /// <summary>Readers of further files of /proc/PID (proc(5)).</summary>
 public static class ProcFiles

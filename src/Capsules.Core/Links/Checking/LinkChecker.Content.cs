@@ -14,14 +14,14 @@ public static partial class LinkChecker
         {
             if (a.There.Entries.FirstOrDefault(e => database.Markers.Contains(e.Name)) is not { } marker) continue;
             bool ownerServes = Serves(a.There, database), hereServes = Serves(a.Here, database);
-            if (ownerServes || database.Programs.IsEmpty)
+            if (!a.Question.Fork && (ownerServes || database.Programs.IsEmpty)) // nobody else's server writes to a copy
             {
                 string cause = $"{marker.Name} was found: the data of {database.Name}, {(a.There.IsRunning ? "which runs" : "which the service has open whenever it runs")}";
                 string? socket = a.There.Manifest.Exports.FirstOrDefault(e => e.Name != a.Export.Name && e.Path is not null && e.Preset == LinkPreset.Client)?.Name.ToString();
                 string instead = socket is not null ? $"link its socket (capsule link add {a.Here.Name} {a.There.Name}/{socket})" : $"offer its socket (capsule share add {a.There.Name}/socket --path /run/NAME --preset client) and link that";
                 yield return a.IsWritable
-                    ? new(LinkLevel.Error, LinkConcern.Database, path.ToString(), $"{path} is private to {a.There.Name}'s server program; a second writer would corrupt it", cause, $"{instead}, or work on a copy")
-                    : new(LinkLevel.Warning, LinkConcern.Database, path.ToString(), $"what {a.Here.Name} reads of {path} need not fit together", cause + "; it writes at any time, and keeps part of it in memory", $"{instead}, and read a dump");
+                    ? new(LinkLevel.Error, LinkConcern.Database, path.ToString(), $"{path} is private to {a.There.Name}'s server program; a second writer would corrupt it", cause, $"{instead}, or work on a copy: {a.ForkWith()}")
+                    : new(LinkLevel.Warning, LinkConcern.Database, path.ToString(), $"what {a.Here.Name} reads of {path} need not fit together", cause + "; it writes at any time, and keeps part of it in memory", $"{instead}, and read a dump, or a copy: {a.ForkWith()}");
             }
             if (!hereServes) continue;
             string? data = a.There.Entries.FirstOrDefault(e => e.Name == database.VersionFile)?.Content?.Trim();
@@ -29,6 +29,7 @@ public static partial class LinkChecker
             string major = database.VersionFile == "PG_VERSION" ? data : data.Split('.') is [var first, var second, ..] ? $"{first}.{second}" : data;
             string serves = database.VersionFile == "PG_VERSION" ? server.Split('.')[0] : server.Split('.') is [var f, var s, ..] ? $"{f}.{s}" : server;
             yield return major == serves ? new(LinkLevel.Ok, LinkConcern.FormatVersion, path.ToString(), $"the data is of {database.Name} {major}, as the server of {a.Here.Name}")
+                : a.Question.Fork ? new(LinkLevel.Warning, LinkConcern.FormatVersion, path.ToString(), $"the data is of {database.Name} {major}, the server of {a.Here.Name} of {serves}", $"that server upgrades the copy or refuses it; the data of {a.There.Name} stays what it is")
                 : new(LinkLevel.Error, LinkConcern.FormatVersion, path.ToString(), $"the data is of {database.Name} {major}, the server of {a.Here.Name} of {serves}", "a server reads data of its own version, and one that upgrades it in place leaves nothing for the other", $"use a server of version {major}, or dump and load");
         }
         if (a.IsWritable && a.There.Entries.FirstOrDefault(e => e.Content?.StartsWith("SQLite format 3", StringComparison.Ordinal) == true) is { } sqlite)
@@ -158,6 +159,12 @@ public static partial class LinkChecker
         var owned = a.There.Entries.ToDictionary(e => e.Path);
         LinkEntry[] both = [.. a.Here.Entries.Where(e => !e.IsDirectory && owned.TryGetValue(e.Path, out LinkEntry? theirs) && (theirs.Kind != e.Kind || e.Digest is null || theirs.Digest != e.Digest))];
         if (both.Length > 0) yield return new(LinkLevel.Warning, LinkConcern.Merge, path.ToString(), $"{both.Length} files are in both and differ; {a.Here.Name}'s own are seen: {Some(both.Select(e => BytePicture.Of(e.Path.RelativeTo(path))))}", "two versions of one thing", $"offer a directory below {path} that has only what {a.Here.Name} lacks");
-        else yield return new(LinkLevel.Ok, LinkConcern.Merge, path.ToString(), $"{a.There.Entries.Count(e => !e.IsDirectory && !a.Here.Entries.Any(h => h.Path == e.Path))} files of {a.There.Name} are added at {path}");
+        foreach (MergedBeside beside in a.Question.MergedWith.Where(b => b.Differing.Length > 0))
+        {
+            Import winner = beside.Wins ? beside.Import : a.Question.Import, other = beside.Wins ? a.Question.Import : beside.Import;
+            yield return new(LinkLevel.Warning, LinkConcern.Merge, path.ToString(), $"{beside.Differing.Length} files are in {winner} and in {other} and differ; those of {winner} are seen: {Some(beside.Differing.Select(e => BytePicture.Of(e.RelativeTo(path))))}",
+                "two versions of one thing; the lower priority wins, of equal ones the link that was made first", a.LinkWith("--merge --priority N"));
+        }
+        if (both.Length == 0) yield return new(LinkLevel.Ok, LinkConcern.Merge, path.ToString(), $"{a.There.Entries.Count(e => !e.IsDirectory && !a.Here.Entries.Any(h => h.Path == e.Path))} files of {a.There.Name} are added at {path}");
     }
 }

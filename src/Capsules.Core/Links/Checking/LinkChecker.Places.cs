@@ -53,7 +53,8 @@ public static partial class LinkChecker
         {
             string what = volume.Path == path ? $"{path} is state of {a.Here.Name} and of {a.There.Name}" : $"{volume.Path} is state of {a.Here.Name}, and the link would hide it";
             yield return new(LinkLevel.Error, LinkConcern.TwoOwners, volume.Path.ToString(), what, "a directory has one owner: what the other wrote there before would be out of sight",
-                volume.Path != path && !a.Question.Merge ? $"keep it {a.Here.Name}'s own: {a.LinkWith($"--private {volume.Path}")}" : $"decide whose it is: take the volume {volume.Name} from {a.Here.Name}, or offer a directory below {path} that {a.Here.Name} does not have");
+                StateFork.TryRead(volume) is { } fork ? $"capsule link rm {a.Here.Name} {fork.Of} --volumes"
+                : volume.Path != path && !a.Question.Merge ? $"keep it {a.Here.Name}'s own: {a.LinkWith($"--private {volume.Path}")}" : $"decide whose it is: take the volume {volume.Name} from {a.Here.Name}, or offer a directory below {path} that {a.Here.Name} does not have");
         }
         if (!a.IsOneStack)
         {
@@ -135,6 +136,7 @@ public static partial class LinkChecker
         foreach (LinkedPath link in a.Here.Links.Where(l => l.Link.Import != a.Question.Import && l.Path is not null).OrderBy(l => l.Path!.Value))
         {
             GuestPath other = link.Path!.Value;
+            if (other == path && a.Question.Merge && link.Link.Merge) continue; // one among others: Merges compares them
             if (other == path)
                 yield return new(LinkLevel.Error, LinkConcern.NestedLink, path.ToString(), $"{a.Here.Name} has {link.Link.Import} at {path} already", null, $"capsule link rm {a.Here.Name} {link.Link.Import}");
             else if (path.IsWithin(other) || other.IsWithin(path))

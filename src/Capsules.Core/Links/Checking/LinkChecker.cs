@@ -21,6 +21,7 @@ public static partial class LinkChecker
         if (question.Export is null)
             return [new(LinkLevel.Error, LinkConcern.Offer, question.Import.ToString(), $"{question.Import.From} offers nothing of the name {question.Import.Export}", "without an offer there is no link", $"capsule share add {question.Import} --path PATH")];
         var asked = new Asked(question);
+        if (question.Fork) return [.. Places(asked), .. Copies(asked), .. Hidden(asked), .. Nested(asked), .. CopiedOwners(asked), .. Databases(asked)];
         return
         [
             .. Offers(asked), .. Places(asked), .. State(asked), .. Privates(asked), .. Hidden(asked), .. Nested(asked), .. Renames(asked), .. HardLinks(asked),
@@ -69,6 +70,9 @@ public static partial class LinkChecker
 
         /// <summary>As on the command line, with another preset.</summary>
         public string LinkWith(string options) => $"capsule link add {Here.Name} {question.Import} {options}";
+
+        /// <summary>A copy in place of the directory itself.</summary>
+        public string ForkWith(string options = "") => LinkWith($"--fork {options}".TrimEnd());
     }
 
     private static IEnumerable<LinkFinding> Offers(Asked a)

@@ -70,6 +70,8 @@ public enum LinkConcern
     Libraries,
     /// <summary>Software that is seen among the capsule's own.</summary>
     Merge,
+    /// <summary>A copy that the capsule gets for its own.</summary>
+    Fork,
     /// <summary>Configuration that names the other over a network that they do not share.</summary>
     Loopback,
     /// <summary>A port that both listen on.</summary>

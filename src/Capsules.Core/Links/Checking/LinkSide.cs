@@ -142,6 +142,12 @@ public sealed record LinkSide
     public string GroupName(uint gid) => Groups.FirstOrDefault(g => g.Gid == gid)?.Name ?? $"{gid}";
 }
 
+/// <summary>Software of another owner that is merged at the same path.</summary>
+/// <param name="Import">What.</param>
+/// <param name="Wins">Whether it is seen where both have a file.</param>
+/// <param name="Differing">Files that both have, that differ, and that the capsule has none of.</param>
+public sealed record MergedBeside(Import Import, bool Wins, ImmutableArray<GuestPath> Differing);
+
 /// <summary>A user of a capsule who is one of another's, by a link that was made.</summary>
 /// <param name="Capsule">The capsule that uses.</param>
 /// <param name="Owner">Whose user it is.</param>
@@ -165,10 +171,14 @@ public sealed record LinkQuestion
     public WhenDown WhenDown { get; init; }
     /// <summary>See <see cref="CapsuleLink.Merge"/>.</summary>
     public bool Merge { get; init; }
+    /// <summary>Others whose software is merged at the same path.</summary>
+    public ImmutableArray<MergedBeside> MergedWith { get; init; } = [];
     /// <summary>See <see cref="CapsuleLink.Private"/>.</summary>
     public ImmutableArray<GuestPath> Private { get; init; } = [];
     /// <summary>Whether both number their processes together once the link is made.</summary>
     public bool OneNumbering { get; init; }
+    /// <summary>A copy is asked for, which is the capsule's own state, in place of the directory itself.</summary>
+    public bool Fork { get; init; }
     /// <summary>Users of the one that are users of the other.</summary>
     public ImmutableArray<SharedName> Users { get; init; } = [];
     /// <summary>Groups of the one that are groups of the other.</summary>
