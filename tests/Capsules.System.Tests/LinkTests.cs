@@ -235,8 +235,10 @@ public sealed class LinkTests : IDisposable
         _sandbox.Traces().ShouldBeEmpty();
     }
 
-    [Fact]
-    public void A_robust_mutex_is_had_of_the_dead_whichever_of_the_two_capsules_they_were_of()
+    [Theory]
+    [InlineData("/var/lib/shop", "/var/lib/shop/in/mutex")]
+    [InlineData("/dev/shm", "/dev/shm/mutex")]
+    public void A_robust_mutex_is_had_of_the_dead_whichever_of_the_two_capsules_they_were_of(string shared, string mutex)
     {
         MakeTwo();
         string program = AppContext.BaseDirectory + "/mutex";
@@ -250,14 +252,13 @@ public sealed class LinkTests : IDisposable
             Directory.CreateDirectory($"{_sandbox.Store}/capsules/{capsule}/writable/upper/usr/bin");
             File.Copy(program, $"{_sandbox.Store}/capsules/{capsule}/writable/upper/usr/bin/mutex");
         }
-        Share("db/data", "--path", "/var/lib/shop", "--preset", "partner", "--user", "shop").Ok();
+        Share("db/data", "--path", shared, "--preset", "partner", "--user", "shop").Ok();
         Link("app", "db/data", "--as", "web=shop").Ok();
         _sandbox.Capsule("start", "app").Ok();
-        const string Mutex = "/var/lib/shop/in/mutex";
         (string Capsule, string User) owner = ("db", "shop"), user = ("app", "web");
-        As(owner.User, owner.Capsule, $"/usr/bin/mutex init {Mutex}").Ok();
+        As(owner.User, owner.Capsule, $"/usr/bin/mutex init {mutex}").Ok();
         Process Begin((string Capsule, string User) who, string word, string output) =>
-            _sandbox.Start(["bash", "-c", "exec \"$@\" > $0", $"{_sandbox.State}/{output}", Sandbox.Programs + "/capsule", "exec", "--user", who.User, who.Capsule, "/usr/bin/mutex", word, Mutex]);
+            _sandbox.Start(["bash", "-c", "exec \"$@\" > $0", $"{_sandbox.State}/{output}", Sandbox.Programs + "/capsule", "exec", "--user", who.User, who.Capsule, "/usr/bin/mutex", word, mutex]);
         string Printed(string output) => File.Exists($"{_sandbox.State}/{output}") ? File.ReadAllText($"{_sandbox.State}/{output}") : "";
         foreach (var (dies, waits) in (((string, string), (string, string))[])[(user, owner), (owner, user)])
         {
@@ -267,14 +268,60 @@ public sealed class LinkTests : IDisposable
             Sandbox.Eventually(() => Printed("waiter") == "asks\n", "it asks");
             Thread.Sleep(300);
             Printed("waiter").ShouldBe("asks\n", "it is held");
-            string pid = _sandbox.Shell($"for p in /proc/[0-9]*; do [ \"$(tr '\\0' ' ' < $p/cmdline 2>/dev/null)\" = '/usr/bin/mutex hold {Mutex} ' ] && basename $p; done; true").Out.Trim();
+            string pid = _sandbox.Shell($"for p in /proc/[0-9]*; do [ \"$(tr '\\0' ' ' < $p/cmdline 2>/dev/null)\" = '/usr/bin/mutex hold {mutex} ' ] && basename $p; done; true").Out.Trim();
             _sandbox.Shell($"kill -9 {pid}").Ok();
             Sandbox.Eventually(() => Printed("waiter") == "asks\nhad it of the dead\n", $"{dies} is dead, {waits} has it: {Printed("waiter")}");
             waiter.WaitForExit(10_000).ShouldBeTrue();
             holder.WaitForExit(10_000).ShouldBeTrue();
-            As(dies.Item2, dies.Item1, $"/usr/bin/mutex lock {Mutex}").Ok().Out.ShouldBe("asks\nhad it\n", "it is made consistent, and free");
+            As(dies.Item2, dies.Item1, $"/usr/bin/mutex lock {mutex}").Ok().Out.ShouldBe("asks\nhad it\n", "it is made consistent, and free");
             foreach (string file in (string[])["holder", "waiter"]) File.Delete($"{_sandbox.State}/{file}");
         }
+    }
+
+    [Fact]
+    public void Shared_memory_of_another_stack_comes_and_goes_while_both_run_and_outlives_its_owners_restart()
+    {
+        MakeTwo();
+        BusyBox.MakeCapsule(_sandbox, "third", null, BusyBox.Script(Idle));
+        Share("db/memory", "--path", "/dev/shm", "--preset", "reader").Error.ShouldContain("partner");
+        Share("db/memory", "--path", "/dev/shm", "--user", "shop").Ok();
+        _sandbox.Capsule("start", "db", "app", "third").Ok();
+        As("shop", "db", "echo of-db > /dev/shm/sem.jobs; chmod 600 /dev/shm/sem.jobs").Ok();
+        As("web", "app", "echo own > /dev/shm/own").Ok();
+        Link("app", "db/memory", "--as", "web=shop", "--plan").Ok().Out.ShouldContain("/dev/shm of app is that of db");
+        _sandbox.Capsule("link", "list", "app", "--json").Ok().Out.ShouldNotContain("db/memory");
+        Link("app", "db/memory", "--as", "web=shop", "--when-down", "degrade").Ok();
+        _sandbox.Capsule("restart", "app").Ok(); // the numbers of its users count from now on
+        StateOf("app").ShouldBe("live");
+        As("web", "app", "cat /dev/shm/sem.jobs; echo of-app >> /dev/shm/sem.jobs; stat -c %u /dev/shm/sem.jobs; ls /dev/shm").Ok().Out.ShouldBe("of-db\n33\nsem.jobs\n");
+        As("shop", "db", "cat /dev/shm/sem.jobs").Ok().Out.ShouldBe("of-db\nof-app\n");
+        As("12", "app", "cat /dev/shm/sem.jobs").Code.ShouldNotBe(0);
+        As("12", "app", "echo its > /dev/shm/its; stat -c %u /dev/shm/its").Ok().Out.ShouldBe("12\n", "its other users have theirs there, too");
+        In("db", "stat -c %u /dev/shm/its").Out.ShouldBe("65534\n");
+        As("12", "app", "rm -f /dev/shm/sem.jobs; mv /dev/shm/sem.jobs /dev/shm/x").Code.ShouldNotBe(0, "the directory is sticky");
+        In("third", "ls /dev/shm").Ok().Out.ShouldBe("");
+        _sandbox.Capsule("why", "app", "/dev/shm/sem.jobs").Ok().Out.ShouldContain("db/memory");
+
+        // A restart of the owner, and of its stack with it.
+        _sandbox.Capsule("restart", "db").Ok();
+        As("web", "app", "cat /dev/shm/sem.jobs").Ok().Out.ShouldBe("of-db\nof-app\n");
+        As("shop", "db", "echo again >> /dev/shm/sem.jobs").Ok();
+        As("web", "app", "tail -n 1 /dev/shm/sem.jobs").Ok().Out.ShouldBe("again\n");
+        StateOf("app").ShouldBe("live");
+
+        // There is one; it goes while both run, and comes back.
+        Share("third/memory", "--path", "/dev/shm").Ok();
+        Link("app", "third/memory").Error.ShouldContain("app has the shared memory of db already");
+        _sandbox.Capsule("link", "rm", "app", "db/memory").Ok();
+        In("app", "ls /dev/shm").Ok().Out.ShouldBe("");
+        In("app", "grep -c ' /dev/shm ' /proc/self/mounts").Out.ShouldBe("1\n");
+        _sandbox.Capsule("stop", "db").Ok();
+        Link("app", "db/memory", "--as", "web=shop", "--when-down", "degrade").Ok().Error.ShouldContain("CAP4121");
+        _sandbox.Capsule("start", "db").Ok();
+        As("shop", "db", "echo new > /dev/shm/new").Ok();
+        As("web", "app", "cat /dev/shm/new").Ok().Out.ShouldBe("new\n", "it comes with the owner");
+        _sandbox.Capsule("stop", "db", "app", "third").Ok();
+        _sandbox.Traces().ShouldBeEmpty();
     }
 
     [Fact]

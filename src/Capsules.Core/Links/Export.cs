@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using Capsules.Core.Launch;
 using Capsules.Core.Model;
 
 namespace Capsules.Core.Links;
@@ -26,12 +27,14 @@ public sealed record Export
     public required CapsuleName Name { get; init; }
     /// <summary>The most that a link may ask for.</summary>
     public required LinkPreset Preset { get; init; }
-    /// <summary>The directory that others see, at the same path; or /dev/log, to which they log.</summary>
+    /// <summary>The directory that others see, at the same path; or /dev/log, to which they log, or /dev/shm.</summary>
     public GuestPath? Path { get; init; }
     /// <summary>Whether what programs of others log (syslog(3)) goes to whoever takes it here: <see cref="SystemLogPlace"/>.</summary>
     public bool TakesLogs => Path == SystemLogPlace.Path;
-    /// <summary>The directory; null also where the path is no directory but /dev/log.</summary>
-    public GuestPath? Directory => TakesLogs ? null : Path;
+    /// <summary>Whether it is the shared memory of programs, /dev/shm, which each stack has of its own.</summary>
+    public bool SharesMemory => Path == CapsuleSpecs.SharedMemory;
+    /// <summary>The directory; null also where the path is /dev/log or /dev/shm.</summary>
+    public GuestPath? Directory => TakesLogs || SharesMemory ? null : Path;
     /// <summary>Programs that others may run; they run here, with this capsule's files, configuration and limits.</summary>
     public ImmutableArray<GuestPath> Programs { get; init; } = [];
     /// <summary>Ports of its loopback network that others reach at the same port of theirs, each a word as <see cref="LoopbackPort"/> reads it.</summary>

@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using System.Text;
 using System.Text.Json;
 using Capsules.Core.Json;
+using Capsules.Core.Launch;
 using Capsules.Core.Links.Checking;
 using Capsules.Core.Model;
 
@@ -40,6 +41,10 @@ public enum LinkAct
     Log,
     /// <summary>What the capsule's programs log goes to its own log.</summary>
     EndLog,
+    /// <summary>The shared memory of the capsule's programs is the owner's.</summary>
+    ShareMemory,
+    /// <summary>The shared memory of the capsule's programs is its own.</summary>
+    EndShareMemory,
     /// <summary>A program of the owner's can be run.</summary>
     OfferProgram,
     /// <summary>A program of the owner's can be run no more.</summary>
@@ -118,6 +123,7 @@ public static class LinkPlanner
             foreach (GuestPath own in facts.Link.Private) steps.Add(new(LinkAct.KeepPrivate, shown, $"{own}", $"{own} below it is {capsule}'s own"));
         }
         if (facts.Export?.TakesLogs == true) steps.Add(new(LinkAct.Log, shown, $"{SystemLogPlace.Path}", $"{SystemLogPlace.Path} of {capsule} leads to that of {owner}, for programs that begin to log"));
+        if (facts.Export?.SharesMemory == true && !facts.IsOneNetwork) steps.Add(new(LinkAct.ShareMemory, shown, $"{CapsuleSpecs.SharedMemory}", $"{CapsuleSpecs.SharedMemory} of {capsule} is that of {owner}"));
         if (facts.Link.Preset >= LinkPreset.Partner)
             foreach (GuestPath program in facts.Export?.Programs ?? []) steps.Add(new(LinkAct.OfferProgram, facts.Runs ? LinkMoment.Now : LinkMoment.NextStart, $"{program}", $"{program} is run in {owner}"));
         if (!facts.IsOneNetwork)
@@ -132,6 +138,7 @@ public static class LinkPlanner
         CapsuleName capsule = facts.Capsule;
         if (facts.Export?.Directory is { } path && facts.Runs) steps.Add(new(LinkAct.Detach, LinkMoment.Now, $"{path}", facts.MergedWith.IsEmpty ? $"{path} is seen in {capsule} no more" : $"{path} of {facts.Link.Import.From} is seen in {capsule} no more; that of {string.Join(" and ", facts.MergedWith)} stays"));
         if (facts.Export?.TakesLogs == true && facts.Runs) steps.Add(new(LinkAct.EndLog, LinkMoment.Now, $"{SystemLogPlace.Path}", $"{SystemLogPlace.Path} of {capsule} is its own again, for programs that begin to log"));
+        if (facts.Export?.SharesMemory == true && facts.Runs && !facts.IsOneNetwork) steps.Add(new(LinkAct.EndShareMemory, LinkMoment.Now, $"{CapsuleSpecs.SharedMemory}", $"{CapsuleSpecs.SharedMemory} of {capsule} is its own again; what has it open keeps it"));
         if (facts.Link.Preset >= LinkPreset.Partner && facts.Runs)
             foreach (GuestPath program in facts.Export?.Programs ?? []) steps.Add(new(LinkAct.WithdrawProgram, LinkMoment.Now, $"{program}", $"{program} is run in {facts.Link.Import.From} no more"));
         if (facts.Runs && !facts.IsOneNetwork)

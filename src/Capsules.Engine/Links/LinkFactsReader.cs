@@ -170,7 +170,7 @@ public sealed class LinkFactsReader(CapsuleStore store)
         IEnumerable<LinkedPath> OfOwner(IGrouping<CapsuleName, CapsuleLink> links)
         {
             ImmutableArray<Export> offered = store.TryFind(links.Key) is { } owner ? store.Offered(owner) : [];
-            return links.Select(l => (Link: l, Export: offered.FirstOrDefault(e => e.Name == l.Import.Export))).Select(l => new LinkedPath(l.Link, l.Export?.Directory) { Ports = LoopbackPort.Of(l.Export, l.Link.Preset), TakesLogs = l.Export?.TakesLogs == true });
+            return links.Select(l => (Link: l, Export: offered.FirstOrDefault(e => e.Name == l.Import.Export))).Select(l => new LinkedPath(l.Link, l.Export?.Directory) { Ports = LoopbackPort.Of(l.Export, l.Link.Preset), TakesLogs = l.Export?.TakesLogs == true, SharesMemory = l.Export?.SharesMemory == true });
         }
 
         ImmutableArray<T> AccountsOf<T>(string file, Func<ReadOnlyMemory<byte>, ImmutableArray<T>> parse) => tree.Read(GuestPath.Parse(file)) is { } text ? parse(text) : [];

@@ -160,6 +160,7 @@ public sealed partial class LinkRunner(CapsuleStore store)
             if (same is not null) Attach(capsule, same);
             else if (export.Directory is { } path) new PeerMounts(_layout, capsule.Name).Detach(path);
             if (export.TakesLogs) FollowLogs(capsule);
+            if (export.SharesMemory) FollowMemory(capsule);
             CrossingMounts.Follow(store, capsule);
             ForwardDoor.Follow(store, capsule);
         }
@@ -291,6 +292,7 @@ public sealed partial class LinkRunner(CapsuleStore store)
             }
         }
         if (_runner.Running(name) is not null && store.Offered(import)?.TakesLogs == true) new SystemLogs(_layout, name).Keep();
+        if (_runner.Running(name) is not null && store.Offered(import)?.SharesMemory == true) new MemoryOfOthers(_runner, capsule).Leave();
         store.Save(unlinked);
         if (leaves) new StackSeats(store).Leave(capsule.Stack);
         if (!unlinked.Links.Any(l => l.Import.From == import.From)) FileCalls.Remove(null, _layout.StartMark(import.From, name));
@@ -324,6 +326,7 @@ public sealed partial class LinkRunner(CapsuleStore store)
         // One network leads a port once, whichever of its capsules asked for it; of one that nobody has been told of nothing is known.
         if (capsule.Stack != owner.Stack && LoopbackPort.Of(export, link.Preset).Except(_runner.Members(capsule.Stack).SelectMany(m => ForwardDoor.Of(_layout, m.Name)).Where(f => f.IsOpen && f.Import.From == owner.Name).Select(f => f.Port)).Any()) return LinkState.Waiting;
         if (export.TakesLogs && !(_runner.Running(owner.Name) is { } takes && new SystemLogs(_layout, capsule.Name).IsLedTo(takes.Init))) return LinkState.Waiting;
+        if (export.SharesMemory && capsule.Stack != owner.Stack && !new MemoryOfOthers(_runner, capsule).IsOf(owner.Stack)) return LinkState.Waiting;
         if (export.Directory is not { } path || IsSeenAnyway(capsule, owner, path)) return _runner.Running(owner.Name) is null ? LinkState.Waiting : LinkState.Live;
         var mounts = new PeerMounts(_layout, capsule.Name);
         using Descriptor? there = mounts.Open(path);
@@ -504,6 +507,7 @@ public sealed partial class LinkRunner(CapsuleStore store)
     {
         var (owner, export) = Find(capsule, link);
         if (export.TakesLogs) return LeadLogs(capsule, link, owner);
+        if (export.SharesMemory) return UseMemory(capsule, link, owner);
         if (export.Directory is not { } path || IsSeenAnyway(capsule, owner, path)) return null;
         var mounts = new PeerMounts(_layout, capsule.Name);
         try

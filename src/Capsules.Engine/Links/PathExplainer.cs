@@ -174,6 +174,7 @@ public sealed class PathExplainer(CapsuleStore store)
             return Of("volume", $"the volume {volume.Name}{whose}", volume.Kind == VolumeKind.Image ? data : At(data, GuestPath.Root.Combine(place.RelativeTo(volume.Path))));
         }
         if (place.IsWithin(Run)) return Of("stack", $"/run of stack {capsule.Stack}, new when the stack starts");
+        if (place.IsWithin(CapsuleSpecs.SharedMemory) && capsule.Links.FirstOrDefault(l => store.Offered(l.Import)?.SharesMemory == true) is { } memory) return Of("link", $"the shared memory of {memory.Import.From}, by the link {memory.Import}");
         if (place.IsWithin(CapsuleSpecs.SharedMemory)) return Of("stack", $"the shared memory of stack {capsule.Stack}, new when the stack starts");
         if (LinkTables.NewAtEachStart.FirstOrDefault(place.IsWithin) is { IsRoot: false } temporary) return Of("temporary", $"{temporary}, new at each start");
         string? readOnly = capsule.ReadOnly ? "the capsule was made with --read-only" : null;

@@ -162,7 +162,7 @@ public sealed class StackRunner(StoreLayout layout)
 
     /// <summary>Takes the stack down. Call it with the stack's lock, when no member runs. Nothing happens when it is not up.</summary>
     /// <param name="name">The stack.</param>
-    /// <param name="keepRun">Its /run stays, because others see it through links: what they see is there again when it comes up again.</param>
+    /// <param name="keepRun">Its /run and shared memory stay, because others see it through links: what they see is there again when it comes up again.</param>
     public void Down(CapsuleName name, bool keepRun = false)
     {
         FileCalls.Remove(null, UpMark(name));
@@ -174,7 +174,6 @@ public sealed class StackRunner(StoreLayout layout)
         }
         _network.Release(name);
         string run = layout.RunOfStack(name);
-        while (MountCalls.Detach(SharedMemoryOf(name))) { }
         foreach (var (_, file) in Pins(name, All))
             while (MountCalls.Detach(file)) { }
         if (keepRun)
@@ -183,6 +182,7 @@ public sealed class StackRunner(StoreLayout layout)
             SmallFiles.RemoveTree(SlotOf(name) + "/dmi");
             return;
         }
+        while (MountCalls.Detach(SharedMemoryOf(name))) { }
         SmallFiles.RemoveTree(SlotOf(name));
         SmallFiles.RemoveTree(run);
     }
@@ -223,7 +223,7 @@ public sealed class StackRunner(StoreLayout layout)
     private void MakeSharedMemory(StackRecord record)
     {
         string at = SharedMemoryOf(record.Name);
-        while (MountCalls.Detach(at)) { } // a killed start's
+        if (IsMount(at)) return; // kept for others who use it
         SmallFiles.MakeDirectories(at);
         using Descriptor memory = MountCalls.New("tmpfs", MountAttributes.NoSuid | MountAttributes.NoDevices | MountAttributes.NoExec, ("source", "shm"), ("mode", "1777"), ("size", "25%"), ("uid", $"{record.UserMap.Outside(0)}"), ("gid", $"{record.GroupMap.Outside(0)}"));
         MountCalls.Attach(memory, null, at);
@@ -256,7 +256,10 @@ public sealed class StackRunner(StoreLayout layout)
 
     private const NamespaceKinds All = NamespaceKinds.User | NamespaceKinds.Network | NamespaceKinds.Ipc | NamespaceKinds.Uts | NamespaceKinds.Pid;
 
-    private string SharedMemoryOf(CapsuleName name) => layout.RunOfStack(name) + "/shm";
+    private bool IsMount(string at) => FileCalls.TryStat(null, at) is { } there && there.Device != FileCalls.TryStat(null, layout.Run)?.Device;
+
+    /// <summary>Where the shared memory of a stack that is up is mounted.</summary>
+    internal string SharedMemoryOf(CapsuleName name) => layout.RunOfStack(name) + "/shm";
 
     private static readonly (NamespaceKinds Kind, string Name, NamespaceKind Spec)[] Kinds =
     [

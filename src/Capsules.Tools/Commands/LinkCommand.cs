@@ -4,6 +4,7 @@ using System.Text;
 using System.Text.Json;
 using Capsules.Core.CommandLine;
 using Capsules.Core.Json;
+using Capsules.Core.Launch;
 using Capsules.Core.Links;
 using Capsules.Core.Links.Checking;
 using Capsules.Core.Model;
@@ -139,7 +140,7 @@ public static class LinkCommand
             return;
         }
         LinkChange change = links.Add(capsule, link, inPlaceOf);
-        output.Words.WriteLine($"{(inPlaceOf is null ? "Linked" : "Swapped")} {capsule} to {import}{(offered?.Directory is { } path ? $": {path}, {(change.Link.IsWritable ? "read and written" : "read")}" : "")}{(offered?.TakesLogs == true ? $": {SystemLogPlace.Path}, for programs that begin to log" : "")}{(!LoopbackPort.Of(offered, change.Link.Preset).IsEmpty ? $"; {string.Join(", ", offered!.Ports)} at its 127.0.0.1" : "")}{(change.Link.Users.IsEmpty ? "" : $"; {string.Join(", ", change.Link.Users.Select(u => u.Here == u.There ? u.Here : $"{u.Here} is {import.From}'s {u.There}"))} shared")}.");
+        output.Words.WriteLine($"{(inPlaceOf is null ? "Linked" : "Swapped")} {capsule} to {import}{(offered?.Directory is { } path ? $": {path}, {(change.Link.IsWritable ? "read and written" : "read")}" : "")}{(offered?.SharesMemory == true ? $": {CapsuleSpecs.SharedMemory}" : "")}{(offered?.TakesLogs == true ? $": {SystemLogPlace.Path}, for programs that begin to log" : "")}{(!LoopbackPort.Of(offered, change.Link.Preset).IsEmpty ? $"; {string.Join(", ", offered!.Ports)} at its 127.0.0.1" : "")}{(change.Link.Users.IsEmpty ? "" : $"; {string.Join(", ", change.Link.Users.Select(u => u.Here == u.There ? u.Here : $"{u.Here} is {import.From}'s {u.There}"))} shared")}.");
         Tell(output, change);
         if (command.Has("--json")) output.Data.Write(Encoding.UTF8.GetString(JsonWriting.Document(w => LinkJson.WriteLink(w, change.Link))));
         else output.Data.WriteLine(import);

@@ -2,6 +2,7 @@ using System.Collections.Immutable;
 using System.Text;
 using Capsules.Core.CommandLine;
 using Capsules.Core.Json;
+using Capsules.Core.Launch;
 using Capsules.Core.Links;
 using Capsules.Core.Model;
 using Capsules.Core.Problems;
@@ -22,12 +23,12 @@ public static class ShareCommand
         ImmutableArray<GuestPath> programs = [.. command.Values("--exec").SelectMany(v => v.Split(',')).Select(p => p.StartsWith('/') ? GuestPath.Normalize(BytePicture.FromPicture(p)) : throw new CapsuleException(Problems.BadValue("program", p, "its whole path, such as /usr/bin/pg_dump")))];
         ImmutableArray<string> ports = [.. command.Values("--port").SelectMany(v => v.Split(',')).SelectMany(v => Ports(v)).Select(p => p.ToString()).Distinct()];
         if (path is null && programs.IsEmpty && ports.IsEmpty) throw new CapsuleException(Problems.WrongUsage("nothing is offered: --path, --exec or --port", command.Verb.Usage));
-        bool logs = path == SystemLogPlace.Path;
-        if (path is { } shown && !logs && ShareablePaths.WhyNot(shown) is { } why) throw new CapsuleException(Problems.NotSharable($"{shown}", why));
+        bool logs = path == SystemLogPlace.Path, memory = path == CapsuleSpecs.SharedMemory;
+        if (path is { } shown && !logs && !memory && ShareablePaths.WhyNot(shown) is { } why) throw new CapsuleException(Problems.NotSharable($"{shown}", why));
         var export = new Export
         {
             Name = word.Export,
-            Preset = LinkWords.Preset(command.Value("--preset")) ?? (!programs.IsEmpty && path is null ? LinkPreset.Partner : ports.IsEmpty && !logs ? LinkPreset.Reader : LinkPreset.Client),
+            Preset = LinkWords.Preset(command.Value("--preset")) ?? (!programs.IsEmpty && path is null || memory ? LinkPreset.Partner : ports.IsEmpty && !logs ? LinkPreset.Reader : LinkPreset.Client),
             Path = path,
             Programs = programs,
             Ports = ports,
@@ -40,6 +41,7 @@ public static class ShareCommand
         if (!programs.IsEmpty && export.Preset < LinkPreset.Partner) throw new CapsuleException(Problems.WrongUsage($"programs are run by those that are linked as partner, and not as {LinkWords.Of(export.Preset)}: --preset partner, or offer them apart from the directory", command.Verb.Usage));
         if (!ports.IsEmpty && export.Preset < LinkPreset.Client) throw new CapsuleException(Problems.WrongUsage($"ports are reached by those that are linked as client, and not as {LinkWords.Of(export.Preset)}: --preset client, or offer them apart from the directory", command.Verb.Usage));
         if (logs && export.Preset < LinkPreset.Client) throw new CapsuleException(Problems.WrongUsage($"those that log connect to a socket, and not as {LinkWords.Of(export.Preset)}: --preset client", command.Verb.Usage));
+        if (memory && export.Preset < LinkPreset.Partner) throw new CapsuleException(Problems.WrongUsage($"shared memory is written by those that use it, and not as {LinkWords.Of(export.Preset)}: --preset partner", command.Verb.Usage));
         if (export.Users.Concat(export.Groups).Any(n => n is "root" or "0" or "")) throw new CapsuleException(Problems.MoreThanOffered($"{word}", "to be root", "users that are not"));
         var links = new LinkRunner(store);
         if (command.Has("--plan"))
@@ -110,6 +112,7 @@ public static class ShareCommand
     private static string Of(Export export) => string.Join(", and ", ((string?[])
     [
         export.Directory is { } path ? $"{path} {(export.Preset >= LinkPreset.Partner ? "to be read and written" : "to be read")}" : null,
+        export.SharesMemory ? $"{CapsuleSpecs.SharedMemory} to be used as one" : null,
         export.TakesLogs ? $"{SystemLogPlace.Path} to be logged to" : null,
         export.Programs.IsEmpty ? null : $"{string.Join(", ", export.Programs)} to be run",
         export.Ports.IsEmpty ? null : $"{string.Join(", ", export.Ports)} of its loopback network to be reached",

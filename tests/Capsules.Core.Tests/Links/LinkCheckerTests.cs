@@ -67,7 +67,7 @@ public sealed class LinkCheckerTests
     [InlineData("/usr")]
     [InlineData("/run")]
     [InlineData("/proc/self")]
-    [InlineData("/dev/shm")]
+    [InlineData("/dev/shm/x")]
     [InlineData("/tmp/x")]
     public void Some_paths_cannot_be_covered(string path) => Fine.At(path, PathGround.Software, Dir(path)).LevelOf(LinkConcern.ForbiddenPath).ShouldBe(LinkLevel.Error);
 
@@ -309,6 +309,19 @@ public sealed class LinkCheckerTests
             .Here(s => s.Runs(Service("/usr/sbin/mariadbd")) with { Packages = [new("mariadb-server-core", package)] });
         Maria("1:11.8.3-0+deb13u1").LevelOf(LinkConcern.FormatVersion).ShouldBe(LinkLevel.Error);
         Maria("1:10.11.14-0+deb12u2").LevelOf(LinkConcern.FormatVersion).ShouldBe(LinkLevel.Ok);
+    }
+
+    [Fact]
+    public void There_is_one_shared_memory_and_who_uses_it_writes_it()
+    {
+        LinkQuestion shared = Fine with { Export = new() { Name = CapsuleName.Parse("memory"), Preset = LinkPreset.Partner, Path = P("/dev/shm"), Users = ["shop"] } };
+        LinkQuestion asked = shared.With(LinkPreset.Partner) with { Users = [] };
+        asked.LevelOf(LinkConcern.Memory).ShouldBe(LinkLevel.Warning, "nobody is known there");
+        (asked with { Users = [new("web", "shop")] }).LevelOf(LinkConcern.Memory).ShouldBe(LinkLevel.Ok);
+        asked.With(LinkPreset.Client).LevelOf(LinkConcern.Memory).ShouldBe(LinkLevel.Error);
+        asked.Here(s => s with { Stack = asked.Owner!.Stack }).LevelOf(LinkConcern.Memory).ShouldBe(LinkLevel.Ok, "they have one already");
+        var other = new CapsuleLink { Import = Import.Parse("else/memory"), Preset = LinkPreset.Partner };
+        asked.Here(s => s with { Links = [new(other, null) { SharesMemory = true }] }).LevelOf(LinkConcern.NestedLink).ShouldBe(LinkLevel.Error);
     }
 
     [Fact]

@@ -10,7 +10,7 @@ public static partial class LinkChecker
     {
         if (a.Path is not { } path)
         {
-            if (a.Export.Programs.IsEmpty && a.Export.Ports.IsEmpty && !a.Export.TakesLogs) yield return new(LinkLevel.Error, LinkConcern.Offer, a.Question.Import.ToString(), $"{a.Question.Import} offers neither a directory nor a program nor a port", null, $"capsule share add {a.Question.Import} --path PATH");
+            if (a.Export.Programs.IsEmpty && a.Export.Ports.IsEmpty && !a.Export.TakesLogs && !a.Export.SharesMemory) yield return new(LinkLevel.Error, LinkConcern.Offer, a.Question.Import.ToString(), $"{a.Question.Import} offers neither a directory nor a program nor a port", null, $"capsule share add {a.Question.Import} --path PATH");
             yield break;
         }
         if (ShareablePaths.WhyNot(path) is { } why)

@@ -26,7 +26,7 @@ public static partial class LinkChecker
         [
             .. Offers(asked), .. Places(asked), .. State(asked), .. Privates(asked), .. Hidden(asked), .. Nested(asked), .. Renames(asked), .. HardLinks(asked),
             .. SharedUsers(asked), .. SharedGroups(asked), .. Accounts(asked), .. ForeignFiles(asked),
-            .. Databases(asked), .. PidFiles(asked), .. Sockets(asked), .. Rotation(asked), .. Logging(asked), .. Buses(asked), .. Locales(asked), .. Programs(asked), .. Libraries(asked), .. Merges(asked),
+            .. Databases(asked), .. PidFiles(asked), .. Sockets(asked), .. Rotation(asked), .. Logging(asked), .. Memory(asked), .. Buses(asked), .. Locales(asked), .. Programs(asked), .. Libraries(asked), .. Merges(asked),
             .. Loopback(asked), .. Ports(asked), .. Forwards(asked), .. Identities(asked), .. Cycles(asked),
         ];
     }

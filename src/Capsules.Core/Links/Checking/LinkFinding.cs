@@ -60,6 +60,8 @@ public enum LinkConcern
     Socket,
     /// <summary>A message bus (D-Bus).</summary>
     Bus,
+    /// <summary>Shared memory of programs.</summary>
+    Memory,
     /// <summary>Logs and their rotation.</summary>
     Logs,
     /// <summary>Language, character set or time zone.</summary>

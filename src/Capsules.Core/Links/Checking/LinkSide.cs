@@ -73,6 +73,8 @@ public sealed record LinkedPath(CapsuleLink Link, GuestPath? Path)
 {
     /// <summary>Whether what the capsule's programs log goes to the owner.</summary>
     public bool TakesLogs { get; init; }
+    /// <summary>Whether the shared memory of the capsule's programs is the owner's.</summary>
+    public bool SharesMemory { get; init; }
     /// <summary>Ports that it leads to the owner's.</summary>
     public ImmutableArray<LoopbackPort> Ports { get; init; } = [];
 }
