@@ -134,17 +134,28 @@ public sealed class EveryStepTests(ITestOutputHelper output) : IDisposable
         _sandbox.Capsule("start", "web").Ok();
     }
 
-    [Fact]
-    public void A_link_whose_making_or_taking_away_is_killed_before_any_call_can_be_made_and_taken_away_again()
+    [Theory]
+    [InlineData("/var/lib/shop", null, 25)]
+    [InlineData("/var/lib/shop", "/var/lib/shop/own", 15)]
+    [InlineData("/dev/shm", null, 12)]
+    public void A_link_whose_making_or_taking_away_is_killed_before_any_call_can_be_made_and_taken_away_again(string path, string? ownBelow, int most)
     {
         BusyBox.MakeCapsule(_sandbox, "db", m => m with { Volumes = [new() { Name = CapsuleName.Parse("data"), Path = GuestPath.Parse("/var/lib/shop") }] }, BusyBox.Script("while :; do sleep 1; done"));
         BusyBox.MakeCapsule(_sandbox, "app", null, BusyBox.Script("while :; do sleep 1; done"));
         File.WriteAllText($"{_sandbox.Store}/capsules/db/volumes/data/file", "one\n");
-        _sandbox.Capsule("share", "add", "db/data", "--path", "/var/lib/shop", "--preset", "client", "--user", "web").Ok();
+        Directory.CreateDirectory($"{_sandbox.Store}/capsules/db/volumes/data/own");
+        _sandbox.Capsule("share", "add", "db/data", "--path", path, "--preset", path == "/dev/shm" ? "partner" : "client", "--user", "web").Ok();
         _sandbox.Capsule("start", "db", "app").Ok();
-        string[] add = [Sandbox.Programs + "/capsule-tools", "link", "add", "app", "db/data"], remove = [Sandbox.Programs + "/capsule-tools", "link", "rm", "app", "db"];
-        Result See() => _sandbox.Capsule("exec", "app", "cat", "/var/lib/shop/file");
-        string Mounts() => _sandbox.Shell("wc -l < /proc/self/mountinfo").Out;
+        _sandbox.Capsule("exec", "db", "sh", "-c", $"echo one > {path}/file").Ok();
+        string[] add = [Sandbox.Programs + "/capsule-tools", "link", "add", "app", "db/data", .. ownBelow is null ? Array.Empty<string>() : ["--private", ownBelow]], remove = [Sandbox.Programs + "/capsule-tools", "link", "rm", "app", "db"];
+        Result See() => _sandbox.Capsule("exec", "app", "cat", path + "/file");
+        string Mounts() => _sandbox.Shell("wc -l < /proc/self/mountinfo").Out + _sandbox.Capsule("exec", "app", "sh", "-c", "wc -l < /proc/self/mountinfo").Ok().Out;
+        int made = 0;
+        if (ownBelow is not null) // from the first time on it is state of its own
+        {
+            _sandbox.Run(add).Ok();
+            _sandbox.Run(remove).Ok();
+        }
         string before = Mounts();
         foreach (string[] words in (string[][])[add, remove])
         {
@@ -152,7 +163,7 @@ public sealed class EveryStepTests(ITestOutputHelper output) : IDisposable
             (Result whole, string[] calls) = KilledAt(0, words);
             whole.Ok();
             if (words == add) calls.ShouldContain(c => c.EndsWith(" move_mount"), "an attach has no move_mount any more: is it followed?");
-            foreach (int number in Sample(All(calls), 25))
+            foreach (int number in Sample(All(calls), most))
             {
                 if (words == add) _sandbox.Run(remove);
                 else _sandbox.Run(add);
@@ -161,10 +172,19 @@ public sealed class EveryStepTests(ITestOutputHelper output) : IDisposable
                 See().Out.ShouldBeOneOf("one\n", "");
                 _sandbox.Run(add);
                 See().Out.ShouldBe("one\n", at + ": it is made whatever was left");
+                made++;
+                if (ownBelow is not null) _sandbox.Capsule("exec", "app", "sh", "-c", $"echo its >> {ownBelow}/kept").Ok();
                 _sandbox.Run(remove).Ok();
                 See().Code.ShouldNotBe(0, at);
                 Mounts().ShouldBe(before, at);
             }
+        }
+        if (ownBelow is not null)
+        {
+            _sandbox.Capsule("exec", "db", "ls", ownBelow).Ok().Out.ShouldBe("");
+            _sandbox.Run(add).Ok();
+            _sandbox.Capsule("exec", "app", "sh", "-c", $"wc -l < {ownBelow}/kept").Ok().Out.ShouldBe($"{made}\n", "nothing that was written there is lost");
+            _sandbox.Run(remove).Ok();
         }
         _sandbox.Capsule("stop", "app", "db").Ok();
         _sandbox.Traces().ShouldBeEmpty();
