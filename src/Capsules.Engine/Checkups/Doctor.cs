@@ -133,7 +133,7 @@ public sealed class Doctor(CapsuleStore store)
             Left($"namespaces and network of stack `{name}`, in which nothing runs");
             if (!fix) continue;
             using Descriptor held = _runner.Stacks.Lock(name);
-            _runner.Stacks.Down(name);
+            if (!_runner.IsInUse(name)) _runner.Stacks.Down(name); // it may have come up while we waited
         }
         foreach (string name in SmallFiles.Names(_layout.Temporary).Where(n => !IsInUse(n) && !SmallFiles.IsLocked($"{_layout.Temporary}/{n}/lock")))
         {
