@@ -92,15 +92,10 @@ public sealed class Doctor(CapsuleStore store)
             bool known = store.Has(name);
             if (_runner.Running(name) is { } run)
             {
-                string mark = _layout.HeldMark(name);
-                if (FileCalls.TryStat(null, mark) is not null && !SmallFiles.IsLocked(mark) && FileCalls.ReadText(mark) == StoreLayout.Held)
+                if (HeldMark.IsLost(_layout, run))
                 {
                     Left($"`{name}`, held still for a copy that was cut off");
-                    if (fix)
-                    {
-                        Cgroup.At(run.Cgroup, run.Controllers, Running.Host.Hierarchies).Thaw();
-                        FileCalls.WriteText(mark, StoreLayout.LetGo);
-                    }
+                    if (fix) HeldMark.LetGo(_layout, run);
                 }
                 if (!known) found.Add(new(CheckLevel.Warn, $"`{name}` runs and is no capsule of {_layout.State}", "use the CAPSULE_STATE with which it was started"));
                 continue;

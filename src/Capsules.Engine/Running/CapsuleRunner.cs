@@ -112,6 +112,7 @@ public sealed class CapsuleRunner(CapsuleStore store)
             Clear(name);
             return;
         }
+        if (HeldMark.IsLost(_layout, run)) HeldMark.LetGo(_layout, run); // nobody would end before he is killed
         if (!run.Services.IsEmpty)
         {
             var (launch, running) = Open(run);
