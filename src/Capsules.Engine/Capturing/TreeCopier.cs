@@ -112,6 +112,7 @@ internal sealed class TreeCopier : IDisposable
         using (Descriptor to = FileCalls.OpenAt(directory, place.Name, OpenFlags.ReadWrite | OpenFlags.NoFollow))
         {
             if (FileCalls.Stat(from) is not { IsRegular: true } status || status.Inode != now.Inode) return false;
+            FileContent.SyncPages(from, path.ToString()); // what a mapping changes after this look at it, the next one sees
             FileUpdate.Apply(from, to, status.Size, path.ToString());
         }
         Dress(directory, new(place.Name), now, ExtendedAttributes.Read(entry));
@@ -218,7 +219,9 @@ internal sealed class TreeCopier : IDisposable
         using Descriptor to = FileCalls.OpenAt(directory, place.Name, OpenFlags.ReadWrite | OpenFlags.Create | OpenFlags.Exclusive | OpenFlags.NoFollow, 0x180);
         FileStatus status = FileCalls.Stat(from);
         if (!status.IsRegular) throw new SyscallException("open", path.ToString(), Errno.EINVAL);
-        if (status.Size == 0 || FileContent.TryClone(from, to)) return;
+        if (status.Size == 0) return;
+        FileContent.SyncPages(from, path.ToString());
+        if (FileContent.TryClone(from, to)) return;
         CopyData(from, to, status.Size, _buffer, path);
         FileContent.SetLength(to, status.Size, path.ToString());
     }

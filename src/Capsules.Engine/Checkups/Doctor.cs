@@ -92,15 +92,10 @@ public sealed class Doctor(CapsuleStore store)
             bool known = store.Has(name);
             if (_runner.Running(name) is { } run)
             {
-                string mark = _layout.HeldMark(name);
-                if (FileCalls.TryStat(null, mark) is not null && !SmallFiles.IsLocked(mark) && FileCalls.ReadText(mark) == StoreLayout.Held)
+                if (HeldMark.IsLost(_layout, run))
                 {
                     Left($"`{name}`, held still for a copy that was cut off");
-                    if (fix)
-                    {
-                        Cgroup.At(run.Cgroup, run.Controllers, Running.Host.Hierarchies).Thaw();
-                        FileCalls.WriteText(mark, StoreLayout.LetGo);
-                    }
+                    if (fix) HeldMark.LetGo(_layout, run);
                 }
                 if (!known) found.Add(new(CheckLevel.Warn, $"`{name}` runs and is no capsule of {_layout.State}", "use the CAPSULE_STATE with which it was started"));
                 continue;
@@ -133,7 +128,7 @@ public sealed class Doctor(CapsuleStore store)
             Left($"namespaces and network of stack `{name}`, in which nothing runs");
             if (!fix) continue;
             using Descriptor held = _runner.Stacks.Lock(name);
-            _runner.Stacks.Down(name);
+            if (!_runner.IsInUse(name)) _runner.Stacks.Down(name); // it may have come up while we waited
         }
         foreach (string name in SmallFiles.Names(_layout.Temporary).Where(n => !IsInUse(n) && !SmallFiles.IsLocked($"{_layout.Temporary}/{n}/lock")))
         {

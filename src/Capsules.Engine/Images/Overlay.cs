@@ -5,6 +5,7 @@ using Capsules.Engine.Store;
 using Capsules.Linux;
 using Capsules.Linux.Files;
 using Capsules.Linux.Mounts;
+using Capsules.Linux.Namespaces;
 
 namespace Capsules.Engine.Images;
 
@@ -25,17 +26,17 @@ internal sealed class Overlay : IDisposable
     public static Overlay Of(ImmutableArray<string> trees)
     {
         if (trees is [var only]) return new(only, null);
-        Descriptor[] opened = [.. trees.Select(t => FileCalls.Open(t, OpenFlags.PathOnly | OpenFlags.Directory))];
-        try
+        const string descriptors = "/proc/thread-self/fd"; // short names, whatever the store's place
+        Descriptor mount = Threads.InPrivateMountNamespace(_ =>
         {
-            // fsconfig(2) takes 255 bytes for an option: descriptors have short names.
-            Descriptor mount = MountCalls.New("overlay", MountAttributes.ReadOnly, [.. World.MarkOptions, ("lowerdir", string.Join(':', opened.Select(o => $"/proc/self/fd/{o.Number}")))]);
-            return new($"/proc/self/fd/{mount.Number}", mount);
-        }
-        finally
-        {
-            foreach (Descriptor descriptor in opened) descriptor.Dispose();
-        }
+            Descriptor[] opened = [.. trees.Select(t => FileCalls.Open(t, OpenFlags.PathOnly | OpenFlags.Directory))]; // an overlay takes no mount of another namespace
+            try { return Threads.InDirectory(descriptors, () => MountCalls.New("overlay", MountAttributes.ReadOnly, [.. World.MarkOptions, .. World.LayerOptions(descriptors, opened.Select(o => $"{o.Number}"))])); }
+            finally
+            {
+                foreach (Descriptor descriptor in opened) descriptor.Dispose();
+            }
+        });
+        return new($"/proc/self/fd/{mount.Number}", mount);
     }
 
     /// <inheritdoc/>

@@ -40,7 +40,7 @@ public sealed class ForkRunner(CapsuleStore store, TimeProvider clock)
         Decision decision = Decide(store.Get($"{name}"), link);
         using var source = new RootTree(decision.Source);
         var (files, bytes, onDisk) = Count(source, decision.Below);
-        RunRecord[] writers = [.. Writers(link.Import.From, decision.Path)];
+        RunRecord[] writers = [.. Writers(decision)];
         string held = writers.Length == 0 ? "" : $"; {string.Join(" and ", writers.Select(w => w.Name))} held still for what changed meanwhile";
         return (LinkPlanner.Fork(name, decision.Path, link.Import, decision.Volume.Name, $"{files} files, {Megabytes(bytes)} MB, {Megabytes(onDisk)} MB of them on disk{held}"), decision.Findings);
     }
@@ -117,12 +117,15 @@ public sealed class ForkRunner(CapsuleStore store, TimeProvider clock)
             new(PathExplainer.Accounts(there), PathExplainer.Accounts(here), link.Users, link.Groups), findings);
     }
 
-    /// <summary>Those that run and can write to the directory: its owner, whose volume it is, and whoever is linked to write.</summary>
-    private IEnumerable<RunRecord> Writers(CapsuleName name, GuestPath path)
+    /// <summary>Those that run and can write to the directory, by name: all that have the volume, and whoever is linked to one of these to write.</summary>
+    private IEnumerable<RunRecord> Writers(Decision decision)
     {
-        CapsuleRecord owner = store.Get($"{name}"); // as it is now
-        return owner.LinkedBy.Where(n => store.TryFind(n)?.Links.Any(l => l.Import.From == name && l.IsWritable && store.Offered(l.Import)?.Path is { } at && (at.IsWithin(path) || path.IsWithin(at))) == true)
-            .Concat(owner.SharedVolumes.Select(s => s.Owner)).Append(name).Distinct().Select(_runner.Running).OfType<RunRecord>();
+        CapsuleRecord[] all = [.. store.Names().Select(store.TryFind).OfType<CapsuleRecord>()]; // as they are now
+        (CapsuleName Name, GuestPath Path)[] sees =
+            [.. all.SelectMany(c => c.Folded(store.Manifest(c.Image)).Volumes.Where(v => c.PlaceOf(_layout, v.Name) == decision.Source).Select(v => (c.Name, v.Path.Combine(decision.Below.RelativeTo(GuestPath.Root)))))];
+        bool MayWrite(CapsuleRecord c) => sees.Any(s => s.Name == c.Name)
+            || c.Links.Any(l => l.IsWritable && store.Offered(l.Import)?.Directory is { } at && sees.Any(s => s.Name == l.Import.From && (at.IsWithin(s.Path) || s.Path.IsWithin(at))));
+        return all.Where(MayWrite).Select(c => c.Name).Order().Select(_runner.Running).OfType<RunRecord>(); // in one order: two copies that hold each other's would wait for ever
     }
 
     /// <summary>A running capsule sees its new state.</summary>
@@ -161,12 +164,12 @@ public sealed class ForkRunner(CapsuleStore store, TimeProvider clock)
             long start = clock.GetTimestamp();
             try
             {
-                RunRecord[] writers = [.. Writers(import.From, decision.Path)];
+                RunRecord[] writers = [.. Writers(decision)];
                 foreach (RunRecord writer in writers) held.Add(new(_layout, writer));
                 DateTimeOffset time = clock.GetUtcNow();
                 copier.Pass(isLast: true);
                 // Who came meanwhile has written while the pass was taken, and so has who was let go.
-                if (held.All(h => h.Holds) && Writers(import.From, decision.Path).Select(w => (w.Name, w.Init)).Order().SequenceEqual(writers.Select(w => (w.Name, w.Init)).Order()))
+                if (held.All(h => h.Holds) && Writers(decision).Select(w => (w.Name, w.Init)).SequenceEqual(writers.Select(w => (w.Name, w.Init))))
                     return (time, [.. writers.Select(w => w.Name)], writers.Length == 0 ? TimeSpan.Zero : length + clock.GetElapsedTime(start));
             }
             finally { held.ForEach(h => h.Dispose()); }

@@ -51,7 +51,7 @@ internal static class MergedSoftware
                     return only;
                 }
                 for (int i = 0; i < trees.Count; i++) Show(trees[i], $"{place}/t{i}");
-                return Overlay(place, [.. Enumerable.Range(0, trees.Count).Select(i => $"t{i}")]);
+                return Overlay(place, "t", trees.Count);
             }
             finally { trees.ForEach(t => t.Dispose()); }
         });
@@ -68,7 +68,7 @@ internal static class MergedSoftware
                 if (Host.IsInitial) MountCalls.MapIds(layer, ids, path.ToString());
                 Show(layer, $"{at}/{i}");
             }
-            using (Descriptor? all = order.Length > 1 ? Overlay(at, [.. Enumerable.Range(0, order.Length).Select(i => $"{i}")]) : null)
+            using (Descriptor? all = order.Length > 1 ? Overlay(at, "", order.Length) : null)
                 if (all is not null) Show(all, at + "/all");
             using Descriptor software = FileCalls.Open($"{at}/{(order.Length > 1 ? "all" : "0")}", OpenFlags.PathOnly | OpenFlags.Directory);
             using Descriptor? theirs = TryOpen(software, path);
@@ -81,7 +81,7 @@ internal static class MergedSoftware
             MountCalls.Attach(tree, null, at);
         }
 
-        static Descriptor Overlay(string at, string[] trees) => Threads.InDirectory(at, () => MountCalls.New("overlay", MountAttributes.ReadOnly, [.. World.MarkOptions, ("lowerdir", string.Join(':', trees))]));
+        static Descriptor Overlay(string at, string prefix, int count) => Threads.InDirectory(at, () => MountCalls.New("overlay", MountAttributes.ReadOnly, [.. World.MarkOptions, .. World.LayerOptions(at, Enumerable.Range(0, count).Select(i => $"{prefix}{i}"))]));
     }
 
     private static Descriptor? TryOpen(Descriptor root, GuestPath path)

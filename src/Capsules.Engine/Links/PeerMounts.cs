@@ -30,6 +30,8 @@ internal sealed class PeerMounts(StoreLayout layout, CapsuleName capsule)
 {
     private sealed record Entry(GuestPath Path, ulong MountId, ImmutableArray<GuestPath> Made, ImmutableArray<string> Shows);
 
+    private static readonly GuestPath s_run = GuestPath.Parse("/run");
+
     private string RecordFile => layout.RunOf(capsule) + "/mounts.json";
 
     private string Peer => layout.RunOf(capsule) + "/peer";
@@ -58,12 +60,12 @@ internal sealed class PeerMounts(StoreLayout layout, CapsuleName capsule)
             if (there is not null) throw new SyscallException("move_mount", $"{path} of {capsule}", Errno.EEXIST);
             made.AddRange(before.Made);
             entries.Remove(before);
+            DetachOurs(before);
         }
         using Descriptor root = FileCalls.Open(Peer, OpenFlags.PathOnly | OpenFlags.Directory);
-        DetachAll(root, path);
         try
         {
-            using Descriptor point = AsRoot(() => FileCalls.Stat(mount).IsDirectory ? BeneathRoot.MakeDirectories(root, path, made) : BeneathRoot.MakeEntry(root, path, made));
+            using Descriptor point = AsRoot(() => FileCalls.Stat(mount).IsDirectory ? BeneathRoot.MakeDirectories(root, path, made, Resolve(path)) : BeneathRoot.MakeEntry(root, path, made, Resolve(path)));
             // Written before it is there: whoever takes away what a crash left finds it.
             Write([.. entries, new(path, 0, [.. made], [])]);
             MountCalls.Attach(mount, point, "");
@@ -87,7 +89,7 @@ internal sealed class PeerMounts(StoreLayout layout, CapsuleName capsule)
         {
             using (top) MountCalls.Detach(top);
             using Descriptor root = FileCalls.Open(Peer, OpenFlags.PathOnly | OpenFlags.Directory);
-            top = FileCalls.OpenResolved(root, path.BelowRoot(), OpenFlags.PathOnly, ResolveFlags.InRoot | ResolveFlags.NoMagicLinks);
+            top = FileCalls.OpenResolved(root, path.BelowRoot(), OpenFlags.PathOnly, Resolve(path));
         }
         using Descriptor seen = top;
         if (!Host.Kernel.Has(KernelFeature.MountBeneath))
@@ -107,11 +109,8 @@ internal sealed class PeerMounts(StoreLayout layout, CapsuleName capsule)
     {
         List<Entry> entries = Read();
         if (entries.Find(e => e.Path == path) is not { } entry) return false;
-        using (Descriptor root = FileCalls.Open(Peer, OpenFlags.PathOnly | OpenFlags.Directory))
-        {
-            DetachAll(root, path);
-            RemoveMade(root, entry.Made);
-        }
+        DetachOurs(entry);
+        using (Descriptor root = FileCalls.Open(Peer, OpenFlags.PathOnly | OpenFlags.Directory)) RemoveMade(root, entry.Made);
         Write([.. entries.Where(e => e != entry)]);
         return true;
     }
@@ -163,12 +162,29 @@ internal sealed class PeerMounts(StoreLayout layout, CapsuleName capsule)
     private Descriptor? Open(Entry entry)
     {
         using Descriptor root = FileCalls.Open(Peer, OpenFlags.PathOnly | OpenFlags.Directory);
-        var (found, _) = FileCalls.TryOpenResolved(root, entry.Path.BelowRoot(), OpenFlags.PathOnly, ResolveFlags.InRoot | ResolveFlags.NoMagicLinks);
+        var (found, _) = FileCalls.TryOpenResolved(root, entry.Path.BelowRoot(), OpenFlags.PathOnly, Resolve(entry.Path));
         if (found is null) return null;
         ulong id = FileCalls.Stat(found).MountId;
         if (id == entry.MountId || entry.MountId == 0 && id != MountAbove(root, entry.Path)) return found; // 0: killed before the number was written
         found.Dispose(); // the capsule's root has moved what it was mounted on, or never came so far
         return null;
+    }
+
+    /// <summary>How a path of the peer is resolved. /run is the stack's: in it others than the capsule's root could have put links that lead to its state.</summary>
+    private static ResolveFlags Resolve(GuestPath path) => ResolveFlags.InRoot | ResolveFlags.NoMagicLinks | (path.IsWithin(s_run) ? ResolveFlags.NoSymbolicLinks : ResolveFlags.None);
+
+    /// <summary>Takes away what was attached, by its number: also where what it is mounted on has another name now, or another thing its name.</summary>
+    private void DetachOurs(Entry entry)
+    {
+        using Descriptor root = FileCalls.Open(Peer, OpenFlags.PathOnly | OpenFlags.Directory);
+        if (entry.MountId == 0) // killed before the number was written
+        {
+            DetachAll(root, entry.Path);
+            return;
+        }
+        GuestPath peer = GuestPath.Parse(FileCalls.ReadLink(null, $"/proc/self/fd/{root.Number}"));
+        if (ProcFiles.Mounts(SmallFiles.TryRead("/proc/self/mountinfo") ?? []).FirstOrDefault(m => (ulong)m.Id == entry.MountId) is { } mount && mount.Target.IsWithin(peer))
+            DetachAll(root, GuestPath.Root.Combine(mount.Target.RelativeTo(peer)));
     }
 
     /// <summary>Whatever is mounted at a path of the peer is ours: one mount, or two when a swap was killed in the middle.</summary>
@@ -177,7 +193,7 @@ internal sealed class PeerMounts(StoreLayout layout, CapsuleName capsule)
         const int most = 8;
         for (int i = 0; i < most; i++)
         {
-            var (top, _) = FileCalls.TryOpenResolved(root, path.BelowRoot(), OpenFlags.PathOnly, ResolveFlags.InRoot | ResolveFlags.NoMagicLinks);
+            var (top, _) = FileCalls.TryOpenResolved(root, path.BelowRoot(), OpenFlags.PathOnly, Resolve(path));
             using (top)
             {
                 if (top is null || FileCalls.Stat(top).MountId == MountAbove(root, path)) return;
@@ -188,7 +204,7 @@ internal sealed class PeerMounts(StoreLayout layout, CapsuleName capsule)
 
     private static ulong MountAbove(Descriptor root, GuestPath path)
     {
-        var (parent, _) = FileCalls.TryOpenResolved(root, path.Parent.BelowRoot(), OpenFlags.PathOnly, ResolveFlags.InRoot | ResolveFlags.NoMagicLinks);
+        var (parent, _) = FileCalls.TryOpenResolved(root, path.Parent.BelowRoot(), OpenFlags.PathOnly, Resolve(path));
         using (parent) return parent is null ? 0 : FileCalls.Stat(parent).MountId;
     }
 
@@ -196,7 +212,7 @@ internal sealed class PeerMounts(StoreLayout layout, CapsuleName capsule)
     {
         foreach (GuestPath path in made.Reverse())
         {
-            var (parent, _) = FileCalls.TryOpenResolved(root, path.Parent.BelowRoot(), OpenFlags.PathOnly | OpenFlags.Directory, ResolveFlags.InRoot | ResolveFlags.NoMagicLinks);
+            var (parent, _) = FileCalls.TryOpenResolved(root, path.Parent.BelowRoot(), OpenFlags.PathOnly | OpenFlags.Directory, Resolve(path));
             if (parent is null) continue;
             using (parent)
                 try
@@ -208,12 +224,12 @@ internal sealed class PeerMounts(StoreLayout layout, CapsuleName capsule)
     }
 
     /// <summary>What is made belongs to the capsule's root.</summary>
-    internal T AsRoot<T>(Func<T> work)
+    internal T AsRoot<T>(Func<T> work, bool ownRights = false)
     {
         string at = $"/proc/{(RunRecord.Find(layout, capsule) ?? throw new SyscallException("open", $"{capsule}", Errno.ESRCH)).Init}";
         uint Root(string map) => IdMaps.Parse(FileCalls.ReadText($"{at}/{map}")).Outside(0) ?? 0;
         uint uid = Root("uid_map"), gid = Root("gid_map");
-        return uid == 0 || !Host.IsInitial ? work() : Threads.WithFileSystemIds(uid, gid, work);
+        return uid == 0 || !Host.IsInitial ? work() : Threads.WithFileSystemIds(uid, gid, work, ownRights);
     }
 
     private List<Entry> Read()

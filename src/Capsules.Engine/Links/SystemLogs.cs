@@ -55,7 +55,7 @@ internal sealed class SystemLogs(StoreLayout layout, CapsuleName capsule)
             FileCalls.MakeSymbolicLink(Target, own, Half);
             FileCalls.Rename(own, Half, own, Log); // no moment without it
             return 0;
-        });
+        }, ownRights: true); // its root may have mounted another's directory there
     }
 
     /// <summary>Before the owner ends: what it has in memory below its /dev goes with it.</summary>
@@ -64,7 +64,9 @@ internal sealed class SystemLogs(StoreLayout layout, CapsuleName capsule)
     /// <summary>What is logged is the capsule's own again: its PID 1 takes it, or whoever has taken the place meanwhile.</summary>
     public void Keep()
     {
-        using (Descriptor own = OpenDevices())
+        try
+        {
+            using Descriptor own = OpenDevices();
             _mounts.AsRoot(() =>
             {
                 if (LeadsTo(own) == Target)
@@ -72,7 +74,9 @@ internal sealed class SystemLogs(StoreLayout layout, CapsuleName capsule)
                     else FileCalls.Remove(own, Log);
                 foreach (string left in (string[])[Own, Half]) FileCalls.Remove(own, left); // of one who was killed
                 return 0;
-            });
+            }, ownRights: true);
+        }
+        catch (SyscallException) { } // what its root made of its /dev is its own affair; that it sees the owner's no more is ours
         _mounts.Detach(_at);
     }
 

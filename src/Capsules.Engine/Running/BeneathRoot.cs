@@ -8,25 +8,25 @@ namespace Capsules.Engine.Running;
 internal static class BeneathRoot
 {
     /// <summary>The directory, made with those above it where they are missing. Symbolic links are followed as if the root were /.</summary>
-    public static Descriptor MakeDirectories(Descriptor root, GuestPath path, ICollection<GuestPath>? made = null)
+    public static Descriptor MakeDirectories(Descriptor root, GuestPath path, ICollection<GuestPath>? made = null, ResolveFlags resolve = ResolveFlags.InRoot)
     {
-        var (found, errno) = FileCalls.TryOpenResolved(root, path.BelowRoot(), OpenFlags.PathOnly | OpenFlags.Directory, ResolveFlags.InRoot);
+        var (found, errno) = FileCalls.TryOpenResolved(root, path.BelowRoot(), OpenFlags.PathOnly | OpenFlags.Directory, resolve);
         if (found is not null) return found;
         if (errno != Errno.ENOENT || path.IsRoot) throw new SyscallException("openat2", path.ToString(), errno);
-        using (Descriptor parent = MakeDirectories(root, path.Parent, made))
+        using (Descriptor parent = MakeDirectories(root, path.Parent, made, resolve))
             try
             {
                 FileCalls.MakeDirectory(parent, new NativePath(path.Name));
                 made?.Add(path);
             }
             catch (SyscallException e) when (e.Errno == Errno.EEXIST) { } // a dangling link: the next line names it
-        return FileCalls.OpenResolved(root, path.BelowRoot(), OpenFlags.PathOnly | OpenFlags.Directory, ResolveFlags.InRoot);
+        return FileCalls.OpenResolved(root, path.BelowRoot(), OpenFlags.PathOnly | OpenFlags.Directory, resolve);
     }
 
     /// <summary>The entry itself, made an empty file where it is missing: what is mounted on a link covers the link, and not what it leads to.</summary>
-    public static Descriptor MakeEntry(Descriptor root, GuestPath path, ICollection<GuestPath>? made = null)
+    public static Descriptor MakeEntry(Descriptor root, GuestPath path, ICollection<GuestPath>? made = null, ResolveFlags resolve = ResolveFlags.InRoot)
     {
-        using Descriptor parent = MakeDirectories(root, path.Parent, made);
+        using Descriptor parent = MakeDirectories(root, path.Parent, made, resolve);
         var name = new NativePath(path.Name);
         var (found, errno) = FileCalls.TryOpenAt(parent, name, OpenFlags.PathOnly | OpenFlags.NoFollow);
         if (found is not null) return found;

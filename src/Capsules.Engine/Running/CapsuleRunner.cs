@@ -112,6 +112,7 @@ public sealed class CapsuleRunner(CapsuleStore store)
             Clear(name);
             return;
         }
+        if (HeldMark.IsLost(_layout, run)) HeldMark.LetGo(_layout, run); // nobody would end before he is killed
         if (!run.Services.IsEmpty)
         {
             var (launch, running) = Open(run);
@@ -323,8 +324,8 @@ public sealed class CapsuleRunner(CapsuleStore store)
     /// <summary>The capsules of a stack.</summary>
     public IEnumerable<CapsuleRecord> Members(CapsuleName stack) => store.Names().Select(store.TryFind).OfType<CapsuleRecord>().Where(c => c.Stack == stack);
 
-    /// <summary>Whether a capsule of a stack runs; one that runs and whose record cannot be read may be of any.</summary>
-    public bool IsInUse(CapsuleName stack) => store.Names().Any(n => (store.TryFind(n) is not { } capsule || capsule.Stack == stack) && Running(n) is not null);
+    /// <summary>Whether a capsule of a stack runs, or is just being started in it; one that runs and whose record cannot be read may be of any.</summary>
+    public bool IsInUse(CapsuleName stack) => store.Names().Any(n => (store.TryFind(n) is not { } capsule || capsule.Stack == stack) && (Running(n) is not null || ProcessMark.IsAlive(StartingMark(n))));
 
     private void DownIfEmpty(CapsuleName stack, bool kept = false)
     {
@@ -340,13 +341,14 @@ public sealed class CapsuleRunner(CapsuleStore store)
     {
         if (Stacks.Find(capsule.Stack) is null) Stacks.Ensure(capsule.Stack, manifest.Identity);
         using Descriptor held = Stacks.Lock(capsule.Stack);
+        rollback.Add(() => Clear(capsule.Name));
+        SmallFiles.MakeDirectories(_layout.RunOf(capsule.Name));
+        ProcessMark.Write(StartingMark(capsule.Name), Environment.ProcessId); // until it has its record, nobody else takes the stack down
         bool wasUp = Stacks.IsUp(capsule.Stack);
         StackRecord record = Stacks.Find(capsule.Stack)!;
         var (up, warnings) = Stacks.Up(record, keepRun: IsUsedByOthers(capsule.Stack));
-        if (!wasUp) rollback.Add(() => DownIfEmpty(capsule.Stack));
         if (wasUp ? up.SharesProcesses : record.SharesProcesses && Host.IsInitial)
         {
-            rollback.Add(() => Clear(capsule.Name));
             warnings = [.. warnings, .. LinkDoor.Seat(_layout, capsule.Name)];
             up = Stacks.Describe(up.Record);
         }
@@ -359,8 +361,6 @@ public sealed class CapsuleRunner(CapsuleStore store)
         string run = _layout.RunOf(name), writable = _layout.Writable(name);
         foreach (string directory in (string[])[writable + "/upper", writable + "/work", .. launch.Request.Spec.Mounts.Where(m => m.IsBind && m.Source?.StartsWith(_layout.Capsule(name) + "/volumes/", StringComparison.Ordinal) == true).Select(m => m.Source!)])
             SmallFiles.MakeDirectories(directory);
-        SmallFiles.MakeDirectories(run);
-        rollback.Add(() => Clear(name));
         SmallFiles.MakeDirectories(run + "/root");
         SmallFiles.MakeDirectories(run + "/peer");
         SmallFiles.MakeDirectories(run + "/notify");
@@ -451,6 +451,9 @@ public sealed class CapsuleRunner(CapsuleStore store)
         var launch = CapsuleLaunch.Of(store, capsule, run.CommandOnly ? manifest with { Services = [] } : manifest, Stacks.Describe(stack), filter);
         return (launch with { Request = launch.Request with { Watched = run.Watch is not null } }, new RunningCapsule(_layout, run));
     }
+
+    /// <summary>Who is starting it, from before its stack is up.</summary>
+    private string StartingMark(CapsuleName name) => _layout.RunOf(name) + "/starting";
 
     /// <summary>Written before a stop takes the lock.</summary>
     internal string StoppingMark(CapsuleName name) => _layout.RunOf(name) + "/stopping";

@@ -127,22 +127,18 @@ internal sealed class World(LaunchPlan plan, HostPath runDirectory, IReadOnlyLis
         string places = runDirectory + "/root";
         using (Descriptor room = MountCalls.New("tmpfs", MountAttributes.None, ("mode", "755"))) MountCalls.Attach(room, null, places);
         string upper = Show(writable, places + "/w", root.MapIds);
-        bool oneByOne = Host.Kernel.Has(KernelFeature.OverlayLayerByLayer);
-        var options = new List<(string, string?)> { ("upperdir", upper + "/upper"), ("workdir", upper + "/work") };
-        var names = new List<string>();
-        for (int i = 0; i < root.Lower.Length; i++)
-        {
-            string at = Show(root.Lower[i], $"{places}/{i}", root.MapIds);
-            if (oneByOne) options.Add(("lowerdir+", at));
-            else names.Add(at[(places.Length + 1)..]);
-        }
-        options.AddRange(MarkOptions);
-        if (!oneByOne) options.Add(("lowerdir", string.Join(':', names)));
-        Descriptor Overlay() => MountCalls.New("overlay", MountAttributes.None, options.ToArray());
-        Descriptor Mount() => RootUid == 0 ? Overlay() : Threads.WithFileSystemIds(RootUid, RootGid, Overlay);
-        // fsconfig(2) takes 255 bytes for an option: all layers in one are named from where they are.
-        return oneByOne ? Mount() : Threads.InDirectory(places, Mount);
+        for (int i = 0; i < root.Lower.Length; i++) Show(root.Lower[i], $"{places}/{i}", root.MapIds);
+        (string, string?)[] options = [("upperdir", upper + "/upper"), ("workdir", upper + "/work"), .. MarkOptions, .. LayerOptions(places, Enumerable.Range(0, root.Lower.Length).Select(i => $"{i}"))];
+        Descriptor Overlay() => MountCalls.New("overlay", MountAttributes.None, options);
+        return Threads.InDirectory(places, () => RootUid == 0 ? Overlay() : Threads.WithFileSystemIds(RootUid, RootGid, Overlay));
     }
+
+    /// <summary>
+    /// Layers by their names in a directory, the topmost first, for a mount that is made there: fsconfig(2) takes 255 bytes for an option, so that all in one are named
+    /// from where they are.
+    /// </summary>
+    internal static (string, string?)[] LayerOptions(string directory, IEnumerable<string> names) =>
+        Host.Kernel.Has(KernelFeature.OverlayLayerByLayer) ? [.. names.Select(n => ("lowerdir+", (string?)$"{directory}/{n}"))] : [("lowerdir", string.Join(':', names))];
 
     /// <summary>Without CAP_SYS_ADMIN on the host an overlay keeps its marks in attributes of users (overlayfs.rst, User xattr).</summary>
     internal static (string, string?)[] MarkOptions => Host.IsInitial ? [] : [("userxattr", null)];

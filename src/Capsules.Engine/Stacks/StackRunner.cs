@@ -176,6 +176,7 @@ public sealed class StackRunner(StoreLayout layout)
         string run = layout.RunOfStack(name);
         foreach (var (_, file) in Pins(name, All))
             while (MountCalls.Detach(file)) { }
+        FileCalls.Remove(null, PinOf(name, NamespaceKinds.Pid)); // its being there says that the stack has one
         if (keepRun)
         {
             SmallFiles.RemoveTree(SlotOf(name) + "/files");

@@ -10,7 +10,6 @@ using Capsules.Linux.Cgroups;
 using Capsules.Linux.Files;
 using Capsules.Linux.Launching;
 using Capsules.Linux.Mounts;
-using Capsules.Linux.Processes;
 
 namespace Capsules.Engine.Stacks;
 
@@ -63,7 +62,7 @@ public sealed class StackSeats(CapsuleStore store)
         int services = Math.Max(1, store.Manifest(capsule.Image).Services.Length);
         try
         {
-            int init = Find(capsule.Stack) ?? Make(capsule.Stack);
+            int init = ProcessMark.Find(InitFile(capsule.Stack)) ?? Make(capsule.Stack);
             SmallFiles.MakeDirectories(_layout.RunOf(name));
             int place = FreePlace(name, init, services);
             string board = _layout.RunOf(name) + "/board";
@@ -88,9 +87,6 @@ public sealed class StackSeats(CapsuleStore store)
         return place + services <= Entries ? place : throw new CapsuleException(Problems.LaunchFailed("share the processes of the stack", $"its capsules have more than {Entries} services"));
     }
 
-    private int? Find(CapsuleName stack) =>
-        SmallFiles.TryRead(InitFile(stack)) is { } bytes && Encoding.ASCII.GetString(bytes).Split(' ') is [var number, var start] && int.TryParse(number, out int pid) && ulong.TryParse(start, out ulong at) && ProcessTable.IsAlive(pid, at) ? pid : null;
-
     private int Make(CapsuleName stack)
     {
         string run = _layout.RunOfStack(stack), nothingThere = run + "/void", pin = PinOf(stack);
@@ -111,7 +107,7 @@ public sealed class StackSeats(CapsuleStore store)
             LaunchPlan plan = LaunchPlanner.PlanStackInit([.. namespaces], GuestPath.Parse(nothingThere), Entries);
             int pid = Launcher.Enter(plan, new() { Board = board, Cgroups = groups, Input = nothing, Output = nothing, Error = nothing });
             using (Descriptor space = MountCalls.Clone(null, $"/proc/{pid}/ns/pid")) MountCalls.Attach(space, null, pin);
-            SmallFiles.Write(InitFile(stack), Encoding.ASCII.GetBytes($"{pid} {ProcessTable.TryRead(pid)?.StartTime ?? 0}"), durable: false); // last: who finds it finds the namespace
+            ProcessMark.Write(InitFile(stack), pid); // last: who finds it finds the namespace
             return pid;
         }
         finally

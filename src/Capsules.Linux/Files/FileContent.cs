@@ -71,6 +71,12 @@ public static unsafe class FileContent
         return Native.Call(285 /* fallocate */, file.Number, keepSize | punchHole, 0, (nint)length) == 0;
     }
 
+    /// <summary>
+    /// sync_file_range(2), all of it, and waits. From then on a store through a mapping of the file changes its times again: until a page was written and
+    /// protected, only the first store to it does (folio_clear_dirty_for_io, mm/page-writeback.c).
+    /// </summary>
+    public static void SyncPages(Descriptor file, string subject) => Native.Check(Native.sync_file_range(file.Number, 0, 0, 7), "sync_file_range", subject);
+
     /// <summary>syncfs(2): writes out everything of the file system that holds this file.</summary>
     public static void SyncFileSystem(Descriptor file) => Native.Check(Native.syncfs(file.Number), "syncfs", "");
 }

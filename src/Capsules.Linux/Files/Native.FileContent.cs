@@ -15,4 +15,5 @@ internal static unsafe partial class Native
     [LibraryImport("libc", SetLastError = true)] internal static partial int ioctl(int fd, nuint request, nint argument);
     [LibraryImport("libc", SetLastError = true)] internal static partial int uname(void* buffer);
     [LibraryImport("libc", SetLastError = true)] internal static partial int syncfs(int fd);
+    [LibraryImport("libc", SetLastError = true)] internal static partial int sync_file_range(int fd, long offset, long count, uint flags);
 }

@@ -78,10 +78,14 @@ public static class Threads
     /// setfsuid(2) and setfsgid(2) for a while, capabilities kept; all three are per thread. Needed to mount an overlay whose upper layer
     /// is idmapped: the mounter must be somebody whom the map knows, or the overlay is silently read-only.
     /// </summary>
-    public static T WithFileSystemIds<T>(uint uid, uint gid, Func<T> work)
+    /// <param name="uid">The user.</param>
+    /// <param name="gid">The group.</param>
+    /// <param name="work">What is done meanwhile.</param>
+    /// <param name="ownRights">Without our capabilities over files, which setfsuid(2) takes away otherwise: for what is done where the user could have put another's directory.</param>
+    public static T WithFileSystemIds<T>(uint uid, uint gid, Func<T> work, bool ownRights = false)
     {
         const int setSecureBits = 28, noSetuidFixup = 4; // PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP
-        Native.Check(Native.Call(SyscallNumber.Prctl, setSecureBits, noSetuidFixup), "prctl", "SECBIT_NO_SETUID_FIXUP");
+        if (!ownRights) Native.Check(Native.Call(SyscallNumber.Prctl, setSecureBits, noSetuidFixup), "prctl", "SECBIT_NO_SETUID_FIXUP");
         Native.Call(SyscallNumber.Setfsgid, (nint)gid);
         Native.Call(SyscallNumber.Setfsuid, (nint)uid);
         try { return work(); }
