@@ -133,6 +133,45 @@ public sealed class StackProcessesTests : IDisposable
         _sandbox.Traces().ShouldBeEmpty();
     }
 
+    [Theory]
+    [InlineData("shared")]
+    [InlineData("own")]
+    public void Members_that_start_and_stop_at_the_same_time_are_in_one_stack(string processes)
+    {
+        Two();
+        _sandbox.Capsule("stop", "app", "db").Ok();
+        _sandbox.Capsule("stack", "set", "db", "--processes", processes).Ok();
+        string capsule = Sandbox.Programs + "/capsule";
+        for (int round = 0; round < 6; round++)
+        {
+            _sandbox.Shell($"{capsule} start db & one=$!; sleep 0.{round * 3:00}; {capsule} start app & two=$!; wait $one && wait $two").Ok();
+            foreach (string kind in (string[])["user", "net", .. processes == "shared" ? ["pid"] : Array.Empty<string>()])
+                In("app", $"readlink /proc/self/ns/{kind}").Ok().Out.ShouldBe(In("db", $"readlink /proc/self/ns/{kind}").Ok().Out, $"{kind}, round {round}");
+            _sandbox.Capsule("stop", "app").Ok();
+            _sandbox.Shell($"{capsule} stop db & one=$!; {capsule} start app & two=$!; wait $one && wait $two").Ok();
+            In("app", "true").Ok();
+            _sandbox.Shell($"{capsule} stop app & one=$!; {capsule} stop db & two=$!; wait $one && wait $two").Ok();
+            _sandbox.Traces().ShouldBeEmpty($"round {round}");
+        }
+    }
+
+    [Fact]
+    public void A_stack_whose_run_is_kept_for_others_comes_up_as_is_set()
+    {
+        Two();
+        BusyBox.MakeCapsule(_sandbox, "else", null, BusyBox.Script(Idle));
+        _sandbox.Capsule("exec", "db", "mkdir", "/run/sock").Ok();
+        _sandbox.Capsule("share", "add", "db/sock", "--path", "/run/sock", "--preset", "client").Ok();
+        _sandbox.Capsule("start", "else").Ok();
+        _sandbox.Capsule("link", "add", "else", "db/sock", "--when-down", "degrade").Ok();
+        _sandbox.Capsule("stack", "stop", "db").Ok();
+        _sandbox.Capsule("stack", "set", "db", "--processes", "own").Ok();
+        _sandbox.Capsule("stack", "start", "db").Ok();
+        In("app", "readlink /proc/self/ns/pid").Ok().Out.ShouldNotBe(In("db", "readlink /proc/self/ns/pid").Ok().Out);
+        _sandbox.Capsule("stop", "app", "db", "else").Ok();
+        _sandbox.Traces().ShouldBeEmpty();
+    }
+
     [Fact]
     public void What_keeps_the_stack_cannot_be_looked_into_nor_ended_by_PID_1s_number()
     {

@@ -222,4 +222,33 @@ public sealed class SystemLogTests : IDisposable
         Capsule("stop", "app", "log").Ok();
         _sandbox.Traces().ShouldBeEmpty();
     }
+
+    [Fact]
+    public void A_member_of_a_stack_cannot_lead_the_log_of_another_onto_its_state_nor_keep_its_own_link()
+    {
+        const string Idle = "while :; do sleep 1; done";
+        BusyBox.MakeCapsule(_sandbox, "takes", null, BusyBox.Script(Idle));
+        BusyBox.MakeCapsule(_sandbox, "db", m => m with { Volumes = [new() { Name = CapsuleName.Parse("data"), Path = GuestPath.Parse("/srv/db") }] }, BusyBox.Script(Idle));
+        BusyBox.MakeCapsule(_sandbox, "bad", null, BusyBox.Script(Idle));
+        _sandbox.Capsule("share", "add", "db/all", "--path", "/srv/db", "--preset", "same-machine").Ok();
+        _sandbox.Capsule("link", "add", "bad", "db/all", "--when-down", "degrade").Ok();
+        _sandbox.Capsule("share", "add", "takes/syslog", "--path", "/dev/log").Ok();
+        _sandbox.Capsule("link", "add", "db", "takes/syslog", "--when-down", "degrade").Ok();
+        _sandbox.Capsule("start", "takes", "db", "bad").Ok();
+        _sandbox.Capsule("exec", "db", "sh", "-c", "echo kept > /srv/db/file").Ok();
+        _sandbox.Capsule("exec", "bad", "sh", "-c", "mv /run/capsule/log /run/capsule/away; mkdir /run/capsule/log; ln -s /srv/db /run/capsule/log/db").Ok();
+        _sandbox.Capsule("restart", "takes");
+        _sandbox.Capsule("link", "add", "db", "takes/syslog", "--when-down", "degrade");
+        _sandbox.Capsule("exec", "db", "sh", "-c", "cat /srv/db/file; echo more >> /srv/db/file").Ok().Out.ShouldBe("kept\n");
+        File.ReadAllText($"{_sandbox.Store}/capsules/db/volumes/data/file").ShouldBe("kept\nmore\n", "it is its volume still");
+        _sandbox.Capsule("exec", "bad", "sh", "-c", "mkdir -p /dev/log.half/x").Ok();
+        _sandbox.Capsule("link", "rm", "db", "takes/syslog").Ok();
+        _sandbox.Capsule("exec", "db", "sh", "-c", "mkdir -p /dev/log.half/x").Ok();
+        _sandbox.Capsule("exec", "bad", "sh", "-c", "rm /run/capsule/log/db").Ok();
+        _sandbox.Capsule("link", "add", "db", "takes/syslog", "--when-down", "degrade");
+        _sandbox.Capsule("link", "rm", "db", "takes/syslog").Ok();
+        _sandbox.Capsule("exec", "db", "cat", "/srv/db/file").Ok().Out.ShouldBe("kept\nmore\n");
+        _sandbox.Capsule("stop", "bad", "db", "takes").Ok();
+        _sandbox.Traces().ShouldBeEmpty();
+    }
 }

@@ -18,11 +18,9 @@ internal static class StackInit
 
     /// <summary>The place that a capsule has taken.</summary>
     /// <exception cref="CapsuleException">It has none.</exception>
-    public static Seat SeatOf(StoreLayout layout, CapsuleName name) => TrySeatOf(layout, name) ?? throw new CapsuleException(Problems.BadFile(SeatFile(layout, name), "it names no place"));
-
-    /// <summary>The place that a capsule has taken; null when it has none.</summary>
-    public static Seat? TrySeatOf(StoreLayout layout, CapsuleName name) =>
-        SmallFiles.TryRead(SeatFile(layout, name)) is { } bytes && Encoding.UTF8.GetString(bytes).Split(' ') is [var init, var place] && int.TryParse(init, out int pid) && int.TryParse(place, out int at) ? new(pid, at) : null;
+    public static Seat SeatOf(StoreLayout layout, CapsuleName name) =>
+        SmallFiles.TryRead(SeatFile(layout, name)) is { } bytes && Encoding.UTF8.GetString(bytes).Split(' ') is [var init, var place, _] && int.TryParse(init, out int pid) && int.TryParse(place, out int at) ? new(pid, at)
+        : throw new CapsuleException(Problems.BadFile(SeatFile(layout, name), "it names no place"));
 
     /// <summary>Where a capsule's place is written down.</summary>
     public static string SeatFile(StoreLayout layout, CapsuleName name) => layout.RunOf(name) + "/seat";

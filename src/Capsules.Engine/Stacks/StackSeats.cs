@@ -30,6 +30,7 @@ public sealed class StackSeats(CapsuleStore store)
     {
         if (shared && !Host.IsInitial) throw new CapsuleException(Problems.OnlyForRoot($"one numbering of processes for {stack}", "without control groups nobody could tell whose process is whose"));
         var runner = new CapsuleRunner(store);
+        using Descriptor held = runner.Stacks.Lock(stack); // whoever brings it up saves the record that it read
         runner.Stacks.Ensure(stack, store.Manifest(runner.Members(stack).First().Image).Identity, s => s with { SharesProcesses = shared });
     }
 
@@ -45,13 +46,11 @@ public sealed class StackSeats(CapsuleStore store)
         }
     }
 
-    /// <summary>After a capsule has left a stack: one that nobody is in any more goes, and its identity with it; one that is alone in it shares nothing.</summary>
+    /// <summary>After a capsule has left a stack: one that nobody is in any more goes, and its identity with it.</summary>
     internal void Leave(CapsuleName stack)
     {
         var runner = new CapsuleRunner(store);
-        int members = runner.Members(stack).Count();
-        if (members == 0) runner.Stacks.Remove(stack);
-        else if (members == 1 && runner.Stacks.Find(stack) is { SharesProcesses: true }) Share(stack, shared: false);
+        if (!runner.Members(stack).Any()) runner.Stacks.Remove(stack);
     }
 
     /// <summary>A place for a capsule that is about to be launched.</summary>
@@ -69,7 +68,7 @@ public sealed class StackSeats(CapsuleStore store)
             FileCalls.Remove(null, board);
             FileCalls.MakeHardLink(null, BoardOf(capsule.Stack), null, board);
             for (int service = 0; service < services; service++) Board.Clear(board, place + service);
-            SmallFiles.Write(StackInit.SeatFile(_layout, name), Encoding.ASCII.GetBytes($"{init} {place}"), durable: false);
+            SmallFiles.Write(StackInit.SeatFile(_layout, name), Encoding.ASCII.GetBytes($"{init} {place} {services}"), durable: false);
         }
         catch (SyscallException e) { throw new CapsuleException(Problems.LaunchFailed("share the processes of the stack", e.Message), e); }
     }
@@ -78,14 +77,17 @@ public sealed class StackSeats(CapsuleStore store)
     private int FreePlace(CapsuleName name, int init, int services)
     {
         int place = 0;
-        foreach (var (from, count) in store.Names().Where(n => n != name && StackInit.TrySeatOf(_layout, n)?.Init == init)
-                     .Select(n => (StackInit.TrySeatOf(_layout, n)!.Value.Place, Count: Math.Max(1, store.Manifest(store.Get($"{n}").Image).Services.Length))).Order())
+        foreach (var (_, from, count) in store.Names().Where(n => n != name).Select(Taken).Where(t => t.Init == init).OrderBy(t => t.Place))
         {
             if (place + services <= from) break;
             place = Math.Max(place, from + count);
         }
         return place + services <= Entries ? place : throw new CapsuleException(Problems.LaunchFailed("share the processes of the stack", $"its capsules have more than {Entries} services"));
     }
+
+    /// <summary>As it was when the place was taken; the image of a capsule that runs may be another since.</summary>
+    private (int Init, int Place, int Count) Taken(CapsuleName name) =>
+        SmallFiles.TryRead(StackInit.SeatFile(_layout, name)) is { } bytes && Encoding.ASCII.GetString(bytes).Split(' ') is [var init, var place, var count] ? (int.Parse(init), int.Parse(place), int.Parse(count)) : default;
 
     private int Make(CapsuleName stack)
     {

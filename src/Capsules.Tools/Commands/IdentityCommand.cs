@@ -130,7 +130,8 @@ public sealed class IdentityCommand(ParsedCommand command, CapsuleStore store, C
         {
             "shared" => true,
             "own" => false,
-            var other => throw new CapsuleException(Problems.BadValue("value of --processes", other ?? "", "write shared or own")),
+            null => throw new CapsuleException(Problems.WrongUsage("nothing is to be changed: --processes shared, or own", command.Verb.Usage)),
+            var other => throw new CapsuleException(Problems.BadValue("value of --processes", other, "write shared or own")),
         };
         new StackSeats(store).Share(name, shared);
         if (members.FirstOrDefault(m => _runner.Running(m.Name) is not null) is { } running) output.Words.WriteLine($"note: {running.Name} runs: it counts when no capsule of the stack runs any more (capsule stack stop {name})");
