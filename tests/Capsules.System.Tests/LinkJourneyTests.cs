@@ -142,7 +142,7 @@ public sealed class LinkJourneyTests(JourneyTests.SourceTree source) : IClassFix
             writers.ShouldAllBe(w => !w.HasExited);
             int[] before = [.. names.Select(Acknowledged)];
             Result made = _sandbox.Capsule("link", "add", "test", "one/wal", "--fork", "--as", "tester=lite").Ok();
-            made.Error.ShouldContain("two and one held still for");
+            made.Error.ShouldContain("one and two held still for");
             int[] after = [.. names.Select(Acknowledged)];
             Ask("test", "tester", "pragma integrity_check").ShouldBe("ok");
             foreach (var (name, i) in names.Select((n, i) => (n, i)))
