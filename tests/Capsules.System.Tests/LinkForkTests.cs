@@ -204,4 +204,26 @@ public sealed class LinkForkTests : IDisposable
         _sandbox.Capsule("stop", "db").Ok();
         _sandbox.Traces().ShouldBeEmpty();
     }
+
+    [Fact]
+    public void Copies_of_two_who_write_to_each_other_do_not_hold_each_other_up()
+    {
+        foreach (string name in (string[])["x", "y"])
+        {
+            BusyBox.MakeCapsule(_sandbox, name, m => m with { Volumes = [new() { Name = CapsuleName.Parse("data"), Path = GuestPath.Parse($"/srv/{name}") }] }, BusyBox.Script($"while :; do echo $((i=i+1)) > /srv/{name}/count; sleep 0.01; done"));
+            _sandbox.Capsule("share", "add", $"{name}/data", "--path", $"/srv/{name}", "--preset", "partner", "--user", "web").Ok();
+        }
+        foreach (string name in (string[])["a", "b"]) MakeApp(name);
+        _sandbox.Capsule("link", "add", "x", "y/data", "--when-down", "degrade").Ok();
+        _sandbox.Capsule("link", "add", "y", "x/data", "--when-down", "degrade").Ok();
+        _sandbox.Capsule("start", "x", "y").Ok();
+        string capsule = Sandbox.Programs + "/capsule";
+        for (int round = 0; round < 6; round++)
+        {
+            _sandbox.Run(["bash", "-c", $"timeout 60 {capsule} link add a x/data --fork & one=$!; timeout 60 {capsule} link add b y/data --fork & two=$!; wait $one && wait $two"], seconds: 90).Ok();
+            foreach (string name in (string[])["x", "y"]) File.ReadAllText(Freezer(name)).Trim().ShouldBeOneOf("THAWED", "0");
+            foreach (var (user, owner) in ((string, string)[])[("a", "x"), ("b", "y")]) _sandbox.Capsule("link", "rm", user, $"{owner}/data", "--volumes", "--yes").Ok();
+        }
+        _sandbox.Capsule("stop", "-t", "0", "x", "y").Ok();
+    }
 }

@@ -1,4 +1,7 @@
+using System.Security.Cryptography;
+using System.Text;
 using System.Text.Json;
+using Capsules.Core.Model;
 using Capsules.Engine.Store;
 using Shouldly;
 using Xunit;
@@ -118,6 +121,29 @@ public sealed class LinkMergeTests : IDisposable
         foreach (string owner in (string[])["twin", "three", "two", "one"]) _sandbox.Capsule("link", "rm", "app", owner).Ok();
         In("app", $"ls -lR {Plugins}").Ok().Out.ShouldBe(before);
         _sandbox.Capsule("stop", "-t", "0", "app").Ok();
+        _sandbox.Traces().ShouldBeEmpty();
+    }
+
+    [Fact]
+    public void What_an_owner_of_many_layers_has_is_linked_explained_and_merged()
+    {
+        Digest[] layers = [.. Enumerable.Range(0, 40).Select(n => Digest.FromSha256(SHA256.HashData(Encoding.UTF8.GetBytes($"layer {n}"))))];
+        for (int n = 0; n < layers.Length; n++)
+        {
+            Directory.CreateDirectory($"{_sandbox.Store}/layers/{layers[n].Hex}/opt/many");
+            File.WriteAllText($"{_sandbox.Store}/layers/{layers[n].Hex}/opt/many/of-{n}", $"{n}\n");
+        }
+        BusyBox.MakeCapsule(_sandbox, "many", m => m with { Layers = [.. layers, .. m.Layers] }, BusyBox.Script("while :; do sleep 1; done"));
+        BusyBox.MakeCapsule(_sandbox, "user", null, BusyBox.Script("while :; do sleep 1; done"));
+        _sandbox.Capsule("share", "add", "many/files", "--path", "/opt/many").Ok();
+        _sandbox.Capsule("link", "add", "user", "many/files").Ok(); // neither runs
+        _sandbox.Capsule("why", "many", "/opt/many/of-39").Ok();
+        _sandbox.Capsule("start", "user").Ok();
+        _sandbox.Capsule("exec", "user", "sh", "-c", "ls /opt/many | wc -l; cat /opt/many/of-0 /opt/many/of-39").Ok().Out.ShouldBe("40\n0\n39\n");
+        _sandbox.Capsule("link", "rm", "user", "many/files").Ok();
+        _sandbox.Capsule("link", "add", "user", "many/files", "--merge").Ok();
+        _sandbox.Capsule("exec", "user", "sh", "-c", "ls /opt/many | wc -l; cat /opt/many/of-0 /opt/many/of-39").Ok().Out.ShouldBe("40\n0\n39\n");
+        _sandbox.Capsule("stop", "-t", "0", "user", "many").Ok();
         _sandbox.Traces().ShouldBeEmpty();
     }
 }
