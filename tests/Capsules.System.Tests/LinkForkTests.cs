@@ -156,10 +156,12 @@ public sealed class LinkForkTests : IDisposable
         _sandbox.Traces().ShouldBeEmpty();
     }
 
-    [Fact]
-    public void Who_was_held_still_when_the_copier_and_its_guard_were_killed_is_let_go_by_doctor()
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void Who_was_held_still_when_the_copier_and_its_guard_were_killed_is_let_go_by_doctor_and_by_a_stop(bool byStop)
     {
-        MakeBoth("i=0; while :; do i=$((i+1)); echo $i > /srv/app/count; done");
+        MakeBoth("trap 'echo ended > /srv/app/ended; exit 0' TERM; i=0; while :; do i=$((i+1)); echo $i > /srv/app/count; done");
         // So much that the copier is met while it holds db.
         _sandbox.Shell($"mkdir {Data("db", "data")}/many; cd {Data("db", "data")}/many; for i in $(seq 1 5000); do echo $i > $i; done").Ok();
         _sandbox.Capsule("start", "db").Ok();
@@ -175,6 +177,14 @@ public sealed class LinkForkTests : IDisposable
             """).Ok();
         string[] frozen = ["FROZEN", "1"];
         Sandbox.Eventually(() => frozen.Contains(File.ReadAllText(freezer).Trim()), "it stands still", 5);
+        if (byStop)
+        {
+            _sandbox.Capsule("stop", "db").Ok();
+            File.ReadAllText(Data("db", "data") + "/ended").ShouldBe("ended\n", "it could end by itself");
+            _sandbox.Capsule("doctor", "--fix").Ok();
+            _sandbox.Traces().ShouldBeEmpty();
+            return;
+        }
         _sandbox.Capsule("doctor").Out.ShouldContain("`db`, held still for a copy that was cut off");
         _sandbox.Capsule("doctor", "--fix").Ok();
         string Count() => _sandbox.Shell($"cat {Data("db", "data")}/count").Out;
