@@ -279,7 +279,9 @@ public sealed partial class LinkRunner(CapsuleStore store)
         ImmutableArray<MountHolder> holders = [];
         bool leaves = Leaves(capsule, link);
         CapsuleRecord unlinked = capsule with { Links = capsule.Links.Remove(link), Stack = leaves ? name : capsule.Stack };
-        if (_runner.Running(name) is { } run && store.Offered(link.Import)?.Directory is { } path)
+        Export? export = store.Offered(import);
+        RunRecord? run = _runner.Running(name);
+        if (run is not null && export?.Directory is { } path)
         {
             IReadOnlyList<int> processes = new RunningCapsule(_layout, run).Processes();
             holders = PeerMounts.Holders(path, processes);
@@ -291,8 +293,8 @@ public sealed partial class LinkRunner(CapsuleStore store)
                 new PrivateDirectories(store, capsule, link).Uncover();
             }
         }
-        if (_runner.Running(name) is not null && store.Offered(import)?.TakesLogs == true) new SystemLogs(_layout, name).Keep();
-        if (_runner.Running(name) is not null && store.Offered(import)?.SharesMemory == true) new MemoryOfOthers(_runner, capsule).Leave();
+        if (run is not null && export?.TakesLogs == true) new SystemLogs(_layout, name).Keep();
+        if (run is not null && export?.SharesMemory == true) new MemoryOfOthers(_runner, capsule).Leave();
         store.Save(unlinked);
         if (leaves) new StackSeats(store).Leave(capsule.Stack);
         if (!unlinked.Links.Any(l => l.Import.From == import.From)) FileCalls.Remove(null, _layout.StartMark(import.From, name));

@@ -265,13 +265,14 @@ public sealed class StackRunner(StoreLayout layout)
     private static readonly (NamespaceKinds Kind, string Name, NamespaceKind Spec)[] Kinds =
     [
         (NamespaceKinds.User, "user", NamespaceKind.User), (NamespaceKinds.Network, "net", NamespaceKind.Network),
-        (NamespaceKinds.Ipc, "ipc", NamespaceKind.Ipc), (NamespaceKinds.Uts, "uts", NamespaceKind.Uts), (NamespaceKinds.Pid, StackInit.Pin, NamespaceKind.Pid),
+        (NamespaceKinds.Ipc, "ipc", NamespaceKind.Ipc), (NamespaceKinds.Uts, "uts", NamespaceKind.Uts), (NamespaceKinds.Pid, "pid", NamespaceKind.Pid),
     ];
 
     private IEnumerable<(NamespaceKinds Kind, string File)> Pins(CapsuleName name, NamespaceKinds kinds) =>
         Kinds.Where(k => kinds.HasFlag(k.Kind) || k.Kind == NamespaceKinds.User).Select(k => (k.Kind, PinOf(name, k.Kind)));
 
-    private string PinOf(CapsuleName name, NamespaceKinds kind) => $"{layout.RunOfStack(name)}/{Kinds.First(k => k.Kind == kind).Name}";
+    /// <summary>The file on which a namespace of a stack is held.</summary>
+    internal string PinOf(CapsuleName name, NamespaceKinds kind) => $"{layout.RunOfStack(name)}/{Kinds.First(k => k.Kind == kind).Name}";
     private static NamespaceKind KindOf(NamespaceKinds kind) => Kinds.First(k => k.Kind == kind).Spec;
     private string RecordFile(CapsuleName name) => layout.Stack(name) + "/stack.json";
     private string UpMark(CapsuleName name) => layout.RunOfStack(name) + "/up";

@@ -10,6 +10,7 @@ using Capsules.Linux.Cgroups;
 using Capsules.Linux.Files;
 using Capsules.Linux.Launching;
 using Capsules.Linux.Mounts;
+using Capsules.Linux.Namespaces;
 
 namespace Capsules.Engine.Stacks;
 
@@ -21,6 +22,7 @@ namespace Capsules.Engine.Stacks;
 public sealed class StackSeats(CapsuleStore store)
 {
     private const int Entries = 1000; // 32 KB, read whole at each look
+    private const string OnlyWithGroups = "without control groups nobody could tell whose process is whose";
 
     private readonly StoreLayout _layout = store.Layout;
 
@@ -28,7 +30,7 @@ public sealed class StackSeats(CapsuleStore store)
     /// <exception cref="CapsuleException">It cannot be done in a realm.</exception>
     public void Share(CapsuleName stack, bool shared)
     {
-        if (shared && !Host.IsInitial) throw new CapsuleException(Problems.OnlyForRoot($"one numbering of processes for {stack}", "without control groups nobody could tell whose process is whose"));
+        if (shared && !Host.IsInitial) throw new CapsuleException(Problems.OnlyForRoot($"one numbering of processes for {stack}", OnlyWithGroups));
         var runner = new CapsuleRunner(store);
         using Descriptor held = runner.Stacks.Lock(stack); // whoever brings it up saves the record that it read
         runner.Stacks.Ensure(stack, store.Manifest(runner.Members(stack).First().Image).Identity, s => s with { SharesProcesses = shared });
@@ -38,7 +40,7 @@ public sealed class StackSeats(CapsuleStore store)
     internal IEnumerable<Warning> Join(CapsuleName stack)
     {
         var runner = new CapsuleRunner(store);
-        if (!Host.IsInitial) yield return Warnings.ProcessesOwn($"{stack}", "without control groups nobody could tell whose process is whose", null);
+        if (!Host.IsInitial) yield return Warnings.ProcessesOwn($"{stack}", OnlyWithGroups, null);
         else if (runner.Stacks.Find(stack) is not { SharesProcesses: true })
         {
             Share(stack, shared: true);
@@ -77,7 +79,7 @@ public sealed class StackSeats(CapsuleStore store)
     private int FreePlace(CapsuleName name, int init, int services)
     {
         int place = 0;
-        foreach (var (_, from, count) in store.Names().Where(n => n != name).Select(Taken).Where(t => t.Init == init).OrderBy(t => t.Place))
+        foreach (var ((_, from), count) in store.Names().Where(n => n != name).Select(n => StackInit.TakenBy(_layout, n)).OfType<(Seat Seat, int Services)>().Where(t => t.Seat.Init == init).OrderBy(t => t.Seat.Place))
         {
             if (place + services <= from) break;
             place = Math.Max(place, from + count);
@@ -85,15 +87,11 @@ public sealed class StackSeats(CapsuleStore store)
         return place + services <= Entries ? place : throw new CapsuleException(Problems.LaunchFailed("share the processes of the stack", $"its capsules have more than {Entries} services"));
     }
 
-    /// <summary>As it was when the place was taken; the image of a capsule that runs may be another since.</summary>
-    private (int Init, int Place, int Count) Taken(CapsuleName name) =>
-        SmallFiles.TryRead(StackInit.SeatFile(_layout, name)) is { } bytes && Encoding.ASCII.GetString(bytes).Split(' ') is [var init, var place, var count] ? (int.Parse(init), int.Parse(place), int.Parse(count)) : default;
-
     private int Make(CapsuleName stack)
     {
-        string run = _layout.RunOfStack(stack), nothingThere = run + "/void", pin = PinOf(stack);
-        while (MountCalls.Detach(pin)) { }
         var runner = new StackRunner(_layout);
+        string nothingThere = _layout.RunOfStack(stack) + "/void", pin = runner.PinOf(stack, NamespaceKinds.Pid);
+        while (MountCalls.Detach(pin)) { }
         NamespaceSpec[] namespaces = [.. runner.Describe(runner.Find(stack)!).Namespaces.Where(n => n.Kind != NamespaceKind.Pid)];
         SmallFiles.MakeDirectories(nothingThere);
         FileCalls.Remove(null, BoardOf(stack)); // those of a life before may have it mapped
@@ -120,5 +118,4 @@ public sealed class StackSeats(CapsuleStore store)
 
     private string InitFile(CapsuleName stack) => _layout.RunOfStack(stack) + "/init";
     private string BoardOf(CapsuleName stack) => _layout.RunOfStack(stack) + "/board";
-    private string PinOf(CapsuleName stack) => $"{_layout.RunOfStack(stack)}/{StackInit.Pin}";
 }

@@ -56,7 +56,7 @@ public sealed class IdentityCommand(ParsedCommand command, CapsuleStore store, C
         else
             output.WriteTable(["STACK", "HELD", "ADDRESS", "HOSTNAME", "MAC"], [.. stacks.Select(s => new[]
             {
-                s.Name.ToString(), Stacks.IsUp(s.Name) ? "here" : "no", First((s.Identity ?? s.Source).Interfaces.SelectMany(i => i.Addresses).Select(a => a.Address.ToString())),
+                s.Name.ToString(), Stacks.IsUp(s.Name) ? "here" : "no", AddressOf(s),
                 (s.Identity ?? s.Source).HostName ?? "-", First((s.Identity ?? s.Source).Interfaces.Select(i => i.Mac?.ToString()).OfType<string>()),
             })]);
         return 0;
@@ -115,7 +115,7 @@ public sealed class IdentityCommand(ParsedCommand command, CapsuleStore store, C
         else
             output.WriteTable(["NAME", "UP", "NETWORK", "ADDRESS", "PROCESSES", "CAPSULES"], [.. stacks.Select(s => new[]
             {
-                s.Name.ToString(), Stacks.IsUp(s.Name) ? "yes" : "no", s.Network.ToString(), First((s.Identity ?? s.Source).Interfaces.SelectMany(i => i.Addresses).Select(a => a.Address.ToString())),
+                s.Name.ToString(), Stacks.IsUp(s.Name) ? "yes" : "no", s.Network.ToString(), AddressOf(s),
                 s.SharesProcesses ? "shared" : "own", string.Join(',', _runner.Members(s.Name).Select(c => c.Name.ToString())),
             })]);
         return 0;
@@ -156,6 +156,8 @@ public sealed class IdentityCommand(ParsedCommand command, CapsuleStore store, C
         if (identity.ProductUuid is { } uuid) yield return ["dmi uuid", uuid, From(uuid == source.ProductUuid)];
         if (identity.ProductSerial is { } serial) yield return ["dmi serial", serial, From(serial == source.ProductSerial)];
     }
+
+    private static string AddressOf(StackRecord stack) => First((stack.Identity ?? stack.Source).Interfaces.SelectMany(i => i.Addresses).Select(a => a.Address.ToString()));
 
     private static string First(IEnumerable<string> values) => values.FirstOrDefault() ?? "-";
 }
