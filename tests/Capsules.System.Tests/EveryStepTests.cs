@@ -134,6 +134,25 @@ public sealed class EveryStepTests(ITestOutputHelper output) : IDisposable
         _sandbox.Capsule("start", "web").Ok();
     }
 
+    [Fact]
+    public void Of_a_verify_that_is_killed_before_any_call_nothing_is_left()
+    {
+        BusyBox.MakeCapsule(_sandbox, "web", null, BusyBox.Script("echo up; while :; do sleep 1; done"));
+        _sandbox.Capsule("run", "web").Ok();
+        string left = $"find {_sandbox.Store} {_sandbox.RunDirectory} -name 'verify-*'";
+        string[] verify = [Sandbox.Programs + "/capsule-tools", "verify", "web", "--probe", "true"];
+        (Result whole, string[] calls) = KilledAt(0, verify);
+        whole.Ok();
+        foreach (int number in Sample(All(calls), 20))
+        {
+            string at = $"killed at {KilledAt(number, verify).Calls.ElementAtOrDefault(number - 1) ?? $"{number}, which did not come"}";
+            DoctorClears(at);
+            try { Sandbox.Eventually(() => _sandbox.Shell(left).Out.Length == 0, at, 5); } // the keeper may be just at it
+            catch (TimeoutException e) { throw new TimeoutException($"{e.Message}: {_sandbox.Shell($"{left}; ls -lR $({left})").Out}"); }
+            _sandbox.Capsule("exec", "web", "true").Ok(); // it is not held still
+        }
+    }
+
     [Theory]
     [InlineData("/var/lib/shop", null, 25)]
     [InlineData("/var/lib/shop", "/var/lib/shop/own", 15)]

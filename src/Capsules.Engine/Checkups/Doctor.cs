@@ -97,6 +97,11 @@ public sealed class Doctor(CapsuleStore store)
                     Left($"`{name}`, held still for a copy that was cut off");
                     if (fix) HeldMark.LetGo(_layout, run);
                 }
+                if (run.IsOrphan)
+                {
+                    Left($"`{name}`, which runs for a process that is gone");
+                    if (fix) KeeperDoor.Knock(_layout); // it was killed before it could do that
+                }
                 if (!known) found.Add(new(CheckLevel.Warn, $"`{name}` runs and is no capsule of {_layout.State}", "use the CAPSULE_STATE with which it was started"));
                 continue;
             }
@@ -129,6 +134,22 @@ public sealed class Doctor(CapsuleStore store)
             if (!fix) continue;
             using Descriptor held = _runner.Stacks.Lock(name);
             if (!_runner.IsInUse(name)) _runner.Stacks.Down(name); // it may have come up while we waited
+            _runner.Stacks.RemoveIfUnknown(name);
+        }
+        foreach (CapsuleName name in DirectoryNames.In(_layout.Stacks))
+        {
+            DateTimeOffset? written = _runner.Stacks.LastChange(name);
+            bool IsNobodys() => !_runner.Members(name).Any() && store.Names().All(n => store.TryFind(n) is not null); // who cannot be read may be of any
+            if (IsBusy(name) || written is not null && (TimeProvider.System.GetUtcNow() - written < TimeSpan.FromMinutes(1) || !IsNobodys())) continue; // a young one may be about to get its capsule
+            Left(written is null ? $"half-made {_layout.Stack(name)}" : $"the identity of stack `{name}`, in which no capsule is");
+            if (!fix) continue;
+            if (written is not null)
+            {
+                if (IsNobodys()) _runner.Stacks.Remove(name);
+                continue;
+            }
+            using Descriptor held = _runner.Stacks.Lock(name);
+            _runner.Stacks.RemoveIfUnknown(name);
         }
         foreach (string name in SmallFiles.Names(_layout.Temporary).Where(n => !IsInUse(n) && !SmallFiles.IsLocked($"{_layout.Temporary}/{n}/lock")))
         {

@@ -69,8 +69,8 @@ public sealed class CapsuleRunner(CapsuleStore store)
         if (!Host.IsInitial && (manifest.Limits != new ResourceLimits() || capsule.Limits != new ResourceLimits())) warnings = warnings.Add(Warnings.LimitsNotApplied(capsule.Name.ToString()));
         CapsuleLaunch launch = CapsuleLaunch.Of(store, capsule, manifest, up, DefaultFilter.Compiled(_layout));
         (RunRecord run, launch) = Launch(launch, rollback, commandOnly: !services, endsWithUs, watch);
-        if (watch) WatchDoor.Start(_layout, capsule.Name); // before any service: each waits until its look-ups are answered
         KeeperDoor.Knock(_layout);
+        if (watch) WatchDoor.Start(_layout, capsule.Name); // before any service: each waits until its look-ups are answered
 
         using var running = new RunningCapsule(_layout, run);
         try
@@ -282,11 +282,11 @@ public sealed class CapsuleRunner(CapsuleStore store)
         }
     }
 
-    /// <summary>Removes a capsule that was made for one run (--rm), its data and its identity with it.</summary>
+    /// <summary>Removes a capsule that was made for one run (--rm), its data and, before it, its identity: whoever finds the capsule later can do it again.</summary>
     public void RemoveWhole(CapsuleRecord capsule)
     {
+        if (!Members(capsule.Stack).Any(m => m.Name != capsule.Name)) Stacks.Remove(capsule.Stack);
         store.Remove(capsule, volumes: true);
-        if (!Members(capsule.Stack).Any()) Stacks.Remove(capsule.Stack);
     }
 
     /// <summary>A full disk costs the last lines of a log, never the end of a capsule.</summary>

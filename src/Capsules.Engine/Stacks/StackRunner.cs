@@ -112,9 +112,29 @@ public sealed class StackRunner(StoreLayout layout)
     /// <summary>Excludes other changes to this stack, until the descriptor is closed.</summary>
     public Descriptor Lock(CapsuleName name)
     {
-        SmallFiles.MakeDirectories(layout.Stack(name));
-        return LockFile(layout.Stack(name) + "/lock");
+        string file = layout.Stack(name) + "/lock";
+        while (true)
+        {
+            SmallFiles.MakeDirectories(layout.Stack(name));
+            try
+            {
+                Descriptor held = LockFile(file);
+                if (FileCalls.TryStat(null, file)?.Inode == FileCalls.Stat(held).Inode) return held;
+                held.Dispose(); // the stack was removed while we waited
+            }
+            catch (SyscallException e) when (e.Errno == Errno.ENOENT) { } // or before that
+        }
     }
+
+    /// <summary>What is there of a stack that has no record: its maker or its remover was killed. The caller holds the stack's lock.</summary>
+    internal void RemoveIfUnknown(CapsuleName name)
+    {
+        using Descriptor all = LockFile(layout.Stacks + "/.lock"); // under which records come
+        if (FileCalls.TryStat(null, RecordFile(name)) is null) SmallFiles.RemoveTree(layout.Stack(name));
+    }
+
+    /// <summary>When its record was written; null when it has none.</summary>
+    internal DateTimeOffset? LastChange(CapsuleName name) => FileCalls.TryStat(null, RecordFile(name)) is { } status ? DateTimeOffset.FromUnixTimeSeconds(status.Modified.Seconds) : null;
 
     /// <summary>Whether its namespaces are pinned.</summary>
     public bool IsUp(CapsuleName name) => FileCalls.TryStat(null, UpMark(name)) is not null;

@@ -98,6 +98,7 @@ internal sealed class ThrowAwayCopy : IDisposable
     {
         SmallFiles.MakeDirectories(target);
         var copiers = new List<(RootTree Source, StateCopier Copier)>();
+        var held = new List<HeldStill>();
         try
         {
             foreach (StateVolume volume in volumes)
@@ -114,14 +115,15 @@ internal sealed class ThrowAwayCopy : IDisposable
                 copiers.Add((source, new StateCopier(source, GuestPath.Root, to)));
             }
             CapsuleName[] writers = [original.Name, .. original.SharedVolumes.Select(s => s.Owner)];
-            RunRecord[] running = [.. writers.Select(runner.Running).OfType<RunRecord>()];
+            RunRecord[] running = [.. writers.Distinct().Order().Select(runner.Running).OfType<RunRecord>()]; // in one order, as all do who hold several
             if (running.Length > 0)
                 foreach (var (_, copier) in copiers) copier.Pass(isLast: false);
-            using ProcessPause? pause = running.Length == 0 ? null : ProcessPause.Start([.. running.SelectMany(r => ProcessPause.Of(layout, r))]);
+            foreach (RunRecord run in running) held.Add(new(layout, run));
             foreach (var (_, copier) in copiers) copier.Pass(isLast: true);
         }
         finally
         {
+            held.ForEach(h => h.Dispose());
             foreach (var (source, copier) in copiers)
             {
                 copier.Dispose();
