@@ -203,7 +203,7 @@ public static class VerbTable
         {
             Options =
             [
-                new("--path", "DIR", "the directory that others see, at the same path; or /dev/log, or /dev/shm"), new("--preset", "PRESET", "the most that others get: reader (the default), client, partner or same-machine"),
+                new("--path", "DIR", "the directory that others see, at the same path; or /dev/log, or /dev/shm"), new("--preset", "PRESET", "the most that others get: reader, client, partner or same-machine; else the least with which they can use it"),
                 new("--exec", "PROGRAM[,PROGRAM]", "programs that others may run; they run in this capsule", Repeats: true), new("--port", "PORT[/tcp|udp]", "a port on which it listens; others reach it at the same port of their 127.0.0.1", Repeats: true), new("--argument", "PATTERN", "what each argument must look like (* and ?)", Repeats: true),
                 new("--pass", "NAME", "a variable of the caller that the programs get", Repeats: true), new("--run-as", "USER", "the user as whom they run for callers who are none of its users"),
                 new("--user", "USER[,USER]", "a user of this capsule whom a user of the other may be", Repeats: true), new("--group", "GROUP[,GROUP]", "a group, likewise", Repeats: true), Plan, Json,

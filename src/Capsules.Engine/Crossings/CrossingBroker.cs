@@ -32,7 +32,7 @@ public sealed class CrossingBroker : IDisposable
     private readonly List<Ending> _ending = [];
     private readonly List<int> _unreaped = [];
     private readonly Descriptor _lock;
-    private Descriptor _fifo;
+    private readonly Door _door;
     private long _next = Environment.TickCount64, _writeAt, _lookAgainAt; // numbers that no broker before us can have given
 
     private sealed record Ending(Crossing Crossing)
@@ -48,8 +48,7 @@ public sealed class CrossingBroker : IDisposable
         var store = new CapsuleStore(layout);
         _links = new(store);
         _launch = new(_links);
-        FileCalls.Remove(null, CrossingDoor.Fifo(layout));
-        _fifo = OpenDoor();
+        _door = new(CrossingDoor.Fifo(layout), _epoll);
     }
 
     /// <summary>Answers until no capsule runs that may run programs of others; returns at once when another broker is at work.</summary>
@@ -72,7 +71,7 @@ public sealed class CrossingBroker : IDisposable
         foreach (Crossing crossing in _crossings) crossing.Dispose();
         foreach (var (capsule, _) in _users.Values) capsule.Dispose();
         foreach (var (capsule, _) in _owners.Values) capsule.Dispose();
-        _fifo.Dispose();
+        _door.Dispose();
         _epoll.Dispose();
         _lock.Dispose();
     }
@@ -83,18 +82,14 @@ public sealed class CrossingBroker : IDisposable
         Look();
         while (true)
         {
-            if (IsIdle)
-            {
-                // Nobody can knock any more; who made a capsule before that is seen by this last look.
-                FileCalls.Remove(null, CrossingDoor.Fifo(_layout));
-                Look();
-                if (IsIdle) return;
-                _epoll.Forget(_fifo);
-                _fifo.Dispose();
-                _fifo = OpenDoor();
-            }
+            if (IsIdle && _door.IsClosed(Look, () => IsIdle)) return;
             foreach (ulong token in _epoll.Wait(PatienceNow()))
-                if (_watched.TryGetValue(token, out Action? handle)) Guarded(handle); // else it was ended by an event before it in the same turn
+                if (token == _door.Token)
+                {
+                    _door.Hear();
+                    Guarded(Look);
+                }
+                else if (_watched.TryGetValue(token, out Action? handle)) Guarded(handle); // else it was ended by an event before it in the same turn
             long now = Environment.TickCount64;
             foreach (Crossing late in _crossings.Where(c => c.Message is null && c.Due <= now).ToArray()) Drop(late);
             foreach (Ending ending in _ending.Where(e => e.Due <= now).ToArray()) Guarded(() => End(ending));
@@ -133,17 +128,6 @@ public sealed class CrossingBroker : IDisposable
         try { work(); }
         catch (CapsuleException e) { Console.Error.WriteLine($"{DateTimeOffset.UtcNow:O} {e.Problem}"); }
         catch (Exception e) when (e is SyscallException or TailException or FormatException) { Console.Error.WriteLine($"{DateTimeOffset.UtcNow:O} {FactText.Of(e)}"); }
-    }
-
-    private Descriptor OpenDoor()
-    {
-        Descriptor fifo = Doorbell.Open(CrossingDoor.Fifo(_layout));
-        _watched[_epoll.Watch(fifo)] = () =>
-        {
-            Doorbell.Hear(_fifo);
-            Look();
-        };
-        return fifo;
     }
 
     /// <summary>Programs of a broker before us run for nobody: their shims have ended.</summary>

@@ -31,8 +31,7 @@ public sealed class Forwarder : IDisposable
     private readonly Dictionary<(CapsuleName Capsule, Import Import, LoopbackPort Port), Led> _led = [];
     private readonly Descriptor _lock, _wake, _waker;
     private readonly ulong _refusals;
-    private Descriptor _fifo;
-    private ulong _door;
+    private readonly Door _door;
     private int _pause = FirstPause;
 
     /// <summary>A capsule that runs.</summary>
@@ -62,8 +61,7 @@ public sealed class Forwarder : IDisposable
     {
         (_layout, _store, _lock) = (layout, new(layout), held);
         foreach (CapsuleName left in DirectoryNames.In(ForwardDoor.Marks(layout))) FileCalls.Remove(null, ForwardDoor.Mark(layout, left)); // of one who was killed
-        FileCalls.Remove(null, ForwardDoor.Fifo(layout));
-        _fifo = OpenDoor();
+        _door = new(ForwardDoor.Fifo(layout), _epoll);
         (_wake, _waker) = FileCalls.Pipe();
         _refusals = _epoll.Watch(_wake);
     }
@@ -89,7 +87,7 @@ public sealed class Forwarder : IDisposable
     public void Dispose()
     {
         foreach (Running running in _running.Values) running.Init.Dispose();
-        _fifo.Dispose();
+        _door.Dispose();
         _epoll.Dispose();
         _relay.Dispose();
         _lock.Dispose();
@@ -102,24 +100,15 @@ public sealed class Forwarder : IDisposable
         Look();
         while (true)
         {
-            if (_led.Count == 0)
-            {
-                // Nobody can knock any more; who made a link before that is seen by this last look.
-                FileCalls.Remove(null, ForwardDoor.Fifo(_layout));
-                Look();
-                if (_led.Count == 0) return;
-                _epoll.Forget(_fifo);
-                _fifo.Dispose();
-                _fifo = OpenDoor();
-            }
+            if (_led.Count == 0 && _door.IsClosed(Look, () => _led.Count == 0)) return;
             bool waits = _led.Values.Any(l => !l.IsOpen && l.Owner is not null && l.Forward.LedTo is null);
             ulong[] ready = _epoll.Wait(waits ? _pause : -1);
             _pause = ready.Length > 0 ? FirstPause : Math.Min(_pause * 2, LongestPause);
             bool look = false;
             foreach (ulong token in ready)
-                if (token == _door)
+                if (token == _door.Token)
                 {
-                    Doorbell.Hear(_fifo);
+                    _door.Hear();
                     look = true;
                 }
                 else if (token == _refusals) HearRefusals();
@@ -131,13 +120,6 @@ public sealed class Forwarder : IDisposable
             if (look) Look();
             else Try();
         }
-    }
-
-    private Descriptor OpenDoor()
-    {
-        Descriptor fifo = Doorbell.Open(ForwardDoor.Fifo(_layout));
-        _door = _epoll.Watch(fifo);
-        return fifo;
     }
 
     /// <summary>Leads what the links of the capsules that run ask for now, and tells those who wait for that.</summary>

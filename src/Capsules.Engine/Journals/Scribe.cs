@@ -27,16 +27,14 @@ public sealed class Scribe : IDisposable
     private readonly Dictionary<CapsuleName, OwnerJournal> _journals = [];
     private readonly Dictionary<ulong, (RunRecord Run, Descriptor Init)> _running = [];
     private readonly Descriptor _lock;
-    private Descriptor _fifo;
-    private ulong _door;
+    private readonly Door _door;
 
     private Scribe(StoreLayout layout, Descriptor held)
     {
         (_layout, _store, _lock) = (layout, new(layout), held);
         foreach (CapsuleName left in DirectoryNames.In(layout.Run + "/journals")) // of one who was killed
             FileCalls.Remove(null, JournalDoor.Mark(layout, left));
-        FileCalls.Remove(null, JournalDoor.Fifo(layout));
-        _fifo = OpenDoor();
+        _door = new(JournalDoor.Fifo(layout), _epoll);
     }
 
     /// <summary>Notes until no capsule runs whose writes are to be noted; returns at once when another scribe is at work.</summary>
@@ -58,7 +56,7 @@ public sealed class Scribe : IDisposable
     {
         foreach (OwnerJournal journal in _journals.Values) journal.Dispose();
         foreach (var (_, init) in _running.Values) init.Dispose();
-        _fifo.Dispose();
+        _door.Dispose();
         _epoll.Dispose();
         _lock.Dispose();
     }
@@ -68,16 +66,7 @@ public sealed class Scribe : IDisposable
         Look();
         while (true)
         {
-            if (_journals.Count == 0)
-            {
-                // Nobody can knock any more; who started a capsule before that is seen by this last look.
-                FileCalls.Remove(null, JournalDoor.Fifo(_layout));
-                Look();
-                if (_journals.Count == 0) return;
-                _epoll.Forget(_fifo);
-                _fifo.Dispose();
-                _fifo = OpenDoor();
-            }
+            if (_journals.Count == 0 && _door.IsClosed(Look, () => _journals.Count == 0)) return;
             long now = Environment.TickCount64, due = _journals.Values.Min(j => j.Due) ?? long.MaxValue;
             ulong[] ready = _epoll.Wait(due == long.MaxValue ? -1 : (int)Math.Clamp(due - now, 0, WriteCoalescer.Window));
             now = Environment.TickCount64;
@@ -91,20 +80,13 @@ public sealed class Scribe : IDisposable
                     ended.Init.Dispose();
                     Look();
                 }
-                else if (token == _door)
+                else if (token == _door.Token)
                 {
-                    Doorbell.Hear(_fifo);
+                    _door.Hear();
                     Look();
                 }
             if (events >= Busy) Thread.Sleep(BusyPause);
         }
-    }
-
-    private Descriptor OpenDoor()
-    {
-        Descriptor fifo = Doorbell.Open(JournalDoor.Fifo(_layout));
-        _door = _epoll.Watch(fifo);
-        return fifo;
     }
 
     /// <summary>Watches what the capsules that run, their links and their journals ask for now, and tells those who wait for that.</summary>

@@ -28,8 +28,7 @@ public sealed class Keeper : IDisposable
     private readonly Dictionary<Descriptor, ulong> _tokens = [];
     private readonly List<(long Due, CapsuleName Name, int Service)> _due = [];
     private readonly Descriptor _lock;
-    private Descriptor? _fifo;
-    private ulong _door;
+    private readonly Door _door;
     private readonly List<(long Due, Kept Capsule, int Log)> _paused = [];
     private long _lookAgainAt;
     private long _tidyAt = Environment.TickCount64 + TidyAfter;
@@ -39,9 +38,7 @@ public sealed class Keeper : IDisposable
         (_layout, _lock) = (layout, held);
         _store = new(layout);
         _runner = new(_store);
-        FileCalls.Remove(null, KeeperDoor.Fifo(layout));
-        _fifo = Doorbell.Open(KeeperDoor.Fifo(layout));
-        _door = _epoll.Watch(_fifo);
+        _door = new(KeeperDoor.Fifo(layout), _epoll);
     }
 
     /// <summary>Keeps until no capsule runs; returns at once when another keeper is at work.</summary>
@@ -61,7 +58,7 @@ public sealed class Keeper : IDisposable
     public void Dispose()
     {
         foreach (Kept kept in _kept.Values) kept.Dispose();
-        _fifo?.Dispose();
+        _door.Dispose();
         _epoll.Dispose();
         _lock.Dispose();
     }
@@ -71,18 +68,7 @@ public sealed class Keeper : IDisposable
         Look();
         while (true)
         {
-            if (_kept.Count == 0 && _due.Count == 0 && _lookAgainAt == 0)
-            {
-                // Nobody can knock any more; who made a capsule before that is seen by this last look.
-                FileCalls.Remove(null, KeeperDoor.Fifo(_layout));
-                Look();
-                if (_kept.Count == 0 && _lookAgainAt == 0) return;
-                Descriptor anew = Doorbell.Open(KeeperDoor.Fifo(_layout));
-                _epoll.Forget(_fifo!);
-                _fifo!.Dispose();
-                _fifo = anew;
-                _door = _epoll.Watch(_fifo);
-            }
+            if (IsIdle && _door.IsClosed(Look, () => IsIdle)) return;
             foreach (ulong token in WaitForEvents()) Guarded(() => Handle(token));
             foreach (var (due, capsule, log) in _paused.Where(p => p.Due <= Environment.TickCount64).ToArray())
             {
@@ -99,6 +85,8 @@ public sealed class Keeper : IDisposable
             foreach (Kept kept in _kept.Values.Where(k => k.Run.CommandOnly || k.Run.Owner != 0).ToArray()) Guarded(() => FinishIfAlone(kept));
         }
     }
+
+    private bool IsIdle => _kept.Count == 0 && _due.Count == 0 && _lookAgainAt == 0;
 
     /// <summary>A second after real work the memory that it took is given back; taking logs is no such work.</summary>
     private ulong[] WaitForEvents()
@@ -130,9 +118,9 @@ public sealed class Keeper : IDisposable
 
     private void Handle(ulong token)
     {
-        if (token == _door)
+        if (token == _door.Token)
         {
-            Doorbell.Hear(_fifo!);
+            _door.Hear();
             Look();
             _tidyAt = Environment.TickCount64 + TidyAfter;
             return;
