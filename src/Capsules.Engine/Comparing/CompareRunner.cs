@@ -51,7 +51,7 @@ public sealed class CompareRunner(StoreLayout layout)
     /// <summary>Compares two trees.</summary>
     public Comparison Compare(RootTree before, ScannedSource after, CapsuleName? name)
     {
-        TreeSnapshot old = new(TreeListing.Read(before, Leave), Packages(before));
+        TreeSnapshot old = new(TreeListing.Read(before, Leave), PackageReader.Versions(before));
         TreeDifference difference = TreeDifference.Between(old, Read(after), isSameTree: false);
         return Sorted(after, old, [.. difference.Changes, .. TreeListing.Differing(before, after.Tree, difference.Suspects).Select(p => new TreeChange(p, ChangeKind.Changed, EntryKind.Regular))], name);
     }
@@ -103,12 +103,10 @@ public sealed class CompareRunner(StoreLayout layout)
     private TreeSnapshot Read(SourceReference source)
     {
         using RootTree tree = Scanner.Open(source);
-        return new(TreeListing.Read(tree, Leave), Packages(tree));
+        return new(TreeListing.Read(tree, Leave), PackageReader.Versions(tree));
     }
 
     private TreeSnapshot Read(ScannedSource source) => new(TreeListing.Read(source.Tree, Leave), []);
-
-    private static ImmutableArray<InstalledPackage> Packages(RootTree tree) => [.. PackageReader.Read(tree, []).Select(p => new InstalledPackage(p.Name, p.Package.Version, p.Package.Architecture))];
 
     private static Comparison Sorted(ScannedSource source, TreeSnapshot before, IEnumerable<TreeChange> changes, CapsuleName? name)
     {

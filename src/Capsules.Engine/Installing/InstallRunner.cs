@@ -218,9 +218,8 @@ public sealed class InstallRunner(CapsuleStore store)
     /// <summary>Packages that are not in the base, or are there in another version, with the digests of their files when apt brought them.</summary>
     private ImmutableArray<LockedPackage> Packages(HostFacts facts, RootTree below)
     {
-        var troubles = new List<string>();
-        var before = PackageReader.Read(below, troubles).Select(p => (p.Name, p.Package.Version, p.Package.Architecture)).ToHashSet();
-        return [.. facts.Packages.Where(p => !before.Contains((p.Name, p.Package.Version, p.Package.Architecture))).OrderBy(p => p.Name, StringComparer.Ordinal).ThenBy(p => p.Package.Architecture, StringComparer.Ordinal)
+        var before = PackageReader.Versions(below).ToHashSet();
+        return [.. facts.Packages.Where(p => !before.Contains(new(p.Name, p.Package.Version, p.Package.Architecture))).OrderBy(p => p.Name, StringComparer.Ordinal).ThenBy(p => p.Package.Architecture, StringComparer.Ordinal)
             .Select(p => new LockedPackage(p.Name, p.Package.Version, p.Package.Architecture, DigestOf($"{_layout.Downloads}/{p.Name}_{p.Package.Version.Replace(":", "%3a", StringComparison.Ordinal)}_{p.Package.Architecture}.deb")))];
     }
 

@@ -137,17 +137,17 @@ public sealed class LinkFactsReader(CapsuleStore store)
     {
         LinkSide side = Bare(capsule);
         CapsuleManifest manifest = side.Manifest;
-        var packages = PackageReader.Read(tree, []);
+        ImmutableArray<PackageFact> withFiles = export.Programs.IsEmpty ? [] : PackageReader.Read(tree, []);
         side = side with
         {
             IsRunning = tree.IsRunning,
             State = [.. manifest.Volumes.Where(v => !capsule.SharedVolumes.Any(s => s.Name == v.Name && s.Owner == other.Name) && !other.SharedVolumes.Any(s => s.Owner == capsule.Name && s.Volume == v.Name))],
             Users = AccountsOf("/etc/passwd", Core.Formats.Accounts.AccountFiles.Users),
             Groups = AccountsOf("/etc/group", Core.Formats.Accounts.AccountFiles.Groups),
-            Packages = [.. packages.Select(p => new PackageVersion(p.Name, p.Package.Version))],
+            Packages = [.. PackageReader.Versions(tree).Select(p => new PackageVersion(p.Name, p.Version))],
             Programs = [.. export.Programs.Select(p => Program(p)).OfType<ProgramFact>()],
             Links = [.. capsule.Links.GroupBy(l => l.Import.From).SelectMany(OfOwner)],
-            Listening = [.. Listening(capsule)],
+            Listening = export.Ports.IsEmpty ? [] : [.. Listening(capsule)], // the kernel looks through all its connections for it
             HasLogger = export.TakesLogs && RunRecord.Find(store.Layout, capsule.Name) is { IsAlive: true } run && SystemLogs.IsTakenBy(run.Init),
             HasHostNetwork = ForwardDoor.HasHostNetwork(new(store.Layout), capsule.Stack),
             Identity = new StackRunner(store.Layout).Find(capsule.Stack)?.Identity,
@@ -176,7 +176,7 @@ public sealed class LinkFactsReader(CapsuleStore store)
         ImmutableArray<T> AccountsOf<T>(string file, Func<ReadOnlyMemory<byte>, ImmutableArray<T>> parse) => tree.Read(GuestPath.Parse(file)) is { } text ? parse(text) : [];
 
         ProgramFact? Program(GuestPath program) => tree.Resolve(program) is { Entry.IsRegular: true } at
-            ? new(program, tree.Read(at.Path, 64 << 20) is { } bytes ? Convert.ToHexStringLower(SHA256.HashData(bytes.Span)) : null, packages.FirstOrDefault(p => p.Files.Contains(program) || p.Files.Contains(at.Path))?.Name) : null;
+            ? new(program, tree.Read(at.Path, 64 << 20) is { } bytes ? Convert.ToHexStringLower(SHA256.HashData(bytes.Span)) : null, withFiles.FirstOrDefault(p => p.Files.Contains(program) || p.Files.Contains(at.Path))?.Name) : null;
 
         string? Setting(string file, string name) => tree.Read(GuestPath.Parse(file), 4096) is { } text
             ? Encoding.UTF8.GetString(text.Span).Split('\n').Select(l => l.Trim()).FirstOrDefault(l => l.StartsWith(name + "=", StringComparison.Ordinal)) is { } line ? Shown(Encoding.UTF8.GetBytes(line[(name.Length + 1)..].Trim('"'))) : null : null;

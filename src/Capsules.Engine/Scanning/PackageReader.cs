@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using System.Text;
+using Capsules.Core.Comparing;
 using Capsules.Core.Facts;
 using Capsules.Core.Formats.Dpkg;
 using Capsules.Core.Formats.Rpm;
@@ -17,14 +18,7 @@ internal static class PackageReader
     /// <summary>Installed packages with their files; none when there is no database.</summary>
     public static ImmutableArray<PackageFact> Read(ISourceTree tree, List<string> troubles)
     {
-        if (tree.Read(Database.Child("status"), 256 << 20) is not { Length: > 0 } status) return ReadRpm(tree, troubles);
-        ImmutableArray<DpkgPackage> packages;
-        try { packages = DpkgStatus.Parse(status); }
-        catch (FormatException e)
-        {
-            troubles.Add($"the package database cannot be read: {FactText.Of(e)}");
-            return [];
-        }
+        if (Present(tree, troubles) is not { } packages) return ReadRpm(tree, troubles);
         GuestPath info = Database.Child("info");
         var lists = new Dictionary<string, GuestPath>(StringComparer.Ordinal);
         foreach (FileFact entry in tree.List(info))
@@ -32,13 +26,29 @@ internal static class PackageReader
         var facts = ImmutableArray.CreateBuilder<PackageFact>();
         foreach (DpkgPackage package in packages)
         {
-            if (!package.IsPresent) continue;
             GuestPath? list = lists.TryGetValue($"{package.Name}:{package.Architecture}.list", out GuestPath qualified) ? qualified
                 : lists.TryGetValue($"{package.Name}.list", out GuestPath plain) ? plain : null;
             if (list is null) troubles.Add($"package {package.Name}: its file list is missing");
             facts.Add(new(package, list is { } path && tree.Read(path, 64 << 20) is { } text ? DpkgFiles.List(text) : []));
         }
         return facts.ToImmutable();
+    }
+
+    /// <summary>Installed packages, of which no file is asked for: those of dpkg have a list each, which is not read then.</summary>
+    public static ImmutableArray<InstalledPackage> Versions(ISourceTree tree) => Present(tree, []) is { } packages
+        ? [.. packages.Select(p => new InstalledPackage(p.Name, p.Version, p.Architecture))]
+        : [.. ReadRpm(tree, []).Select(p => new InstalledPackage(p.Name, p.Package.Version, p.Package.Architecture))];
+
+    /// <summary>Those of dpkg's; null when it is not there.</summary>
+    private static ImmutableArray<DpkgPackage>? Present(ISourceTree tree, List<string> troubles)
+    {
+        if (tree.Read(Database.Child("status"), 256 << 20) is not { Length: > 0 } status) return null;
+        try { return [.. DpkgStatus.Parse(status).Where(p => p.IsPresent)]; }
+        catch (FormatException e)
+        {
+            troubles.Add($"the package database cannot be read: {FactText.Of(e)}");
+            return [];
+        }
     }
 
     private static ImmutableArray<PackageFact> ReadRpm(ISourceTree tree, List<string> troubles)
