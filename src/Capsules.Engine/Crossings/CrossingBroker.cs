@@ -366,7 +366,7 @@ public sealed class CrossingBroker : IDisposable
 
     private void Finish(Crossing crossing, int status)
     {
-        crossing.Group?.Kill(); // what it has left behind ends with it, before anybody knows that it has ended
+        crossing.Group?.Kill(hasEnded: true); // what it has left behind ends with it, before anybody knows that it has ended
         crossing.Tell(CrossingFormat.Ended, (uint)status);
         Drop(crossing);
     }

@@ -105,11 +105,13 @@ internal sealed class CrossingGroup
     }
 
     /// <summary>Sends SIGKILL to all that is there now; whether nobody was. Who is frozen dies when it is thawed.</summary>
-    public bool Kill()
+    /// <param name="hasEnded">The program has, and the witness, who told it, ends by itself.</param>
+    public bool Kill(bool hasEnded = false)
     {
         IReadOnlyList<int> found = Processes();
         foreach (int pid in found)
         {
+            if (hasEnded && pid == Witness) continue;
             using Descriptor? process = ProcessCalls.TryOpenPidFd(pid);
             if (process is not null && (_group is null || Holds(pid))) ProcessCalls.Signal(process, Signals.KILL); // looked at again: the number may have become another's
         }

@@ -104,10 +104,16 @@ public static class SeccompFilter
         }
         int middle = (from + to) / 2;
         int jump = program.Add(JumpGreaterOrEqual, ranges[middle].First);
-        int far = program.Add(JumpAlways, 0); // a jump of one byte may not reach the other half
-        program.FalseGoesTo(jump, program.Here);
         Branch(program, ranges, from, middle, otherwise);
-        program.JumpHere(far);
+        if (program.Here - jump - 1 <= byte.MaxValue) program.TrueGoesHere(jump);
+        else
+        {
+            program.CutAt(jump + 1); // a jump of one byte does not reach the other half
+            int far = program.Add(JumpAlways, 0);
+            program.FalseGoesTo(jump, program.Here);
+            Branch(program, ranges, from, middle, otherwise);
+            program.JumpHere(far);
+        }
         Branch(program, ranges, middle, to, otherwise);
     }
 
@@ -193,6 +199,8 @@ public static class SeccompFilter
             _instructions.Add((code, 0, 0, value));
             return Here - 1;
         }
+
+        public void CutAt(int length) => _instructions.RemoveRange(length, Here - length);
 
         public void FailUnless(ushort test, uint value, List<int> failures)
         {
