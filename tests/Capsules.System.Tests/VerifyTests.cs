@@ -148,11 +148,16 @@ public sealed class VerifyTests(JourneyTests.SourceTree source) : IClassFixture<
             Thread.Sleep(milliseconds);
             _sandbox.Shell($"kill -9 $(cat {_sandbox.State}/verify.pid)").Ok();
             verify.WaitForExit(30_000).ShouldBeTrue();
-            Sandbox.Eventually(() =>
+            string left = $"find {_sandbox.Store} {_sandbox.RunDirectory} -name '*verify-*' ! -name verify.pid";
+            try
             {
-                _sandbox.Capsule("doctor", "--fix").Ok(); // or the keeper, which is at it at the same time
-                return !_sandbox.Shell($"ls {_sandbox.Store}/capsules {_sandbox.Store}/stacks {_sandbox.RunDirectory}/capsules {_sandbox.RunDirectory}/stacks {_sandbox.Store}/tmp").Out.Contains("verify-");
-            }, $"nothing is left of a verify that was killed after {milliseconds} ms", 20);
+                Sandbox.Eventually(() =>
+                {
+                    _sandbox.Capsule("doctor", "--fix").Ok(); // or the keeper, which is at it at the same time
+                    return _sandbox.Shell(left).Out.Length == 0;
+                }, $"nothing is left of a verify that was killed after {milliseconds} ms", 20);
+            }
+            catch (TimeoutException e) { throw new TimeoutException($"{e.Message}: {_sandbox.Shell($"ls -ldR $({left}); cat {_sandbox.RunDirectory}/keeper.log").Out}"); }
             _sandbox.Capsule("doctor").Out.ShouldNotContain("left ", customMessage: $"killed after {milliseconds} ms");
         }
         _sandbox.Shell("pgrep -f 'capsule watcher'").Code.ShouldNotBe(0);

@@ -99,8 +99,11 @@ public sealed class Doctor(CapsuleStore store)
                 }
                 if (run.IsOrphan)
                 {
-                    Left($"`{name}`, which runs for a process that is gone");
-                    if (fix) KeeperDoor.Knock(_layout); // it was killed before it could do that
+                    using Descriptor? ours = LockIfThere(name, wait: false);
+                    if (ours is null) continue; // the keeper is at it
+                    Left($"`{name}`, which runs for a process that is gone"); // and was killed before it told the keeper
+                    if (fix) _runner.Discard(name);
+                    continue;
                 }
                 if (!known) found.Add(new(CheckLevel.Warn, $"`{name}` runs and is no capsule of {_layout.State}", "use the CAPSULE_STATE with which it was started"));
                 continue;
@@ -133,19 +136,25 @@ public sealed class Doctor(CapsuleStore store)
             Left($"namespaces and network of stack `{name}`, in which nothing runs");
             if (!fix) continue;
             using Descriptor held = _runner.Stacks.Lock(name);
-            if (!_runner.IsInUse(name)) _runner.Stacks.Down(name); // it may have come up while we waited
+            if (_runner.IsInUse(name)) continue; // it came up while we waited
+            _runner.Stacks.Down(name);
             _runner.Stacks.RemoveIfUnknown(name);
         }
+        var used = new HashSet<CapsuleName>();
+        bool areKnown = true; // one whose record cannot be read may be in any stack
+        foreach (CapsuleName name in store.Names())
+            if (store.TryFind(name) is { } capsule) used.Add(capsule.Stack);
+            else areKnown = false;
         foreach (CapsuleName name in DirectoryNames.In(_layout.Stacks))
         {
             DateTimeOffset? written = _runner.Stacks.LastChange(name);
-            bool IsNobodys() => !_runner.Members(name).Any() && store.Names().All(n => store.TryFind(n) is not null); // who cannot be read may be of any
-            if (IsBusy(name) || written is not null && (TimeProvider.System.GetUtcNow() - written < TimeSpan.FromMinutes(1) || !IsNobodys())) continue; // a young one may be about to get its capsule
+            if (IsBusy(name) || _runner.Stacks.IsUp(name)) continue;
+            if (written is not null && (!areKnown || used.Contains(name) || TimeProvider.System.GetUtcNow() - written < TimeSpan.FromMinutes(1))) continue; // a young one may be about to get its capsule
             Left(written is null ? $"half-made {_layout.Stack(name)}" : $"the identity of stack `{name}`, in which no capsule is");
             if (!fix) continue;
             if (written is not null)
             {
-                if (IsNobodys()) _runner.Stacks.Remove(name);
+                _runner.RemoveStackOfNobody(name);
                 continue;
             }
             using Descriptor held = _runner.Stacks.Lock(name);

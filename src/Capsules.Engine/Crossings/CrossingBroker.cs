@@ -345,7 +345,7 @@ public sealed class CrossingBroker : IDisposable
         }
         while (crossing.Tail is not null && FileCalls.WaitReadable(crossing.Tail.Reports, BusyPause)) Follow(crossing); // a program that could not be executed has ended, too: the tail says why
         if ((status & 0x7f) == Signals.KILL && crossing.Owner!.IsEnding) Lose(crossing);
-        else Finish(crossing, status);
+        else Finish(crossing, status, hasEnded: true);
     }
 
     /// <summary>The program is gone, and nobody says how.</summary>
@@ -364,9 +364,9 @@ public sealed class CrossingBroker : IDisposable
         Drop(crossing);
     }
 
-    private void Finish(Crossing crossing, int status)
+    private void Finish(Crossing crossing, int status, bool hasEnded = false)
     {
-        crossing.Group?.Kill(hasEnded: true); // what it has left behind ends with it, before anybody knows that it has ended
+        crossing.Group?.Kill(hasEnded); // what it has left behind ends with it, before anybody knows that it has ended
         crossing.Tell(CrossingFormat.Ended, (uint)status);
         Drop(crossing);
     }

@@ -165,7 +165,8 @@ public sealed class ForkRunner(CapsuleStore store, TimeProvider clock)
             try
             {
                 RunRecord[] writers = [.. Writers(decision)];
-                foreach (RunRecord writer in writers) held.Add(new(_layout, writer));
+                foreach (RunRecord writer in writers)
+                    if (HeldStill.TryHold(_layout, writer) is { } one) held.Add(one); // one that has ended is no writer any more, which is seen below
                 DateTimeOffset time = clock.GetUtcNow();
                 copier.Pass(isLast: true);
                 // Who came meanwhile has written while the pass was taken, and so has who was let go.

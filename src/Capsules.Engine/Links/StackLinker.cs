@@ -81,7 +81,7 @@ public sealed class StackLinker(CapsuleStore store)
         if (joining.Length > 0 && Host.IsInitial) new StackSeats(store).Share(stack, shared: true);
         rollback.Commit();
         foreach (CapsuleName left in joining.Select(c => c.Stack).Distinct())
-            if (!_runner.Members(left).Any()) _runner.Stacks.Remove(left);
+            _runner.RemoveStackOfNobody(left);
         return new(relations, steps);
     }
 

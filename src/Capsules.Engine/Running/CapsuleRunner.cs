@@ -285,8 +285,18 @@ public sealed class CapsuleRunner(CapsuleStore store)
     /// <summary>Removes a capsule that was made for one run (--rm), its data and, before it, its identity: whoever finds the capsule later can do it again.</summary>
     public void RemoveWhole(CapsuleRecord capsule)
     {
-        if (!Members(capsule.Stack).Any(m => m.Name != capsule.Name)) Stacks.Remove(capsule.Stack);
+        RemoveStackOfNobody(capsule.Stack, but: capsule.Name);
         store.Remove(capsule, volumes: true);
+        if (Stacks.LastChange(capsule.Stack) is not null) RemoveStackOfNobody(capsule.Stack); // who was in it, too, is gone by now
+    }
+
+    /// <summary>Removes a stack, and its identity with it, if no capsule is in it any more; one whose record cannot be read may be.</summary>
+    /// <param name="stack">The stack.</param>
+    /// <param name="but">A capsule that is about to go.</param>
+    public void RemoveStackOfNobody(CapsuleName stack, CapsuleName? but = null)
+    {
+        bool IsNobodys() => store.Names().All(n => n == but || (store.TryFind(n) is { } capsule ? capsule.Stack != stack : !store.Has(n)));
+        if (IsNobodys()) Stacks.Remove(stack, IsNobodys);
     }
 
     /// <summary>A full disk costs the last lines of a log, never the end of a capsule.</summary>
@@ -329,6 +339,7 @@ public sealed class CapsuleRunner(CapsuleStore store)
 
     private void DownIfEmpty(CapsuleName stack, bool kept = false)
     {
+        if (Stacks.LastChange(stack) is null && FileCalls.TryStat(null, _layout.RunOfStack(stack)) is null) return; // it never was up
         using Descriptor held = Stacks.Lock(stack);
         if (kept && Stacks.IsUp(stack)) return; // it came up while we waited, for a capsule that is about to run
         if (!IsInUse(stack) && FileCalls.TryStat(null, _layout.RunOfStack(stack)) is not null) Stacks.Down(stack, keepRun: IsUsedByOthers(stack));
@@ -339,13 +350,12 @@ public sealed class CapsuleRunner(CapsuleStore store)
 
     private (StackUp Up, ImmutableArray<Warning> Warnings) StackUp(CapsuleRecord capsule, CapsuleManifest manifest, Rollback rollback)
     {
-        if (Stacks.Find(capsule.Stack) is null) Stacks.Ensure(capsule.Stack, manifest.Identity);
         using Descriptor held = Stacks.Lock(capsule.Stack);
         rollback.Add(() => Clear(capsule.Name));
         SmallFiles.MakeDirectories(_layout.RunOf(capsule.Name));
         ProcessMark.Write(StartingMark(capsule.Name), Environment.ProcessId); // until it has its record, nobody else takes the stack down
         bool wasUp = Stacks.IsUp(capsule.Stack);
-        StackRecord record = Stacks.Find(capsule.Stack)!;
+        StackRecord record = Stacks.Find(capsule.Stack) ?? Stacks.Ensure(capsule.Stack, manifest.Identity);
         var (up, warnings) = Stacks.Up(record, keepRun: IsUsedByOthers(capsule.Stack));
         if (wasUp ? up.SharesProcesses : record.SharesProcesses && Host.IsInitial)
         {

@@ -15,36 +15,46 @@ namespace Capsules.Engine.Running;
 internal sealed class HeldStill : IDisposable
 {
     private readonly RunningCapsule _capsule;
-    private readonly Descriptor _lock;
-    private readonly string _mark;
+    private Descriptor? _lock;
     private IDisposable? _pause;
 
-    /// <summary>Holds a capsule.</summary>
+    private HeldStill(RunningCapsule capsule) => _capsule = capsule;
+
+    /// <summary>Holds a capsule; null when it has ended meanwhile.</summary>
     /// <exception cref="CapsuleException">It could not be; all go on.</exception>
-    public HeldStill(StoreLayout layout, RunRecord run)
+    public static HeldStill? TryHold(StoreLayout layout, RunRecord run)
     {
-        _capsule = new(layout, run);
-        // One at a time: whoever finds them frozen by another would be surprised when they go on.
-        _mark = layout.HeldMark(run.Name);
-        _lock = FileCalls.Open(_mark, OpenFlags.ReadWrite | OpenFlags.Create, 0x180);
+        HeldStill? held = null;
         try
         {
-            FileCalls.Lock(_lock, exclusive: true, wait: true);
-            if (!Host.IsInitial || _capsule.Group.Freezer is not { } freezer) // without root a capsule has no control group
-            {
-                _pause = ProcessPause.Start(ProcessPause.Of(layout, run));
-                return;
-            }
-            if (_capsule.Group.IsFrozen() && FileCalls.ReadText(_mark) != StoreLayout.Held) return;
-            _pause = ThawGuard.Start([], [(freezer.File, freezer.Thawed), (_mark, StoreLayout.LetGo)]);
-            FileCalls.WriteText(_mark, StoreLayout.Held);
-            _capsule.Group.Freeze();
+            held = new(new(layout, run));
+            held.Hold(layout, run);
+            return held;
         }
-        catch (SyscallException e)
+        catch (Exception e) when (e is SyscallException or TailException or CapsuleException)
         {
-            Dispose();
+            held?.Dispose();
+            if (!run.IsAlive) return null;
+            if (e is CapsuleException) throw;
             throw new CapsuleException(Problems.CannotFreeze($"{run.Name}", e.Message), e);
         }
+    }
+
+    private void Hold(StoreLayout layout, RunRecord run)
+    {
+        // One at a time: whoever finds them frozen by another would be surprised when they go on.
+        string mark = layout.HeldMark(run.Name);
+        _lock = FileCalls.Open(mark, OpenFlags.ReadWrite | OpenFlags.Create, 0x180);
+        FileCalls.Lock(_lock, exclusive: true, wait: true);
+        if (!Host.IsInitial || _capsule.Group.Freezer is not { } freezer) // without root a capsule has no control group
+        {
+            _pause = ProcessPause.Start(ProcessPause.Of(layout, run));
+            return;
+        }
+        if (_capsule.Group.IsFrozen() && FileCalls.ReadText(mark) != StoreLayout.Held) return;
+        _pause = ThawGuard.Start([], [(freezer.File, freezer.Thawed), (mark, StoreLayout.LetGo)]);
+        FileCalls.WriteText(mark, StoreLayout.Held);
+        _capsule.Group.Freeze();
     }
 
     /// <summary>Whether nobody let them go on meanwhile.</summary>
@@ -56,7 +66,7 @@ internal sealed class HeldStill : IDisposable
         try { _pause?.Dispose(); }
         finally
         {
-            _lock.Dispose();
+            _lock?.Dispose();
             _capsule.Dispose();
         }
     }

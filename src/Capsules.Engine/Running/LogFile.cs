@@ -34,7 +34,9 @@ internal sealed class LogFile(string directory, string service, long mostBytes =
     /// </summary>
     public void TakeMessages(Descriptor socket)
     {
-        using Descriptor held = Lock();
+        using Descriptor? held = TryLock();
+        if (held is null)
+            while (UnixDatagram.Receive(socket) is not null) { }
         while (UnixDatagram.Receive(socket, peek: true) is { } message)
         {
             ReadOnlySpan<byte> text = message.AsSpan().TrimEnd("\0\n"u8);
@@ -53,11 +55,11 @@ internal sealed class LogFile(string directory, string service, long mostBytes =
     /// <summary>Moves everything that is in the pipe to the file; whether there was anything.</summary>
     public bool Take(Descriptor pipe)
     {
-        using Descriptor held = Lock();
+        using Descriptor? held = TryLock();
         bool any = false;
         while (true)
         {
-            using Descriptor file = FileCalls.Open(Current, OpenFlags.WriteOnly | OpenFlags.Create, 0x180);
+            using Descriptor file = held is null ? FileCalls.Open("/dev/null", OpenFlags.WriteOnly) : FileCalls.Open(Current, OpenFlags.WriteOnly | OpenFlags.Create, 0x180);
             long size = FileCalls.Stat(file).Size;
             if (size >= mostBytes)
             {
@@ -69,7 +71,7 @@ internal sealed class LogFile(string directory, string service, long mostBytes =
             catch (SyscallException e) when (e.Errno == Errno.ENOSPC && FileCalls.Remove(null, Current + ".1")) { continue; } // the oldest goes first
             if (moved == 0) return any;
             any = true;
-            NoteTime(size);
+            if (held is not null) NoteTime(size);
         }
     }
 
@@ -169,11 +171,14 @@ internal sealed class LogFile(string directory, string service, long mostBytes =
             for (int i = 0; i < count; i += 16) yield return (BinaryPrimitives.ReadInt64LittleEndian(buffer.AsSpan(i)), BinaryPrimitives.ReadInt64LittleEndian(buffer.AsSpan(i + 8)));
     }
 
-    private Descriptor Lock()
+    /// <summary>Null when the capsule has been removed: it is not made again for the last lines of its log, which go.</summary>
+    private Descriptor? TryLock()
     {
-        SmallFiles.MakeDirectories(directory, 0x1C0);
-        Descriptor held = FileCalls.Open(directory + "/.lock", OpenFlags.ReadWrite | OpenFlags.Create, 0x180);
-        FileCalls.Lock(held, exclusive: true, wait: true);
+        try { FileCalls.MakeDirectory(null, directory, 0x1C0); }
+        catch (SyscallException e) when (e.Errno is Errno.EEXIST or Errno.ENOENT) { }
+        var (held, errno) = FileCalls.TryOpenAt(null, directory + "/.lock", OpenFlags.ReadWrite | OpenFlags.Create, 0x180);
+        if (held is not null) FileCalls.Lock(held, exclusive: true, wait: true);
+        else if (errno != Errno.ENOENT) throw new SyscallException("open", directory + "/.lock", errno);
         return held;
     }
 

@@ -130,7 +130,17 @@ public sealed class StackRunner(StoreLayout layout)
     internal void RemoveIfUnknown(CapsuleName name)
     {
         using Descriptor all = LockFile(layout.Stacks + "/.lock"); // under which records come
-        if (FileCalls.TryStat(null, RecordFile(name)) is null) SmallFiles.RemoveTree(layout.Stack(name));
+        if (LastChange(name) is null) RemovePlace(name);
+    }
+
+    /// <summary>By one rename: whoever makes something in it meanwhile makes it in another one.</summary>
+    private void RemovePlace(CapsuleName name)
+    {
+        SmallFiles.MakeDirectories(layout.Temporary);
+        string gone = $"{layout.Temporary}/stack-{name}.{Environment.ProcessId}";
+        SmallFiles.RemoveTree(gone);
+        FileCalls.Rename(null, layout.Stack(name), null, gone);
+        SmallFiles.RemoveTree(gone);
     }
 
     /// <summary>When its record was written; null when it has none.</summary>
@@ -209,13 +219,16 @@ public sealed class StackRunner(StoreLayout layout)
     }
 
     /// <summary>Removes a stack that is down: its identity is nobody's any more.</summary>
-    public void Remove(CapsuleName name)
+    /// <param name="name">The stack.</param>
+    /// <param name="isStill">Asked once more when nobody else can change it: whether it is to go.</param>
+    public void Remove(CapsuleName name, Func<bool>? isStill = null)
     {
         using (Lock(name))
         {
+            if (isStill?.Invoke() == false) return;
             Down(name);
             _network.Forget(name);
-            SmallFiles.RemoveTree(layout.Stack(name));
+            RemovePlace(name);
         }
     }
 

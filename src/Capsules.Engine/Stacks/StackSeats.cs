@@ -49,11 +49,7 @@ public sealed class StackSeats(CapsuleStore store)
     }
 
     /// <summary>After a capsule has left a stack: one that nobody is in any more goes, and its identity with it.</summary>
-    internal void Leave(CapsuleName stack)
-    {
-        var runner = new CapsuleRunner(store);
-        if (!runner.Members(stack).Any()) runner.Stacks.Remove(stack);
-    }
+    internal void Leave(CapsuleName stack) => new CapsuleRunner(store).RemoveStackOfNobody(stack);
 
     /// <summary>A place for a capsule that is about to be launched.</summary>
     /// <exception cref="CapsuleException">PID 1 cannot be made, or the board is full.</exception>

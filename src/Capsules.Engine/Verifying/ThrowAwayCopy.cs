@@ -115,10 +115,11 @@ internal sealed class ThrowAwayCopy : IDisposable
                 copiers.Add((source, new StateCopier(source, GuestPath.Root, to)));
             }
             CapsuleName[] writers = [original.Name, .. original.SharedVolumes.Select(s => s.Owner)];
-            RunRecord[] running = [.. writers.Distinct().Order().Select(runner.Running).OfType<RunRecord>()]; // in one order, as all do who hold several
-            if (running.Length > 0)
+            RunRecord[] Running() => [.. writers.Distinct().Order().Select(runner.Running).OfType<RunRecord>()]; // in one order, as all do who hold several
+            if (Running().Length > 0)
                 foreach (var (_, copier) in copiers) copier.Pass(isLast: false);
-            foreach (RunRecord run in running) held.Add(new(layout, run));
+            foreach (RunRecord run in Running())
+                if (HeldStill.TryHold(layout, run) is { } one) held.Add(one);
             foreach (var (_, copier) in copiers) copier.Pass(isLast: true);
         }
         finally

@@ -87,7 +87,7 @@ internal static class LifeVerbs
                 if (!command.Has("--volumes") && home.Store.HasVolumes(capsule.Name)) Output.Say($"The state of {capsule.Name} stays in {home.Layout.Kept}/{capsule.Name}.");
                 home.Store.Remove(capsule, command.Has("--volumes"));
             }
-            if (!home.Runner.Members(capsule.Stack).Any()) home.Stacks.Remove(capsule.Stack);
+            home.Runner.RemoveStackOfNobody(capsule.Stack);
             Console.Out.WriteLine(capsule.Name);
         }
         return 0;
