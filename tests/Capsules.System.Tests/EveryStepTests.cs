@@ -139,7 +139,7 @@ public sealed class EveryStepTests(ITestOutputHelper output) : IDisposable
     {
         BusyBox.MakeCapsule(_sandbox, "web", null, BusyBox.Script("echo up; while :; do sleep 1; done"));
         _sandbox.Capsule("run", "web").Ok();
-        string left = $"find {_sandbox.Store} {_sandbox.RunDirectory} -name 'verify-*'";
+        string left = $"find {_sandbox.Store} {_sandbox.RunDirectory} -name '*verify-*'";
         string[] verify = [Sandbox.Programs + "/capsule-tools", "verify", "web", "--probe", "true"];
         (Result whole, string[] calls) = KilledAt(0, verify);
         whole.Ok();

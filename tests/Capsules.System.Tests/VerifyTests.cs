@@ -148,7 +148,7 @@ public sealed class VerifyTests(JourneyTests.SourceTree source) : IClassFixture<
             Thread.Sleep(milliseconds);
             _sandbox.Shell($"kill -9 $(cat {_sandbox.State}/verify.pid)").Ok();
             verify.WaitForExit(30_000).ShouldBeTrue();
-            string left = $"find {_sandbox.Store} {_sandbox.RunDirectory} -name '*verify-*' ! -name verify.pid";
+            string left = $"find {_sandbox.Store} {_sandbox.RunDirectory} -name '*verify-*'";
             try
             {
                 Sandbox.Eventually(() =>

@@ -36,6 +36,8 @@ public sealed record CheckResult(CheckLevel Level, string What, string? Fix = nu
 /// <param name="store">Capsules and images.</param>
 public sealed class Doctor(CapsuleStore store)
 {
+    private static readonly TimeSpan s_young = TimeSpan.FromMinutes(1);
+
     private readonly StoreLayout _layout = store.Layout;
     private readonly CapsuleRunner _runner = new(store);
 
@@ -122,7 +124,7 @@ public sealed class Doctor(CapsuleStore store)
             }
             if (store.TryFind(name) is not { } once || _runner.Running(name) is not null) continue;
             bool isAbandoned = _runner.IsAbandoned(once);
-            if (!isAbandoned && !(once.RemoveWhenStopped && TimeProvider.System.GetUtcNow() - once.Created >= TimeSpan.FromMinutes(1))) continue; // a young one may be about to start
+            if (!isAbandoned && !(once.RemoveWhenStopped && TimeProvider.System.GetUtcNow() - once.Created >= s_young)) continue; // a young one may be about to start
             Left(isAbandoned ? $"the copy `{name}` of {once.CopyOf}, whose `capsule verify` is gone" : $"capsule `{name}`, which was made for one run");
             if (!fix) continue;
             using Descriptor? held = LockIfThere(name, wait: true);
@@ -149,7 +151,7 @@ public sealed class Doctor(CapsuleStore store)
         {
             DateTimeOffset? written = _runner.Stacks.LastChange(name);
             if (IsBusy(name) || _runner.Stacks.IsUp(name)) continue;
-            if (written is not null && (!areKnown || used.Contains(name) || TimeProvider.System.GetUtcNow() - written < TimeSpan.FromMinutes(1))) continue; // a young one may be about to get its capsule
+            if (written is not null && (!areKnown || used.Contains(name) || TimeProvider.System.GetUtcNow() - written < s_young)) continue; // a young one may be about to get its capsule
             Left(written is null ? $"half-made {_layout.Stack(name)}" : $"the identity of stack `{name}`, in which no capsule is");
             if (!fix) continue;
             if (written is not null)

@@ -144,7 +144,7 @@ public sealed class LinkFactsReader(CapsuleStore store)
             State = [.. manifest.Volumes.Where(v => !capsule.SharedVolumes.Any(s => s.Name == v.Name && s.Owner == other.Name) && !other.SharedVolumes.Any(s => s.Owner == capsule.Name && s.Volume == v.Name))],
             Users = AccountsOf("/etc/passwd", Core.Formats.Accounts.AccountFiles.Users),
             Groups = AccountsOf("/etc/group", Core.Formats.Accounts.AccountFiles.Groups),
-            Packages = [.. PackageReader.Versions(tree).Select(p => new PackageVersion(p.Name, p.Version))],
+            Packages = [.. export.Programs.IsEmpty ? PackageReader.Versions(tree).Select(p => new PackageVersion(p.Name, p.Version)) : withFiles.Select(p => new PackageVersion(p.Name, p.Package.Version))],
             Programs = [.. export.Programs.Select(p => Program(p)).OfType<ProgramFact>()],
             Links = [.. capsule.Links.GroupBy(l => l.Import.From).SelectMany(OfOwner)],
             Listening = export.Ports.IsEmpty ? [] : [.. Listening(capsule)], // the kernel looks through all its connections for it

@@ -22,7 +22,12 @@ internal sealed class Door : IDisposable
     public ulong Token { get; private set; }
 
     /// <summary>Takes the knocks that wait: however many, one look answers them.</summary>
-    public void Hear() => Doorbell.Hear(_opened);
+    public void Hear()
+    {
+        Span<byte> knocks = stackalloc byte[256];
+        try { FileCalls.Read(_opened, knocks); }
+        catch (SyscallException e) when (e.Errno == Errno.EAGAIN) { }
+    }
 
     /// <summary>Before a process ends that has nothing to do: whether it still has nothing when nobody can knock any more. Who had knocked before is seen by this last look.</summary>
     public bool IsClosed(Action look, Func<bool> isIdle)
@@ -41,7 +46,8 @@ internal sealed class Door : IDisposable
 
     private Descriptor Open()
     {
-        Descriptor opened = Doorbell.Open(_fifo);
+        FileCalls.MakeNode(null, _fifo, FileKind.Fifo, 0x180);
+        Descriptor opened = FileCalls.Open(_fifo, OpenFlags.ReadWrite | OpenFlags.NonBlock);
         Token = _epoll.Watch(opened);
         return opened;
     }

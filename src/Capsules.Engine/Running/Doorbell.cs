@@ -51,21 +51,6 @@ internal sealed class Doorbell(string fifo, string lockFile, Action start)
         return KnockUntil(() => FileCalls.TryStat(null, ask) is null) || !FileCalls.Remove(null, ask);
     }
 
-    /// <summary>The process's own end: the fifo, made anew.</summary>
-    public static Descriptor Open(string fifo)
-    {
-        FileCalls.MakeNode(null, fifo, FileKind.Fifo, 0x180);
-        return FileCalls.Open(fifo, OpenFlags.ReadWrite | OpenFlags.NonBlock);
-    }
-
-    /// <summary>Takes the knocks that wait there: however many, one look answers them.</summary>
-    public static void Hear(Descriptor fifo)
-    {
-        Span<byte> knocks = stackalloc byte[256];
-        try { FileCalls.Read(fifo, knocks); }
-        catch (SyscallException e) when (e.Errno == Errno.EAGAIN) { }
-    }
-
     /// <summary>The lock of the one process, until it is closed; null when another one stays at work.</summary>
     public static Descriptor? Hold(string lockFile)
     {

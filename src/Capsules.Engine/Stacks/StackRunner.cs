@@ -133,15 +133,7 @@ public sealed class StackRunner(StoreLayout layout)
         if (LastChange(name) is null) RemovePlace(name);
     }
 
-    /// <summary>By one rename: whoever makes something in it meanwhile makes it in another one.</summary>
-    private void RemovePlace(CapsuleName name)
-    {
-        SmallFiles.MakeDirectories(layout.Temporary);
-        string gone = $"{layout.Temporary}/stack-{name}.{Environment.ProcessId}";
-        SmallFiles.RemoveTree(gone);
-        FileCalls.Rename(null, layout.Stack(name), null, gone);
-        SmallFiles.RemoveTree(gone);
-    }
+    private void RemovePlace(CapsuleName name) => SmallFiles.RemoveAtOnce(layout.Stack(name), layout.Temporary); // whoever makes something in it meanwhile makes it in another one
 
     /// <summary>When its record was written; null when it has none.</summary>
     internal DateTimeOffset? LastChange(CapsuleName name) => FileCalls.TryStat(null, RecordFile(name)) is { } status ? DateTimeOffset.FromUnixTimeSeconds(status.Modified.Seconds) : null;

@@ -162,8 +162,7 @@ public sealed class CapsuleStore(StoreLayout layout)
     /// <summary>Removes a capsule that does not run. State volumes stay in kept/NAME unless told. Its image stays: other capsules may be of it.</summary>
     public void Remove(CapsuleRecord record, bool volumes)
     {
-        string place = layout.Capsule(record.Name), half = $"{layout.Temporary}/{record.Name}.{Environment.ProcessId}.gone";
-        SmallFiles.MakeDirectories(layout.Temporary);
+        string place = layout.Capsule(record.Name);
         if (!volumes && FileCalls.TryStat(null, place + "/volumes") is not null)
         {
             SmallFiles.MakeDirectories(layout.Kept);
@@ -171,8 +170,7 @@ public sealed class CapsuleStore(StoreLayout layout)
             for (int number = 2; FileCalls.TryStat(null, kept) is not null; number++) kept = $"{layout.Kept}/{record.Name}.{number}";
             FileCalls.Rename(null, place + "/volumes", null, kept);
         }
-        FileCalls.Rename(null, place, null, half); // from here on it is no capsule any more
-        SmallFiles.RemoveTree(half);
+        SmallFiles.RemoveAtOnce(place, layout.Temporary);
     }
 
     private string RecordFile(CapsuleName name) => layout.Capsule(name) + "/capsule.json";

@@ -67,6 +67,18 @@ internal static class SmallFiles
         catch (SyscallException e) when (e.Errno == Errno.EEXIST) { } // another process was faster
     }
 
+    /// <summary>Removes a tree that is gone, for everybody else, by one rename.</summary>
+    /// <param name="path">The tree.</param>
+    /// <param name="temporary">Where it is emptied; of the same file system, and cleared of what is left there by `doctor`.</param>
+    public static void RemoveAtOnce(string path, string temporary)
+    {
+        string gone = $"{temporary}{path[path.LastIndexOf('/')..]}.{Environment.ProcessId}.gone";
+        MakeDirectories(temporary);
+        RemoveTree(gone); // of a removal that failed
+        FileCalls.Rename(null, path, null, gone);
+        RemoveTree(gone);
+    }
+
     /// <summary>Removes a tree without following links or crossing into other mounts.</summary>
     public static void RemoveTree(string path)
     {

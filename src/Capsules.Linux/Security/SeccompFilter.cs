@@ -108,10 +108,8 @@ public static class SeccompFilter
         if (program.Here - jump - 1 <= byte.MaxValue) program.TrueGoesHere(jump);
         else
         {
-            program.CutAt(jump + 1); // a jump of one byte does not reach the other half
-            int far = program.Add(JumpAlways, 0);
-            program.FalseGoesTo(jump, program.Here);
-            Branch(program, ranges, from, middle, otherwise);
+            int far = program.Insert(jump + 1, JumpAlways); // a jump of one byte does not reach the other half; those of this half lead to itself, and move with it
+            program.FalseGoesTo(jump, far + 1);
             program.JumpHere(far);
         }
         Branch(program, ranges, middle, to, otherwise);
@@ -200,7 +198,11 @@ public static class SeccompFilter
             return Here - 1;
         }
 
-        public void CutAt(int length) => _instructions.RemoveRange(length, Here - length);
+        public int Insert(int at, ushort code)
+        {
+            _instructions.Insert(at, (code, 0, 0, 0));
+            return at;
+        }
 
         public void FailUnless(ushort test, uint value, List<int> failures)
         {
